@@ -1,0 +1,318 @@
+//! Identifiers that can only hold valid values.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::text::Quoted;
+
+/// The path below which every deploy role stands, and nothing else.
+pub const DEPLOY_ROLE_PATH: &str = "/daypass/";
+/// What the name of every deploy role begins with.
+const DEPLOY_ROLE_PREFIX: &str = "daypass-";
+/// The name of the role, in each target account, that may manage deploy roles.
+pub const PROVISIONER_ROLE_NAME: &str = "daypass-provisioner";
+/// The name of the managed policy, in each target account, that bounds every deploy role.
+pub const BOUNDARY_POLICY_NAME: &str = "daypass-boundary";
+/// The key of the session tag and of the role tag that carry the transaction id.
+pub const TRANSACTION_TAG: &str = "daypass:transaction-id";
+
+/// A text is not the identifier that it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not {expected}", Quoted(.value))]
+pub struct IdError {
+    value: String,
+    expected: &'static str,
+}
+
+/// Implements what all identifiers share: `try_from` for serde, text in both directions.
+macro_rules! wire_text {
+    ($($name:ident),+) => {$(
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+    )+};
+}
+
+wire_text!(TransactionId, AccountId, Email, RoleArn);
+
+/// The id of a transaction: the name of its Step Functions execution, a UUID in its canonical lower-case form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TransactionId(Uuid);
+
+impl TransactionId {
+    /// The name of the transaction's deploy role (44 characters of IAM's 64).
+    #[must_use]
+    pub fn role_name(self) -> String {
+        format!("{DEPLOY_ROLE_PREFIX}{self}")
+    }
+
+    /// The ARN that the transaction's deploy role has in `account`.
+    #[must_use]
+    pub fn role_arn(self, partition: &str, account: &AccountId) -> RoleArn {
+        let (partition, account) = (partition.to_owned(), account.clone());
+        RoleArn { partition, account, path: DEPLOY_ROLE_PATH.to_owned(), name: self.role_name() }
+    }
+
+    /// The id of the item that records the end of the transaction. It derives from this one, so that every execution
+    /// that ends the transaction, and every retry of it, writes the same item.
+    #[must_use]
+    pub fn deprovisioning_id(self) -> Self {
+        Self(Uuid::new_v5(&self.0, b"deprovisioning"))
+    }
+}
+
+impl FromStr for TransactionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        // Only one spelling: the id is also an execution name, a role name and a tag value, compared as text.
+        match Uuid::try_parse(text) {
+            Ok(uuid) if uuid.hyphenated().to_string() == text => Ok(Self(uuid)),
+            _ => Err(IdError {
+                value: text.to_owned(),
+                expected: "a UUID in lower case (it is the name of the execution: leave it out, and Step Functions \
+                           chooses one)",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// The id of an AWS account: 12 digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError { value: text.to_owned(), expected: "an AWS account id: 12 digits" })
+        }
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An e-mail address: ASCII, one `@`, at most 254 characters (RFC 5321), no white space.
+///
+/// Only ASCII, so that no look-alike letter can name another person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Email(String);
+
+impl Email {
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Email {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let local_char = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+        let label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let valid = text.len() <= 254
+            && text.split_once('@').is_some_and(|(local, domain)| {
+                (1..=64).contains(&local.len())
+                    && local.bytes().all(local_char)
+                    && domain.contains('.')
+                    && domain.split('.').all(label)
+            });
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError { value: text.to_owned(), expected: "an e-mail address in ASCII, such as alex@example.com" })
+        }
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The ARN of an IAM role, in its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoleArn {
+    partition: String,
+    account: AccountId,
+    path: String,
+    name: String,
+}
+
+impl RoleArn {
+    /// The account that the role is in.
+    #[must_use]
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The name of the role, without its path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ARN of the provisioner role of the same account.
+    #[must_use]
+    pub fn provisioner(&self) -> Self {
+        Self { path: "/".to_owned(), name: PROVISIONER_ROLE_NAME.to_owned(), ..self.clone() }
+    }
+
+    /// The ARN of the boundary policy of the same account.
+    #[must_use]
+    pub fn boundary(&self) -> String {
+        format!("arn:{}:iam::{}:policy/{BOUNDARY_POLICY_NAME}", self.partition, self.account)
+    }
+
+    /// The pattern that matches every instance profile of the same account.
+    #[must_use]
+    pub fn instance_profiles(&self) -> String {
+        format!("arn:{}:iam::{}:instance-profile/*", self.partition, self.account)
+    }
+}
+
+impl FromStr for RoleArn {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let role = match parts[..] {
+            ["arn", partition, "iam", "", account, resource] if !partition.is_empty() => {
+                account.parse().ok().zip(resource.strip_prefix("role").and_then(|r| r.rsplit_once('/'))).map(
+                    |(account, (path, name))| Self {
+                        partition: partition.to_owned(),
+                        account,
+                        path: format!("{path}/"),
+                        name: name.to_owned(),
+                    },
+                )
+            }
+            _ => None,
+        };
+        let name_char = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+        role.filter(|role| {
+            role.path.starts_with('/')
+                && role.path.bytes().all(|b| b.is_ascii_graphic())
+                && (1..=64).contains(&role.name.len())
+                && role.name.bytes().all(name_char)
+        })
+        .ok_or_else(|| IdError {
+            value: text.to_owned(),
+            expected: "the ARN of a role, such as arn:aws:iam::123456789012:role/name",
+        })
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, account, path, name } = self;
+        write!(f, "arn:{partition}:iam::{account}:role{path}{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+
+    #[test]
+    fn transaction_ids() {
+        let id: TransactionId = ID.parse().expect("a UUID");
+        assert_eq!(id.to_string(), ID);
+        assert_eq!(id.role_name(), format!("daypass-{ID}"));
+        assert_eq!(id.deprovisioning_id(), id.deprovisioning_id());
+        assert_ne!(id.deprovisioning_id(), id);
+        let spellings = [ID.to_uppercase(), ID.replace('-', ""), format!("{{{ID}}}"), format!("urn:uuid:{ID}")];
+        for bad in spellings.iter().map(String::as_str).chain(["", "x", "release"]) {
+            assert!(bad.parse::<TransactionId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn account_ids() {
+        assert!("012345678901".parse::<AccountId>().is_ok());
+        for bad in ["", "12345678901", "1234567890123", "12345678901a", "１２３４５６７８９０１２", " 12345678901"]
+        {
+            assert!(bad.parse::<AccountId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn emails() {
+        for good in ["alex@example.com", "o'brien+ci@mail.example.co.uk", "A.B-c_d@x-1.io"] {
+            assert_eq!(good.parse::<Email>().expect(good).as_str(), good);
+        }
+        let long_local = format!("{}@example.com", "a".repeat(65));
+        let long_domain = format!("a@{}.com", "b".repeat(250));
+        let bad = ["", "alex", "@example.com", "alex@", "alex@localhost", "a b@example.com", "a@b@example.com"];
+        let more = ["alex@example..com", "alex@-x.com", "аlex@example.com", "alex@exаmple.com", "alex@example.com\n"];
+        for bad in bad.into_iter().chain(more).chain([long_local.as_str(), long_domain.as_str()]) {
+            assert!(bad.parse::<Email>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn role_arns() {
+        for good in ["arn:aws:iam::123456789012:role/x", "arn:aws-us-gov:iam::123456789012:role/a/b/x+=,.@_-"] {
+            assert_eq!(good.parse::<RoleArn>().expect(good).to_string(), good);
+        }
+        let id: TransactionId = ID.parse().expect("a UUID");
+        let arn = id.role_arn("aws", &"222222222222".parse().expect("an account"));
+        assert_eq!(arn.to_string(), format!("arn:aws:iam::222222222222:role/daypass/daypass-{ID}"));
+        assert_eq!(arn.to_string().parse::<RoleArn>().as_ref(), Ok(&arn));
+        assert_eq!(arn.provisioner().to_string(), "arn:aws:iam::222222222222:role/daypass-provisioner");
+        assert_eq!(arn.boundary(), "arn:aws:iam::222222222222:policy/daypass-boundary");
+        let bad = ["", "x", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"];
+        let more =
+            ["arn:aws:iam::123456789012:role/", "arn:aws:iam::123456789012:rolex", "arn:aws:sts::123456789012:role/x"];
+        for bad in bad.into_iter().chain(more) {
+            assert!(bad.parse::<RoleArn>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Words, contracts and policies that every part of Daypass shares.
+//!
+//! The crate is plain data and pure functions. What a Lambda function needs on top (the runtime, AWS clients, sessions
+//! of other roles) stands behind the features `lambda` and `assume-role`.
+
+pub mod contract;
+pub mod error;
+pub mod ids;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+pub mod persona;
+pub mod policy;
+pub mod stage;
+pub mod text;
+pub mod timestamp;
