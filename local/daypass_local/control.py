@@ -1,0 +1,139 @@
+"""The engine's own HTTP interface below `/_daypass/`, for tests and for the demo, and the hook that feeds the recorder.
+
+    GET  /_daypass/engine                {"pid": the engine's process}
+    GET  /_daypass/calls                 {"calls": [Call]} in the order of their answers
+    POST /_daypass/calls/reset           forgets them
+    GET  /_daypass/faults                {"faults": [Fault]} that are still to happen
+    POST /_daypass/faults                Fault (only `action` is required)
+    POST /_daypass/faults/reset          cancels them
+    GET  /_daypass/settings              Settings
+    POST /_daypass/settings              changes some of them
+    POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
+
+The shapes are those of `recorder.Call`, `recorder.Fault` and `settings.Settings`. A request that does not fit is
+answered 400 with {"error": …}. Nothing here asks for credentials: it is a test's way in, on loopback.
+"""
+
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from daypass_local.patches.identitystore import DISABLED_USERS
+from daypass_local.patches.tools import param, replace
+from daypass_local.recorder import RECORDER, Call, Fault
+from daypass_local.settings import SETTINGS
+
+PREFIX: Final = "/_daypass/"
+RECORDED_PARAMETERS: Final = ("RoleName", "RoleArn", "RoleSessionName", "SourceIdentity", "PolicyName", "PolicyArn")
+
+Asgi = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awaitable[Any]]], Awaitable[None]]
+
+
+def answer(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one request.
+
+    Raises LookupError for an unknown one, and ValueError or TypeError for one that does not fit.
+    """
+    match method, path.removeprefix(PREFIX):
+        case "GET", "engine":
+            return {"pid": os.getpid()}
+        case "GET", "calls":
+            return {"calls": [call.as_json() for call in RECORDER.calls()]}
+        case "POST", "calls/reset":
+            RECORDER.forget_calls()
+        case "GET", "faults":
+            return {"faults": [asdict(fault) for fault in RECORDER.faults()]}
+        case "POST", "faults":
+            RECORDER.add_fault(Fault(**body))
+        case "POST", "faults/reset":
+            RECORDER.forget_faults()
+        case "GET", "settings":
+            return asdict(SETTINGS)
+        case "POST", "settings":
+            SETTINGS.update(body)
+            return asdict(SETTINGS)
+        case "POST", "identity/user-status":
+            change = {"ENABLED": DISABLED_USERS.discard, "DISABLED": DISABLED_USERS.add}.get(body.get("status", ""))
+            if change is None or not body.get("user_id"):
+                raise ValueError("needs `user_id`, and a `status` of ENABLED or DISABLED")
+            change(body["user_id"])
+        case _:
+            raise LookupError(f"{method} {path} is not known; see daypass_local/control.py")
+    return {}
+
+
+def serve_control(app: Asgi) -> Asgi:
+    """Return an ASGI application that answers `/_daypass/…` itself and leaves the rest to `app`."""
+
+    async def control(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await app(scope, receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        try:
+            status, content = 200, answer(scope["method"], scope["path"], json.loads(body or b"{}"))
+        except LookupError as error:
+            status, content = 404, {"error": str(error)}
+        except (TypeError, ValueError) as error:
+            status, content = 400, {"error": str(error)}
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+
+    return control
+
+
+def _error_code(status: int, headers: dict[str, str], body: Any) -> str | None:
+    if status < 400 or not isinstance(body, bytes):
+        return None
+    text = body.decode("utf-8", "replace")
+    found = re.search(r"<Code>([^<]+)</Code>", text) or re.search(r'"__type"\s*:\s*"(?:[^"]*#)?([^"]+)"', text)
+    error_type = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), None)
+    return found[1] if found else error_type
+
+
+def record_calls() -> None:
+    """Put the recorder between ministack's front door and its services."""
+    import ministack.app
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.core.responses import get_account_id
+    from ministack.core.router import detect_service, extract_access_key_id, extract_region
+
+    async def dispatch(
+        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], request_id: str
+    ) -> Any:
+        params = ministack.app._routing_params(method, path, headers, body, query_params)
+        service = detect_service(method, path, headers, params)
+        action = iam_actions.extract_iam_action(service, method, path, headers, body, params)
+        if action is None:
+            return await original(method, path, headers, body, query_params, request_id)
+        account, region = get_account_id(), extract_region(headers)
+        caller = iam_evaluator.resolve_caller_identity(extract_access_key_id(headers, query_params))
+        call = Call(
+            caller=caller["userArn"] if caller else "unknown",
+            account=account,
+            action=action,
+            resource=iam_actions.extract_resource_arn(service, method, path, headers, body, params, region, account),
+            parameters={name: value for name in RECORDED_PARAMETERS if (value := param(params, name))},
+        )
+        fault = RECORDER.take_fault(call)
+        if fault is None or fault.execute:
+            answered = await original(method, path, headers, body, query_params, request_id)
+        if fault:
+            _, answer_headers, content = iam_actions.access_denied_response(
+                service, action, "", request_id, error_code=fault.error, message=fault.message, headers=headers
+            )
+            answered = fault.status, answer_headers, content
+        call.status, call.error = answered[0], _error_code(*answered)
+        RECORDER.record(call)
+        return answered
+
+    original = replace(ministack.app, "_dispatch_service_request", dispatch)

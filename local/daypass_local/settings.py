@@ -1,0 +1,33 @@
+"""What a test may change while the engine runs (`POST /_daypass/settings`)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+MissingRole = Literal["no-such-entity", "access-denied"]
+
+
+@dataclass
+class Settings:
+    """Live settings of one engine."""
+
+    missing_role: MissingRole = "no-such-entity"
+    """What a caller that may only act below a path gets for a role that is not there (see `iam.missing_roles`)."""
+
+    minimum_session_seconds: int = 900
+    """The shortest DurationSeconds of AssumeRole; AWS's is 900. Lower it to see a session expire."""
+
+    def update(self, changes: dict[str, Any]) -> None:
+        """Apply `changes`, all or none. Raises ValueError for an unknown name or a value that does not fit."""
+        unknown = changes.keys() - vars(self).keys()
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        if changes.get("missing_role", self.missing_role) not in get_args(MissingRole):
+            raise ValueError(f"missing_role is one of {', '.join(get_args(MissingRole))}")
+        if not isinstance(changes.get("minimum_session_seconds", 1), int):
+            raise ValueError("minimum_session_seconds is a whole number")
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+SETTINGS = Settings()
+"""The settings of this process's engine."""

@@ -1,0 +1,110 @@
+"""The recorder, the faults and the settings that tests of Daypass use."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Accounts, allow, policy, refused, service_trust, trust
+
+from daypass_local.aws import Aws
+
+
+def of(aws: Aws, accounts: Accounts) -> list[dict[str, Any]]:
+    return [call for call in aws.calls() if accounts.suffix in json.dumps(call)]
+
+
+def test_calls_say_who_did_what_where(accounts: Accounts, aws: Aws) -> None:
+    hub = accounts.role(accounts.hub, "hub", policies=[allow("sts:AssumeRole")])
+    target = accounts.role(accounts.target, "target", trusts=[trust(hub)], policies=[allow("iam:GetRole")])
+    session = accounts.session(hub)
+    aws.control("/_daypass/calls/reset", {})
+    iam = aws.client("iam", accounts.session(target, session, RoleSessionName="daypass-1"))
+    iam.get_role(RoleName=target.split("/")[-1])
+    assert refused(iam.delete_role, RoleName=target.split("/")[-1]) == "AccessDenied"
+    assume, get, delete = of(aws, accounts)
+    hub_session = f"arn:aws:sts::{accounts.hub}:assumed-role/{hub.split('/')[-1]}/test"
+    assert (assume["action"], assume["caller"], assume["account"]) == ("sts:AssumeRole", hub_session, accounts.hub)
+    assert assume["parameters"] == {"RoleArn": target, "RoleSessionName": "daypass-1"}
+    assert assume["accounts"] == [accounts.hub, accounts.target]
+    assert (get["action"], get["status"], get["error"]) == ("iam:GetRole", 200, None)
+    assert get["parameters"] == {"RoleName": target.split("/")[-1]}
+    assert get["accounts"] == [accounts.target]
+    assert (delete["action"], delete["status"], delete["error"]) == ("iam:DeleteRole", 403, "AccessDenied")
+    assert "SecretAccessKey" not in json.dumps([assume, get, delete])
+
+
+def test_tasks_of_a_state_machine_are_recorded(accounts: Accounts, aws: Aws) -> None:
+    sfn = aws.root("stepfunctions", accounts.hub)
+    made = {"roleArn": accounts.role(accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")])}
+    child = sfn.create_state_machine(
+        name=f"child-{accounts.suffix}",
+        definition=json.dumps({"StartAt": "D", "States": {"D": {"Type": "Succeed"}}}),
+        **made,
+    )["stateMachineArn"]
+    start = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution",
+        "Arguments": {"StateMachineArn": child},
+        "End": True,
+    }
+    definition = {"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": start}}
+    parent = sfn.create_state_machine(
+        name=f"parent-{accounts.suffix}", type="EXPRESS", definition=json.dumps(definition), **made
+    )["stateMachineArn"]
+    aws.root("iam", accounts.hub).put_role_policy(
+        RoleName=made["roleArn"].split("/")[-1],
+        PolicyName="p",
+        PolicyDocument=policy(allow("states:StartExecution", child)),
+    )
+    fault = {"action": "states:StartExecution", "error": "ServiceUnavailable"}
+    for execute, children in ((False, 0), (True, 1)):
+        aws.control("/_daypass/faults", fault | {"execute": execute})
+        failed = sfn.start_sync_execution(stateMachineArn=parent)
+        assert failed["error"] == "StepFunctions.ServiceUnavailable"
+        assert len(sfn.list_executions(stateMachineArn=child)["executions"]) == children
+    assert sfn.start_sync_execution(stateMachineArn=parent)["status"] == "SUCCEEDED"
+    nested = [call for call in of(aws, accounts) if call["caller"] == made["roleArn"]]
+    assert [call["error"] for call in nested] == ["StepFunctions.ServiceUnavailable"] * 2 + [None]
+    assert {(call["action"], call["resource"]) for call in nested} == {("states:StartExecution", child)}
+
+
+def test_faults_come_as_often_as_asked_and_only_to_those_meant(accounts: Accounts, aws: Aws) -> None:
+    iam = aws.root("iam", accounts.target)
+    fault = {"action": "iam:ListRoles", "error": "Throttling", "status": 400, "times": 2, "skip": 1}
+    aws.control("/_daypass/faults", fault | {"account": accounts.target})
+    aws.root("iam", accounts.hub).list_roles()
+    iam.list_roles()
+    assert [refused(iam.list_roles), refused(iam.list_roles)] == ["Throttling", "Throttling"]
+    iam.list_roles()
+    assert aws.control("/_daypass/faults") == {"faults": []}
+
+
+def test_a_lost_answer(accounts: Accounts, aws: Aws) -> None:
+    iam = aws.root("iam", accounts.target)
+    document = policy(trust(f"arn:aws:iam::{accounts.target}:root"))
+    aws.control("/_daypass/faults", {"action": "iam:CreateRole", "error": "ServiceFailure", "execute": True})
+    role = {"RoleName": f"lost-{accounts.suffix}", "AssumeRolePolicyDocument": document}
+    assert refused(iam.create_role, **role) == "ServiceFailure"
+    assert iam.get_role(RoleName=role["RoleName"])
+
+
+def test_json_services_get_their_error_names(accounts: Accounts, aws: Aws) -> None:
+    aws.control("/_daypass/faults", {"action": "dynamodb:ListTables", "error": "InternalServerError", "status": 500})
+    assert refused(aws.root("dynamodb", accounts.hub).list_tables) == "InternalServerError"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/_daypass/nothing", None, "not known"),
+        ("/_daypass/faults", {"error": "x"}, "action"),
+        ("/_daypass/faults", {"action": "x", "colour": "red"}, "colour"),
+        ("/_daypass/settings", {"colour": "red"}, "colour"),
+        ("/_daypass/settings", {"missing_role": "maybe"}, "missing_role"),
+        ("/_daypass/settings", {"minimum_session_seconds": "1"}, "minimum_session_seconds"),
+        ("/_daypass/identity/user-status", {"user_id": "u", "status": "ASLEEP"}, "DISABLED"),
+    ],
+)
+def test_requests_that_do_not_fit_are_explained(aws: Aws, path: str, body: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        aws.control(path, body)

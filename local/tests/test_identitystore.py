@@ -1,0 +1,66 @@
+"""The Identity Store behind the engine's front door."""
+
+from typing import Any
+
+import pytest
+from conftest import Accounts, allow, refused
+
+from daypass_local.aws import Aws
+
+STORE = "d-9067000000"
+
+
+@pytest.fixture
+def store(aws: Aws) -> Any:
+    return aws.root("identitystore", "111111111111")
+
+
+def test_users_groups_and_memberships(accounts: Accounts, store: Any) -> None:
+    email = f"{accounts.suffix}@example.com"
+    user = store.create_user(
+        IdentityStoreId=STORE,
+        UserName=email,
+        DisplayName="Someone",
+        Name={"GivenName": "Some", "FamilyName": "One"},
+        Emails=[{"Value": email, "Type": "work", "Primary": True}],
+    )["UserId"]
+    group = store.create_group(IdentityStoreId=STORE, DisplayName=f"group-{accounts.suffix}")["GroupId"]
+    other = store.create_group(IdentityStoreId=STORE, DisplayName=f"other-{accounts.suffix}")["GroupId"]
+    store.create_group_membership(IdentityStoreId=STORE, GroupId=group, MemberId={"UserId": user})
+
+    def by(path: str, value: str) -> dict[str, Any]:
+        return {
+            "IdentityStoreId": STORE,
+            "AlternateIdentifier": {"UniqueAttribute": {"AttributePath": path, "AttributeValue": value}},
+        }
+
+    assert store.get_user_id(**by("emails.value", email))["UserId"] == user
+    assert store.get_group_id(**by("displayName", f"group-{accounts.suffix}"))["GroupId"] == group
+    assert refused(store.get_user_id, **by("emails.value", "nobody@example.com")) == "ResourceNotFoundException"
+    assert refused(store.get_group_id, **by("displayName", "no-such-group")) == "ResourceNotFoundException"
+    results = store.is_member_in_groups(IdentityStoreId=STORE, MemberId={"UserId": user}, GroupIds=[group, other])
+    assert [result["MembershipExists"] for result in results["Results"]] == [True, False]
+
+    who = {"IdentityStoreId": STORE, "UserId": user}
+    assert store.describe_user(**who)["UserStatus"] == "ENABLED"
+    accounts.aws.control("/_daypass/identity/user-status", {"user_id": user, "status": "DISABLED"})
+    assert store.describe_user(**who)["UserStatus"] == "DISABLED"
+    assert store.describe_user(**who)["Emails"][0]["Value"] == email
+    accounts.aws.control("/_daypass/identity/user-status", {"user_id": user, "status": "ENABLED"})
+    assert store.describe_user(**who)["UserStatus"] == "ENABLED"
+
+
+def test_permissions_are_enforced_on_the_store(accounts: Accounts, aws: Aws) -> None:
+    listing = allow("identitystore:ListUsers", f"arn:aws:identitystore::{accounts.hub}:identitystore/{STORE}")
+    role = accounts.role(accounts.hub, "reader", policies=[listing])
+    reader = aws.client("identitystore", accounts.session(role))
+    reader.list_users(IdentityStoreId=STORE)
+    assert refused(reader.list_users, IdentityStoreId="d-0000000000") == "AccessDeniedException"
+    group = {"IdentityStoreId": STORE, "DisplayName": "g"}
+    assert refused(reader.create_group, **group) == "AccessDeniedException"
+
+
+def test_each_account_has_its_own_store(accounts: Accounts, store: Any) -> None:
+    store.create_group(IdentityStoreId=STORE, DisplayName=f"hub-{accounts.suffix}")
+    elsewhere = accounts.aws.root("identitystore", accounts.target)
+    assert elsewhere.list_groups(IdentityStoreId=STORE)["Groups"] == []
