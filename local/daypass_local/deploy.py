@@ -1,0 +1,159 @@
+"""Deploying Daypass to the engine with the real CDK CLI, the way it is deployed to AWS."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Final
+
+from daypass_local.aws import Aws
+from daypass_local.names import (
+    HUB_ACCOUNT,
+    IDENTITY_STORE_ID,
+    PRODUCTION_ACCOUNT,
+    REGION,
+    REPOSITORY,
+    TARGET_ACCOUNT,
+)
+from daypass_local.process import tail
+
+CDK: Final = REPOSITORY / "cdk"
+CDK_CLI: Final = CDK / "node_modules/.bin/cdk"
+MINIMUM_ROLE_TTL_SECONDS: Final = 1
+
+CONFIGURATION: Final[dict[str, Any]] = {
+    "hub": {"account_id": HUB_ACCOUNT, "region": REGION},
+    "identity": {"store_id": IDENTITY_STORE_ID},
+    # The engine lets an account's root assume a role: that is how the local pipeline gets the invoker's credentials.
+    "invoker_principal_arns": [f"arn:aws:iam::{HUB_ACCOUNT}:root"],
+    "external_id": "daypass-local",
+    # Leases of seconds, to watch them end.
+    "minimum_role_ttl_seconds": MINIMUM_ROLE_TTL_SECONDS,
+}
+
+Report = Callable[[str, float], None]
+"""Called with the name of a finished step and the seconds that it took."""
+
+
+class DeployError(Exception):
+    """A step failed; the text holds the end of its log."""
+
+
+def check_prerequisites() -> None:
+    """Raise DeployError unless everything that a deployment reads is there."""
+    remedies = {
+        CDK_CLI: "run `npm ci --prefix cdk` first",
+        REPOSITORY / "target/lambda": "run `make build` first",
+        REPOSITORY / "personas.json": "it belongs to the repository",
+    }
+    for needed, remedy in remedies.items():
+        if not needed.exists():
+            raise DeployError(f"{needed.relative_to(REPOSITORY)} is not there: {remedy}")
+
+
+class Deployment:
+    """One deployment: CDK commands that run side by side and end together."""
+
+    def __init__(self, aws: Aws, state: Path, report: Report) -> None:
+        self._aws, self._state, self._report = aws, state, report
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._cancelled = False
+
+    def run(self) -> dict[str, str]:
+        """Deploy the hub and both targets and return the outputs of the hub's stack.
+
+        Synthesis and the hub's bootstrap run side by side, then the three stacks do. Raises DeployError for the first
+        step that fails; the others are ended.
+        """
+        self._state.mkdir(parents=True, exist_ok=True)
+        (self._state / "config.json").write_text(json.dumps(CONFIGURATION, indent=2))
+        assembly = self._state / "cdk.out"
+        hub = f"aws://{HUB_ACCOUNT}/{REGION}"
+        with ThreadPoolExecutor(max_workers=5) as pool:
+            try:
+                bootstrap = pool.submit(self._cdk, "bootstrap hub", HUB_ACCOUNT, ["bootstrap", hub], cwd=self._state)
+                synth = pool.submit(
+                    self._cdk, "synthesize", HUB_ACCOUNT, ["synth", "--quiet", "--output", str(assembly)], cwd=CDK
+                )
+                _all([synth])
+                deploys = [
+                    pool.submit(self._stack, "DaypassTarget", account, assembly)
+                    for account in (TARGET_ACCOUNT, PRODUCTION_ACCOUNT)
+                ]
+                _all([bootstrap])
+                deploys.append(pool.submit(self._stack, "DaypassHub", HUB_ACCOUNT, assembly))
+                _all(deploys)
+            finally:
+                self._cancel()
+        stacks = self._aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(StackName="DaypassHub")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+    def _stack(self, name: str, account: str, assembly: Path) -> None:
+        command = ["deploy", "--app", str(assembly), name, "--exclusively", "--require-approval", "never"]
+        self._cdk(f"deploy {name} to {account}", account, [*command, "--method", "direct"], cwd=self._state)
+
+    def _cdk(self, step: str, account: str, arguments: list[str], cwd: Path) -> None:
+        started = time.monotonic()
+        log = self._state / f"{step.replace(' ', '-')}.log"
+        with log.open("wb") as output:
+            with self._lock:
+                if self._cancelled:
+                    return
+                process = subprocess.Popen(
+                    [str(CDK_CLI), *arguments],
+                    cwd=cwd,
+                    env=self._environment(account),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                self._running.add(process)
+            status = process.wait()
+        with self._lock:
+            self._running.discard(process)
+            cancelled = self._cancelled
+        if cancelled:
+            return
+        if status != 0:
+            raise DeployError(f"`{step}` failed (cdk {' '.join(arguments)}):\n{tail(log)}")
+        self._report(step, time.monotonic() - started)
+
+    def _environment(self, account: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "DAYPASS_"))}
+        return kept | {
+            "AWS_ENDPOINT_URL": self._aws.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CDK_HOME": str(self._state / "cdk-home"),
+            "CDK_DISABLE_VERSION_CHECK": "true",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "DAYPASS_CONFIG": str(self._state / "config.json"),
+            "NO_COLOR": "1",
+            "CI": "true",
+        }
+
+    def _cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            for process in self._running:
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def _all(steps: list[Future[None]]) -> None:
+    """Wait for all steps, or until one has failed, and raise what it raised."""
+    pending = set(steps)
+    while pending:
+        done, pending = wait(pending, timeout=0.2, return_when="FIRST_COMPLETED")
+        for step in done:
+            step.result()
