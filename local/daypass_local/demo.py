@@ -73,8 +73,10 @@ class Timeline:
         print(f"\n{title}", flush=True)
 
     def done(self, text: str, seconds: float, *, kept: bool = True) -> None:
-        """Print a step."""
-        print(f"  {self.seconds:6.1f} s  {'✓' if kept else '✗'}  {text}  ({seconds * 1000:,.0f} ms)", flush=True)
+        """Print a step: when it was done, how long it took, whether it was as promised."""
+        mark, margin = ("✓" if kept else "✗"), " " * 26
+        said = text.replace("\n", f"\n{margin}")
+        print(f"{self.seconds:7.1f} s {seconds * 1000:10,.0f} ms  {mark}  {said}", flush=True)
 
     def step(self, doing: str, action: Callable[[], str]) -> None:
         """Do a step. `action` returns what is to be said about it; what it raises is printed under `doing`."""
@@ -355,7 +357,7 @@ class Demo:
         promise(not touched, f"the target account was touched: {', '.join(touched)}")
         return (
             f"{login} is denied ({error}): {cause['reason']}\n"
-            f"{'':15}{len(calls)} AWS calls, none of them to {TARGET_ACCOUNT} (says the recorder)"
+            f"{len(calls)} AWS calls, none of them to {TARGET_ACCOUNT} (says the recorder)"
         )
 
     def _exists(self, access: Access) -> bool:

@@ -10,7 +10,7 @@ from conftest import Accounts, allow, package, refused, service_trust
 from daypass_local.aws import Aws
 
 FUNCTION = """
-import json, os, urllib.request
+import json, os, threading, urllib.request
 api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
 while True:
     with urllib.request.urlopen(f"{api}/invocation/next") as asked:
@@ -18,6 +18,12 @@ while True:
     if "fail" in event:
         error = {"errorType": event["fail"], "errorMessage": "as asked"}
         outcome, answer = "error", error
+    elif "print" in event:
+        print(event["print"], flush=True)
+        outcome, answer = "response", event
+    elif "late" in event:
+        outcome, answer = "response", event
+        threading.Timer(0.05, lambda: print(event["late"], flush=True)).start()
     elif "environment" in event:
         outcome, answer = "response", dict(os.environ)
     else:
@@ -290,3 +296,33 @@ def test_a_function_that_is_called_again_is_warm(machines: Machines) -> None:
     machine = machines.make({"Call": machines.task({"environment": True})})
     streams = {json.loads(machines.run(machine)["output"])["AWS_LAMBDA_LOG_STREAM_NAME"] for _ in range(3)}
     assert len(streams) == 1
+
+
+@pytest.mark.parametrize("when", ["print", "late"])
+def test_what_a_function_prints_is_logged(machines: Machines, when: str) -> None:
+    machines.deploy_function()
+    machines.run(machines.make({"Call": machines.task({when: "a line"})}))
+    group = f"/aws/lambda/echo-{machines.suffix}"
+    deadline = time.monotonic() + 10
+    while True:
+        events = machines.logs.filter_log_events(logGroupName=group)["events"]
+        if "a line" in [event["message"] for event in events]:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_invocation_does_not_wait_for_its_log(machines: Machines) -> None:
+    machines.deploy_function()
+    states = {f"S{number}": machines.task({}, Next=f"S{number + 1}") for number in range(20)}
+    for state in states.values():
+        del state["End"]
+    machine = machines.make(states | {"S20": {"Type": "Succeed"}})
+    machines.run(machine)
+    durations = []
+    for _ in range(5):
+        started = time.monotonic()
+        machines.run(machine)
+        durations.append(time.monotonic() - started)
+    # Twenty waits of 50 ms would make every one of them longer than a second.
+    assert min(durations) < 1
