@@ -6,7 +6,6 @@ lists which AWS calls were made.
 """
 
 import json
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from botocore.exceptions import ClientError
 from daypass_local import stack
 from daypass_local.aws import Aws, Credentials
 from daypass_local.deploy import DeployError
-from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
+from daypass_local.names import HUB_ACCOUNT, TARGET_ACCOUNT
 from daypass_local.process import EngineError
 
 LEASE_SECONDS: Final = 8
@@ -83,7 +82,7 @@ class Timeline:
         started = time.monotonic()
         try:
             said = action()
-        except BaseException as error:
+        except Exception as error:
             self.done(f"{doing}: {_explain(error)}", time.monotonic() - started, kept=False)
             raise
         self.done(said, time.monotonic() - started)
@@ -377,18 +376,17 @@ class Demo:
 def play() -> int:
     """Play on a stack of its own and return the exit code: 0 when everything is as promised."""
     timeline = Timeline()
+    logs = stack.STACKS
     print("Daypass, end to end, on a local AWS: the real templates, state machines and functions")
     timeline.section("Set up (the engine, then the CDK CLI)")
     try:
         with stack.temporary(timeline.done) as deployed:
+            logs = deployed.state
             Demo(timeline, Pipeline(deployed.aws, deployed.environment())).play()
     except Exception as error:
-        print(f"\n✗ not as promised: {_explain(error)}\n  logs: {stack.STACKS.relative_to(REPOSITORY)}", flush=True)
+        print(f"\n✗ not as promised: {_explain(error)}\n  logs: {logs}", flush=True)
         if not isinstance(error, (BrokenPromiseError, ClientError, DeployError, EngineError, stack.StackError)):
             raise
         return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; everything that was started is stopped", file=sys.stderr)
-        return 130
     print(f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped")
     return 0
