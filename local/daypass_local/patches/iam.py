@@ -229,12 +229,17 @@ def managed_policies() -> None:
     from ministack.services import iam
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-    for name, policy in json.loads(aws_managed_policies_data).items():
-        record = iam._make_aws_managed_record(f"{policy['Path'].lstrip('/')}{name}", json.dumps(policy["Document"]))
-        version = record["Versions"].pop("v1")
-        record["DefaultVersionId"] = version["VersionId"] = policy["DefaultVersionId"]
-        record["Versions"][policy["DefaultVersionId"]] = version
-        iam._aws_managed_policies[record["Arn"]] = record
+    def seed_aws_managed_policies() -> None:
+        for name, policy in json.loads(aws_managed_policies_data).items():
+            path_and_name = f"{policy['Path'].lstrip('/')}{name}"
+            record = iam._make_aws_managed_record(path_and_name, json.dumps(policy["Document"]))
+            version = record["Versions"].pop("v1")
+            record["DefaultVersionId"] = version["VersionId"] = policy["DefaultVersionId"]
+            record["Versions"][policy["DefaultVersionId"]] = version
+            iam._aws_managed_policies[record["Arn"]] = record
+
+    replace(iam, "_seed_aws_managed_policies", seed_aws_managed_policies)  # what a reset of the engine calls
+    seed_aws_managed_policies()
 
 
 def known_policies_only() -> None:
