@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Accounts, package
+from conftest import Accounts, package, refused
 
 from daypass_local import engine, patches, process
 from daypass_local.aws import Aws
@@ -90,3 +90,14 @@ def test_the_engine_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
 def test_a_port_in_use_is_explained(aws: Aws, tmp_path: Path) -> None:
     with pytest.raises(process.EngineError, match=r"already in use|Address already"):
         process.start(int(aws.url.rsplit(":", 1)[-1]), tmp_path, lifeline=True)
+
+
+def test_a_reset_leaves_what_aws_itself_brings(tmp_path: Path) -> None:
+    with process.running(tmp_path) as started:
+        accounts = Accounts(started.aws, "x")
+        iam = started.aws.root("iam", accounts.target)
+        name = accounts.role(accounts.target, "role").split("/")[-1]
+        started.aws.control("/_ministack/reset", {})
+        assert refused(iam.get_role, RoleName=name) == "NoSuchEntity"
+        accounts.role(accounts.target, "role")
+        iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AWSSupportAccess")

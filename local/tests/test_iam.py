@@ -221,6 +221,9 @@ def test_quotas(accounts: Accounts) -> None:
     create = {"RoleName": "r" * 65, "AssumeRolePolicyDocument": TRUST}
     unchecked = accounts.aws.client("iam", Credentials.root(accounts.target), parameter_validation=False)
     assert refused(unchecked.create_role, **create) == "ValidationError"
+    for tag in ({"Key": "k", "Value": "a,b"}, {"Key": "aws:k", "Value": "v"}):
+        create = {"RoleName": f"{name}-2", "AssumeRolePolicyDocument": TRUST, "Tags": [tag]}
+        assert refused(unchecked.create_role, **create) == "ValidationError"
 
 
 def test_policy_variables(accounts: Accounts) -> None:

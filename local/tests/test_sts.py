@@ -219,8 +219,17 @@ def test_signatures_are_checked(accounts: Accounts) -> None:
 
 @pytest.mark.parametrize(
     "request_part",
-    [{"RoleSessionName": "with space"}, {"SourceIdentity": "a:b"}, {"TransitiveTagKeys": ["not-passed"]}],
+    [
+        {"RoleSessionName": "with space"},
+        {"SourceIdentity": "a:b"},
+        {"TransitiveTagKeys": ["not-passed"]},
+        {"Tags": [{"Key": "branch", "Value": "feature#1"}]},
+        {"Tags": [{"Key": "branch", "Value": "x" * 257}]},
+        {"Tags": [{"Key": "aws:branch", "Value": "main"}]},
+        {"Tags": [{"Key": f"k{number}", "Value": ""} for number in range(51)]},
+    ],
 )
 def test_malformed_requests(accounts: Accounts, request_part: dict[str, Any]) -> None:
     role = accounts.role(accounts.hub, "role")
+    assert accounts.session(role, Tags=[{"Key": "Grüße", "Value": "a_b:c/d=e+f-g@h.i 1"}])
     assert refused(accounts.session, role, **request_part) in ("ValidationError", "InvalidParameterValue")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daypass_local.patches.iam import find_role
-from daypass_local.patches.tools import Response, param, query_error, replace
+from daypass_local.patches.tools import Response, invalid_tags, param, query_error, replace
 
 TRUST_POLICY_CHARACTERS: Final = 2_048
 INLINE_POLICY_CHARACTERS: Final = 10_240
@@ -19,10 +19,11 @@ def size(document: str) -> int:
 
 
 def role_quotas() -> None:
-    """A role's trust policy, inline policies, managed policies and name keep to AWS's default quotas.
+    """A role's policies, name and tags keep to AWS's default quotas.
 
-    Sizes: 2,048 characters of trust policy, 10,240 of inline policies in all, 10 managed policies, a name of 64.
-    ministack has no quotas, so a persona that cannot be provisioned on AWS would pass.
+    2,048 characters of trust policy, 10,240 of inline policies in all, 10 managed policies, a name of 64 characters, 50
+    tags of the characters that AWS allows in tags. ministack has no quotas, so a persona that cannot be provisioned on
+    AWS would pass.
     Unnecessary when ministack answers LimitExceeded and ValidationError for these.
     """
     from ministack.core.responses import get_account_id
@@ -41,7 +42,8 @@ def role_quotas() -> None:
             )
         if size(param(params, "AssumeRolePolicyDocument")) > TRUST_POLICY_CHARACTERS:
             return limit_exceeded(f"Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_CHARACTERS}")
-        return None
+        invalid = invalid_tags(iam._extract_tags(params))
+        return query_error(400, "ValidationError", f"1 validation error detected: {invalid}") if invalid else None
 
     def put_role_policy(params: dict[str, Any]) -> Response | None:
         role = find_role(param(params, "RoleName"), get_account_id())

@@ -9,12 +9,11 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from daypass_local.patches.iam import find_role
-from daypass_local.patches.tools import Response, members, param, query_error, replace
+from daypass_local.patches.tools import Response, invalid_tags, members, param, query_error, replace
 from daypass_local.settings import SETTINGS
 
 CHAINED_SESSION_SECONDS: Final = 3_600
 LONGEST_SESSION_SECONDS: Final = 43_200
-SESSION_TAGS: Final = 50
 NAME_PATTERN: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 
 Tag = dict[str, str]
@@ -97,8 +96,9 @@ class AssumeRole:
 
     def _check_tags(self) -> None:
         keys = {tag["Key"].lower() for tag in self.tags}
-        if len(keys) + len(self.inherited_tags) > SESSION_TAGS:
-            raise RefusedError("ValidationError", f"A session has at most {SESSION_TAGS} tags.")
+        invalid = invalid_tags([*self.tags, *self.inherited_tags])
+        if invalid:
+            raise RefusedError("ValidationError", f"1 validation error detected: {invalid}")
         if not {key.lower() for key in self.transitive_keys} <= keys:
             raise RefusedError("InvalidParameterValue", "Each transitive tag key must be the key of a session tag.")
         fixed = keys & {tag["Key"].lower() for tag in self.inherited_tags}

@@ -1,7 +1,8 @@
 """What the patches share: replacing a function safely, reading request parameters, answering errors."""
 
+import re
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 Response = tuple[int, dict[str, str], bytes]
@@ -16,6 +17,31 @@ def replace(module: ModuleType, name: str, new: Any) -> Any:
     old = getattr(module, name)
     setattr(module, name, new)
     return old
+
+
+TAG_TEXT: Final = re.compile(r"[\w\s.:/=+\-@]*")
+TAGS: Final = 50
+TAG_KEY_CHARACTERS: Final = 128
+TAG_VALUE_CHARACTERS: Final = 256
+
+
+def invalid_tags(tags: list[dict[str, str]]) -> str | None:
+    """Return what AWS has against role or session tags, or None: their number, their characters, their lengths."""
+    if len(tags) > TAGS:
+        return f"Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to {TAGS}"
+    for number, tag in enumerate(tags, 1):
+        for part, text, most in (
+            ("key", tag["Key"], TAG_KEY_CHARACTERS),
+            ("value", tag["Value"], TAG_VALUE_CHARACTERS),
+        ):
+            where = f"Value '{text}' at 'tags.{number}.member.{part}' failed to satisfy constraint"
+            if len(text) > most:
+                return f"{where}: Member must have length less than or equal to {most}"
+            if not TAG_TEXT.fullmatch(text):
+                return f"{where}: Member must satisfy regular expression pattern: [\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]*"
+        if tag["Key"].lower().startswith("aws:"):
+            return f"The tag key '{tag['Key']}' is reserved: it starts with aws:"
+    return None
 
 
 def param(params: dict[str, Any], name: str) -> str:
