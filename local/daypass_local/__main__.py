@@ -14,6 +14,14 @@ def report(step: str, seconds: float) -> None:
     print(f"{seconds:6.1f} s  {step}", file=sys.stderr, flush=True)
 
 
+def port(text: str) -> int:
+    """Read a port number. Raises ValueError, which argparse explains."""
+    number = int(text)
+    if number not in range(1, 65_536):
+        raise ValueError(text)
+    return number
+
+
 def up(port: int | None) -> int:
     """Bring a stack up and leave it running."""
     stack.forget_dead()
@@ -83,7 +91,7 @@ def main() -> int:
         ("down", "end a stack, or all that `up` started"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--port", type=int, help="port on 127.0.0.1 (up: default a free one; down: default all)")
+        command.add_argument("--port", type=port, help="port on 127.0.0.1 (up: default a free one; down: default all)")
     running = commands.add_parser("run", help="run a command with a stack of its own, which ends with it")
     running.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="the command")
     commands.add_parser("status", help="list the live stacks of this checkout")
