@@ -1,0 +1,186 @@
+/** The deployment configuration: one JSON file, parsed strictly, every problem reported at once. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { z } from 'zod';
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What CloudWatch Logs accepts; `RetentionDays` also has INFINITE (9999), which is no number of days. */
+const RETENTION_DAYS = Object.values(RetentionDays).filter((days): days is number => Number(days) < 9999);
+
+/**
+ * A workflow file and a ref of it. The file is exact: whoever may add a workflow beside it must not become an invoker.
+ * The ref is a commit, or a branch or tag of which only the end may be open (`refs/tags/v1.*`).
+ */
+const JOB_WORKFLOW_REF =
+  /^[\w.-]+\/[\w.-]+\/\.github\/workflows\/[\w.-]+\.ya?ml@(refs\/(heads|tags)\/[\w./-]+\*?|[0-9a-f]{40})$/;
+
+/** A value that is missing or of another type, and a value of the right type that is wrong, have the same remedy. */
+const text = (pattern: RegExp, remedy: string) => z.string(remedy).regex(pattern, remedy);
+const wholeNumber = (low: number, high: number, remedy: string) => z.int(remedy).min(low, remedy).max(high, remedy);
+const flag = (remedy: string) => z.boolean(remedy);
+
+const accountId = (whose: string) => text(/^\d{12}$/, `must be the 12 digits of ${whose}, as a string`);
+const region = (what: string) => text(/^[a-z]{2}(-[a-z]+)+-\d$/, `must be ${what}, for example us-east-1`);
+const path = (what: string) => text(/./, `must be the path of ${what}, relative to this file`);
+const list = <T extends z.ZodType>(item: T, most: number, remedy: string) =>
+  z.array(item, remedy).min(1, remedy).max(most, remedy);
+
+/** An object that refuses unknown keys and names the ones it knows. */
+const object = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, {
+    error: (issue) => {
+      const known = `known here: ${Object.keys(shape).join(', ')}`;
+      if (issue.code === 'unrecognized_keys') return `remove it or correct its spelling; ${known}`;
+      return `must be an object; ${known}`;
+    },
+  });
+
+const schema = object({
+  hub: object({
+    account_id: accountId('the account that Daypass runs in'),
+    region: region('the region that Daypass runs in'),
+  }),
+  identity: object({
+    store_id: text(/^d-[0-9a-f]{10}$|^[0-9a-f-]{36}$/, 'must be the identity store id, for example d-1234567890'),
+    account_id: accountId('the account that Identity Center is managed from').optional(),
+    region: region('the region of Identity Center').optional(),
+  }),
+  github: object({
+    owner: text(/^[A-Za-z0-9](-?[A-Za-z0-9])*$/, 'must be the user or organisation that owns the repositories'),
+    owner_id: text(/^\d+$/, "must be the owner's numeric id, as a string").optional(),
+    job_workflow_refs: list(
+      text(
+        JOB_WORKFLOW_REF,
+        'must be owner/repo/.github/workflows/file.yml@ref; ref is refs/heads/…, refs/tags/…, or a commit',
+      ),
+      10,
+      'must list 1 to 10 workflows that may call Daypass',
+    ),
+    oidc_provider_arn: text(
+      /^arn:[\w-]+:iam::\d{12}:oidc-provider\/token\.actions\.githubusercontent\.com$/,
+      "must be the ARN of the hub account's provider token.actions.githubusercontent.com",
+    ).optional(),
+  }).optional(),
+  invoker_principal_arns: list(
+    text(
+      /^arn:[\w-]+:iam::\d{12}:(root|(role|user)\/[\w+=,.@/-]+)$/,
+      'must be the ARN of a role, a user or an account root',
+    ),
+    10,
+    'must list 1 to 10 principals that may assume the invoker role',
+  ).optional(),
+  external_id: text(
+    /^[\w+=,.@:/-]{2,1224}$/,
+    'must be 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -',
+  ).optional(),
+  minimum_role_ttl_seconds: wholeNumber(1, 86_400, 'must be a whole number of seconds from 1 to 86400').default(900),
+  log_retention_days: z
+    .literal(RETENTION_DAYS, `must be one of ${RETENTION_DAYS.join(', ')}`)
+    .default(RetentionDays.ONE_YEAR),
+  architecture: z.enum(['x86_64', 'arm64'], 'must be x86_64 or arm64, as the functions were built').default('x86_64'),
+  alarm_email: z.email('must be an e-mail address').optional(),
+  personas_file: path('personas.json').optional(),
+  assets_dir: path('the folder of built functions').optional(),
+  organization: object({
+    organizational_unit_ids: list(
+      text(
+        /^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$/,
+        'must be the id of an organisational unit or of the root',
+      ),
+      100,
+      'must list 1 to 100 organisational units whose accounts become targets',
+    ),
+    delegated_administrator: flag(
+      'must be true when the stack set is deployed from a delegated administrator account, else false',
+    ).default(false),
+  }).optional(),
+}).refine((config) => config.github !== undefined || config.invoker_principal_arns !== undefined, {
+  error: 'give github, invoker_principal_arns, or both: without one of them nobody could call Daypass',
+});
+
+type Parsed = z.output<typeof schema>;
+
+/** The configuration with every default filled in; paths are absolute, times in the unit that the key names. */
+export interface Config extends Omit<Parsed, 'identity' | 'external_id' | 'personas_file' | 'assets_dir'> {
+  readonly identity: { readonly store_id: string; readonly account_id: string; readonly region: string };
+  readonly external_id: string;
+  readonly personas_file: string;
+  readonly assets_dir: string;
+}
+
+/** Every problem of one configuration file: where it is, and what to do about it. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(file: string, problems: readonly string[]) {
+    super([`${file} cannot be used:`, ...problems.map((problem) => `  - ${problem}`)].join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Parses the configuration.
+ *
+ * @param json content of the file
+ * @param file its path: named in errors, and what relative paths in it are relative to
+ * @throws ConfigError with every problem found
+ */
+export function parseConfig(json: string, file: string): Config {
+  const result = schema.safeParse(parseJson(json, file));
+  if (!result.success) throw new ConfigError(file, result.error.issues.flatMap(describe));
+
+  const { hub, identity, external_id, personas_file, assets_dir, ...rest } = result.data;
+  const relativeToFile = (path: string) => resolve(dirname(file), path);
+  return {
+    ...rest,
+    hub,
+    identity: {
+      store_id: identity.store_id,
+      account_id: identity.account_id ?? hub.account_id,
+      region: identity.region ?? hub.region,
+    },
+    external_id: external_id ?? `daypass-${hub.account_id}`,
+    personas_file: personas_file ? relativeToFile(personas_file) : resolve(REPOSITORY, 'personas.json'),
+    assets_dir: assets_dir ? relativeToFile(assets_dir) : resolve(REPOSITORY, 'target/lambda'),
+  };
+}
+
+/**
+ * Reads and parses the configuration.
+ *
+ * @throws ConfigError when it cannot be read or has problems
+ */
+export function loadConfig(file: string): Config {
+  let json: string;
+  try {
+    json = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const remedy = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';
+    throw new ConfigError(file, [`it cannot be read (${(cause as NodeJS.ErrnoException).code}): ${remedy}`]);
+  }
+  return parseConfig(json, file);
+}
+
+function parseJson(json: string, file: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new ConfigError(file, [`it must be JSON: ${(cause as Error).message}`]);
+  }
+}
+
+function describe(issue: z.core.$ZodIssue): string[] {
+  const at = (path: readonly PropertyKey[]) =>
+    path
+      .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+      .join('')
+      .replace(/^\./, '');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => `${at([...issue.path, key])}: unknown key; ${issue.message}`);
+  }
+  return [issue.path.length === 0 ? issue.message : `${at(issue.path)}: ${issue.message}`];
+}

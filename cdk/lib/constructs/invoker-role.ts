@@ -1,0 +1,81 @@
+import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { Config } from '../config.ts';
+import { DEPROVISION_MACHINE, INVOKER_ROLE } from '../names.ts';
+
+const ISSUER = 'token.actions.githubusercontent.com';
+
+export interface InvokerRoleProps {
+  readonly config: Config;
+  readonly provision: sfn.IStateMachine;
+  readonly deprovision: sfn.IStateMachine;
+}
+
+/** The role with which a pipeline asks for a deploy role and gives it back. */
+export class InvokerRole extends iam.Role {
+  constructor(scope: Construct, id: string, { config, provision, deprovision }: InvokerRoleProps) {
+    const { partition, region, account } = Stack.of(scope);
+    const executions = `arn:${partition}:states:${region}:${account}:execution:${DEPROVISION_MACHINE}:*`;
+    const principals: iam.PrincipalBase[] = (config.invoker_principal_arns ?? []).map(
+      (arn) => new iam.ArnPrincipal(arn),
+    );
+    if (config.github) principals.push(githubWorkflows(scope, config.github));
+
+    super(scope, id, {
+      roleName: INVOKER_ROLE,
+      description: 'Lets pipelines start provisioning and deprovisioning',
+      maxSessionDuration: Duration.hours(1),
+      assumedBy: new iam.CompositePrincipal(...(principals as [iam.PrincipalBase, ...iam.PrincipalBase[]])),
+      inlinePolicies: {
+        invoker: new iam.PolicyDocument({
+          statements: [
+            new iam.PolicyStatement({
+              sid: 'Provision',
+              actions: ['states:StartSyncExecution'],
+              resources: [provision.stateMachineArn],
+            }),
+            new iam.PolicyStatement({
+              sid: 'Release',
+              actions: ['states:StartExecution'],
+              resources: [deprovision.stateMachineArn],
+            }),
+            new iam.PolicyStatement({
+              sid: 'WatchRelease',
+              actions: ['states:DescribeExecution'],
+              resources: [executions],
+            }),
+          ],
+        }),
+      },
+    });
+    Validations.of(this).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::${executions}]`,
+      reason: 'An execution is named after its transaction, which does not exist before it is started.',
+    });
+  }
+}
+
+/**
+ * Workflows of the owner's repositories, as far as they run in one of the listed workflow files.
+ *
+ * IAM evaluates `job_workflow_ref` and `repository`, but has no key for `repository_owner`: the owner is matched as the
+ * first part of `repository`. `sub` is matched as well: IAM wants it in every trust policy for this issuer, and since
+ * July 2026 it carries the owner's id (`repo:owner@id/repo@id:…`), which a later owner of the same name does not get.
+ */
+function githubWorkflows(scope: Construct, github: NonNullable<Config['github']>): iam.PrincipalBase {
+  const { owner, owner_id, job_workflow_refs, oidc_provider_arn } = github;
+  const provider =
+    oidc_provider_arn ??
+    new iam.OidcProviderNative(scope, 'GitHub', { url: `https://${ISSUER}`, clientIds: ['sts.amazonaws.com'] })
+      .oidcProviderArn;
+  return new iam.WebIdentityPrincipal(provider, {
+    StringEquals: { [`${ISSUER}:aud`]: 'sts.amazonaws.com' },
+    StringLike: {
+      [`${ISSUER}:sub`]: owner_id ? `repo:${owner}@${owner_id}/*` : [`repo:${owner}/*`, `repo:${owner}@*/*`],
+      [`${ISSUER}:repository`]: `${owner}/*`,
+      [`${ISSUER}:job_workflow_ref`]: job_workflow_refs,
+    },
+  });
+}

@@ -1,0 +1,151 @@
+import { Duration, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
+import { Construct } from 'constructs';
+import type { Config } from '../config.ts';
+import { ALARM_TOPIC, DASHBOARD, type Task } from '../names.ts';
+import type { StateMachine } from './state-machine.ts';
+import type { TaskFunction } from './task-function.ts';
+import type { TransactionsTable } from './transactions-table.ts';
+
+export interface MonitoringProps {
+  readonly config: Config;
+  readonly key: kms.IKey;
+  readonly provision: StateMachine;
+  readonly deprovision: StateMachine;
+  readonly functions: Record<Task, TaskFunction>;
+  readonly table: TransactionsTable;
+}
+
+/** Whom it concerns that something went wrong (alarms and their topic), and a dashboard to look at. */
+export class Monitoring extends Construct {
+  readonly topic: sns.Topic;
+
+  constructor(scope: Construct, id: string, props: MonitoringProps) {
+    super(scope, id);
+    this.topic = this.alarmTopic(props);
+
+    const deprovision = props.deprovision.machine;
+    const access = 'A deploy role may still exist; its access ended at its expiry. See the runbook.';
+    this.alarm('deprovision-failed', deprovision.metricFailed(), `A deprovisioning failed. ${access}`);
+    this.alarm('deprovision-timed-out', deprovision.metricTimedOut(), `A deprovisioning timed out. ${access}`);
+    this.alarm('deprovision-aborted', deprovision.metricAborted(), `Someone stopped a lease. ${access}`);
+
+    const provision = props.provision.machine;
+    const failures = this.failedProvisionings(props.provision);
+    this.alarm('provision-failed', failures, 'A request that was not denied could not be served.');
+    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; its lease cleans up.');
+
+    this.dashboard(props, failures);
+  }
+
+  private alarmTopic({ config, key }: MonitoringProps): sns.Topic {
+    const { partition, region, account } = Stack.of(this);
+    const topic = new sns.Topic(this, 'Topic', {
+      topicName: ALARM_TOPIC,
+      displayName: 'Daypass alarms',
+      masterKey: key,
+      enforceSSL: true,
+    });
+    // A topic with a policy of its own loses the default one, which would have let this account's alarms publish.
+    topic.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: 'AlarmsOfDaypass',
+        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': account },
+          ArnLike: { 'aws:SourceArn': `arn:${partition}:cloudwatch:${region}:${account}:alarm:daypass-*` },
+        },
+      }),
+    );
+    if (config.alarm_email) topic.addSubscription(new subscriptions.EmailSubscription(config.alarm_email));
+    return topic;
+  }
+
+  /** Goes off on every single occurrence, and is ready for the next one a minute later. */
+  private alarm(name: string, metric: cloudwatch.Metric, alarmDescription: string): void {
+    const alarm = new cloudwatch.Alarm(this, name, {
+      alarmName: `daypass-${name}`,
+      alarmDescription,
+      metric: metric.with({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(1) }),
+      threshold: 1,
+      evaluationPeriods: 1,
+      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    alarm.addAlarmAction(new actions.SnsAction(this.topic));
+  }
+
+  /**
+   * Provisionings that ended in the state `Failed`. The metric of Step Functions cannot tell them from denials, which
+   * are Daypass doing its work; the log can.
+   */
+  private failedProvisionings(provision: StateMachine): cloudwatch.Metric {
+    return provision.logGroup
+      .addMetricFilter('FailedProvisionings', {
+        filterName: 'daypass-provision-failed',
+        metricNamespace: 'Daypass',
+        metricName: 'ProvisionFailed',
+        filterPattern: logs.FilterPattern.all(
+          logs.FilterPattern.stringValue('$.type', '=', 'FailStateEntered'),
+          logs.FilterPattern.stringValue('$.details.name', '=', 'Failed'),
+        ),
+      })
+      .metric();
+  }
+
+  private dashboard({ provision, deprovision, functions, table }: MonitoringProps, failures: cloudwatch.Metric): void {
+    const sum = { statistic: cloudwatch.Stats.SUM };
+    const [asked, leased] = [provision.machine, deprovision.machine];
+    const each = Object.values(functions).map((task) => task.function);
+    const graph = (title: string, left: cloudwatch.IMetric[]) => new cloudwatch.GraphWidget({ title, left, width: 12 });
+
+    new cloudwatch.Dashboard(this, 'Dashboard', {
+      dashboardName: DASHBOARD,
+      widgets: [
+        [
+          graph('Requests', [
+            asked.metricStarted({ label: 'asked' }),
+            asked.metricSucceeded({ label: 'provisioned' }),
+            asked.metricFailed({ label: 'denied or failed' }),
+            failures.with({ ...sum, label: 'failed' }),
+          ]),
+          graph('Time to a role', [
+            asked.metricTime({ statistic: cloudwatch.Stats.p(50), label: 'median' }),
+            asked.metricTime({ statistic: cloudwatch.Stats.p(99), label: '99th percentile' }),
+          ]),
+        ],
+        [
+          graph('Leases and releases', [
+            leased.metricStarted({ label: 'started' }),
+            leased.metricSucceeded({ label: 'deprovisioned' }),
+            leased.metricFailed({ label: 'failed' }),
+            leased.metricTimedOut({ label: 'timed out' }),
+            leased.metricAborted({ label: 'aborted' }),
+          ]),
+          graph('Transactions table', [
+            table.metricConditionalCheckFailedRequests({ ...sum, label: 'lost races' }),
+            table.metricUserErrors({ ...sum, label: 'user errors' }),
+          ]),
+        ],
+        [
+          graph(
+            'Task errors',
+            each.map((task) => task.metricErrors()),
+          ),
+          graph(
+            'Task durations (99th percentile)',
+            each.map((task) => task.metricDuration({ statistic: cloudwatch.Stats.p(99) })),
+          ),
+        ],
+      ],
+    });
+  }
+}

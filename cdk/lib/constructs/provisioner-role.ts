@@ -1,0 +1,82 @@
+import { Duration, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type { Construct } from 'constructs';
+import type { Config } from '../config.ts';
+import { hubRoles } from '../hub-roles.ts';
+import { DEPLOY_ROLES, iamArn, PROVISIONER_ROLE } from '../names.ts';
+import { BOUNDARY_ARN } from './boundary.ts';
+
+const INSTANCE_PROFILES = iamArn('instance-profile/*');
+const AWS_MANAGED_POLICIES = iamArn('policy/*', 'aws');
+
+/**
+ * The role with which create-role and delete-role work in a target account.
+ *
+ * All it can do is manage deploy roles: give them something only while they carry the boundary, and take everything
+ * away from them without conditions, so that no tampering keeps a deploy role from being deleted. It cannot pass a
+ * role, touch the boundary, or touch itself.
+ */
+export class ProvisionerRole extends iam.Role {
+  constructor(scope: Construct, id: string, { config }: { readonly config: Config }) {
+    const deployRoles = [iamArn(DEPLOY_ROLES)];
+    const withBoundary = { StringEquals: { 'iam:PermissionsBoundary': BOUNDARY_ARN } };
+    super(scope, id, {
+      roleName: PROVISIONER_ROLE,
+      description: 'Lets Daypass manage deploy roles, each under the boundary',
+      maxSessionDuration: Duration.hours(1),
+      assumedBy: hubRoles(config.hub.account_id, ['create-role', 'delete-role']).withConditions({
+        StringEquals: { 'sts:ExternalId': config.external_id },
+      }),
+      inlinePolicies: {
+        provisioner: new iam.PolicyDocument({
+          statements: [
+            new iam.PolicyStatement({
+              sid: 'Give',
+              actions: ['iam:CreateRole', 'iam:PutRolePolicy'],
+              resources: deployRoles,
+              conditions: withBoundary,
+            }),
+            new iam.PolicyStatement({
+              sid: 'GiveWhatAwsManages',
+              actions: ['iam:AttachRolePolicy'],
+              resources: deployRoles,
+              conditions: { ...withBoundary, ArnLike: { 'iam:PolicyARN': AWS_MANAGED_POLICIES } },
+            }),
+            new iam.PolicyStatement({
+              sid: 'TakeAway',
+              actions: [
+                // A role that is created with tags needs this besides CreateRole.
+                'iam:TagRole',
+                'iam:GetRole',
+                'iam:ListAttachedRolePolicies',
+                'iam:ListInstanceProfilesForRole',
+                'iam:ListRolePolicies',
+                'iam:DetachRolePolicy',
+                'iam:DeleteRolePolicy',
+                'iam:DeleteRole',
+              ],
+              resources: deployRoles,
+            }),
+            new iam.PolicyStatement({
+              sid: 'TakeOutOfInstanceProfiles',
+              actions: ['iam:RemoveRoleFromInstanceProfile'],
+              resources: [INSTANCE_PROFILES],
+            }),
+          ],
+        }),
+      },
+    });
+    Validations.of(this).acknowledge(
+      {
+        id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:${DEPLOY_ROLES}]`,
+        reason: 'A deploy role is named after its transaction, which does not exist yet.',
+      },
+      {
+        id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:instance-profile/*]',
+        reason:
+          'Someone may have put a deploy role into any instance profile, and it cannot be deleted before it is taken out. ' +
+          'The action knows no narrower resource and no condition.',
+      },
+    );
+  }
+}

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import type { Config } from '../config.ts';
+import { substitutionKey, type Task } from '../names.ts';
+import type { TaskFunction } from './task-function.ts';
+
+export interface StateMachineProps {
+  readonly name: string;
+  readonly type: sfn.StateMachineType;
+  /** Path of the ASL file. */
+  readonly definition: string;
+  /** The tasks that the definition invokes. */
+  readonly tasks: Partial<Record<Task, TaskFunction>>;
+  /** A machine that the definition starts, by its substitution key. */
+  readonly starts?: Record<string, sfn.IStateMachine>;
+  readonly config: Config;
+  /** Encrypts the machine's log group. */
+  readonly key: kms.IKey;
+}
+
+/** A state machine from its ASL file, with a role that may invoke its tasks and start its machines and nothing else. */
+export class StateMachine extends Construct {
+  readonly machine: sfn.StateMachine;
+  readonly logGroup: logs.LogGroup;
+
+  constructor(scope: Construct, id: string, props: StateMachineProps) {
+    super(scope, id);
+    const { account, region, partition } = Stack.of(this);
+    const tasks = Object.entries(props.tasks) as [Task, TaskFunction][];
+    const starts = Object.entries(props.starts ?? {});
+
+    this.logGroup = new logs.LogGroup(this, 'Logs', {
+      // The prefix keeps the account's log resource policy from growing with every log group (its limit is 5,120).
+      logGroupName: `/aws/vendedlogs/states/${props.name}`,
+      retention: props.config.log_retention_days,
+      encryptionKey: props.key,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const statements = [
+      new iam.PolicyStatement({
+        sid: 'Tasks',
+        actions: ['lambda:InvokeFunction'],
+        resources: tasks.map(([, task]) => task.function.functionArn),
+      }),
+      new iam.PolicyStatement({
+        sid: 'DeliverLogs',
+        actions: [
+          'logs:CreateLogDelivery',
+          'logs:GetLogDelivery',
+          'logs:UpdateLogDelivery',
+          'logs:DeleteLogDelivery',
+          'logs:ListLogDeliveries',
+          'logs:PutResourcePolicy',
+          'logs:DescribeResourcePolicies',
+          'logs:DescribeLogGroups',
+        ],
+        resources: ['*'],
+      }),
+      new iam.PolicyStatement({
+        sid: 'Traces',
+        actions: [
+          'xray:PutTraceSegments',
+          'xray:PutTelemetryRecords',
+          'xray:GetSamplingRules',
+          'xray:GetSamplingTargets',
+        ],
+        resources: ['*'],
+      }),
+    ];
+    if (starts.length > 0) {
+      statements.push(
+        new iam.PolicyStatement({
+          sid: 'Machines',
+          actions: ['states:StartExecution'],
+          resources: starts.map(([, machine]) => machine.stateMachineArn),
+        }),
+      );
+    }
+    const role = new iam.Role(this, 'Role', {
+      roleName: props.name,
+      description: `Execution role of the state machine ${props.name}`,
+      assumedBy: new iam.ServicePrincipal('states.amazonaws.com', {
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': account },
+          ArnLike: { 'aws:SourceArn': `arn:${partition}:states:${region}:${account}:stateMachine:${props.name}` },
+        },
+      }),
+      inlinePolicies: { machine: new iam.PolicyDocument({ statements }) },
+    });
+    Validations.of(role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'Neither the log delivery actions nor X-Ray have resources that a policy could name.',
+    });
+
+    this.machine = new sfn.StateMachine(this, 'Machine', {
+      stateMachineName: props.name,
+      stateMachineType: props.type,
+      definitionBody: sfn.DefinitionBody.fromString(readFileSync(props.definition, 'utf8')),
+      definitionSubstitutions: Object.fromEntries([
+        ...tasks.map(
+          ([
+            task,
+            {
+              function: { functionArn },
+            },
+          ]) => [substitutionKey(task), functionArn],
+        ),
+        ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
+      ]),
+      // The role's one policy is written out above: the construct library must not add to it.
+      role: role.withoutPolicyUpdates(),
+      tracingEnabled: true,
+      // Execution data is logged because it holds no secret: credentials leave issue-creds only sealed.
+      logs: { destination: this.logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
+    });
+  }
+}

@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { StateMachineType } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { Config } from './config.ts';
+import { HubKey } from './constructs/hub-key.ts';
+import { InvokerRole } from './constructs/invoker-role.ts';
+import { Monitoring } from './constructs/monitoring.ts';
+import { PipelineRole } from './constructs/pipeline-role.ts';
+import { StateMachine } from './constructs/state-machine.ts';
+import { TaskFunctions } from './constructs/task-functions.ts';
+import { TransactionsTable } from './constructs/transactions-table.ts';
+import { DEPROVISION_MACHINE, HUB_STACK, PROVISION_MACHINE } from './names.ts';
+
+export interface HubStackProps {
+  readonly config: Config;
+  /** The folder that `provision.asl.json` and `deprovision.asl.json` are in. */
+  readonly definitions: string;
+}
+
+/** The hub: everything of Daypass but what stands in target accounts and in the identity account. */
+export class HubStack extends Stack {
+  constructor(scope: Construct, { config, definitions }: HubStackProps) {
+    super(scope, HUB_STACK, {
+      description: 'Daypass hub: issues temporary deploy roles in target accounts and takes them away again',
+      env: { account: config.hub.account_id, region: config.hub.region },
+      terminationProtection: true,
+    });
+    const key = new HubKey(this, 'Key');
+    const table = new TransactionsTable(this, 'Transactions', { key });
+    const functions = new TaskFunctions(this, 'Tasks', { config, key, table }).all;
+
+    const deprovision = new StateMachine(this, 'Deprovision', {
+      name: DEPROVISION_MACHINE,
+      type: StateMachineType.STANDARD,
+      definition: join(definitions, 'deprovision.asl.json'),
+      tasks: { record: functions.record, 'delete-role': functions['delete-role'] },
+      config,
+      key,
+    });
+    const provision = new StateMachine(this, 'Provision', {
+      name: PROVISION_MACHINE,
+      type: StateMachineType.EXPRESS,
+      definition: join(definitions, 'provision.asl.json'),
+      tasks: functions,
+      starts: { deprovision: deprovision.machine },
+      config,
+      key,
+    });
+    const machines = { provision: provision.machine, deprovision: deprovision.machine };
+
+    const pipelineRole = new PipelineRole(this, 'PipelineRole', { issuer: functions['issue-creds'].role });
+    const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines });
+    const { topic } = new Monitoring(this, 'Monitoring', { config, key, provision, deprovision, functions, table });
+
+    const outputs = {
+      ProvisionArn: machines.provision.stateMachineArn,
+      DeprovisionArn: machines.deprovision.stateMachineArn,
+      TableName: table.tableName,
+      InvokerRoleArn: invokerRole.roleArn,
+      PipelineRoleArn: pipelineRole.roleArn,
+      AlarmTopicArn: topic.topicArn,
+      KeyArn: key.keyArn,
+      ExternalId: config.external_id,
+    };
+    for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
+  }
+}

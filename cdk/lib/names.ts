@@ -1,0 +1,59 @@
+/**
+ * The fixed names of Daypass.
+ *
+ * They are fixed because two sides that never see each other's template must agree on them: the hub assumes
+ * `daypass-provisioner` in accounts that another stack set up, and a target trusts hub roles that may not exist yet.
+ */
+import { Aws } from 'aws-cdk-lib';
+
+/** The tasks, in the order in which provisioning first needs them; each is one Lambda function. */
+export const TASKS = ['validate', 'record', 'authn', 'authz', 'create-role', 'issue-creds', 'delete-role'] as const;
+export type Task = (typeof TASKS)[number];
+
+/** The name of a task's function, and of that function's execution role. */
+export const taskName = (task: Task): string => `daypass-${task}`;
+
+/** The key under which the ASL files refer to a task's function: `${create_role}`. */
+export const substitutionKey = (task: Task): string => task.replaceAll('-', '_');
+
+export const PROVISION_MACHINE = 'daypass-provision';
+export const DEPROVISION_MACHINE = 'daypass-deprovision';
+export const TABLE = 'daypass-transactions';
+export const ALARM_TOPIC = 'daypass-alarms';
+export const DASHBOARD = 'daypass';
+export const KEY_ALIAS = 'alias/daypass';
+
+/** Hub role from which a pipeline's session credentials are issued. */
+export const PIPELINE_ROLE = 'daypass-pipeline';
+/** Hub role with which a pipeline starts the two machines. */
+export const INVOKER_ROLE = 'daypass-invoker';
+/** Target role that manages deploy roles. Its path is `/`: what is below `/daypass/` is what it may delete. */
+export const PROVISIONER_ROLE = 'daypass-provisioner';
+/** Permissions boundary of every deploy role, and of every role that a deployment creates. */
+export const BOUNDARY_POLICY = 'daypass-boundary';
+/** Role in the identity account with which authn and authz read users and groups. */
+export const IDENTITY_READER_ROLE = 'daypass-identity-reader';
+
+/** Deploy roles, as the resource part of an ARN: `daypass-<transaction uuid>` below `/daypass/`. */
+export const DEPLOY_ROLES = 'role/daypass/daypass-*';
+
+/** The one IAM path below which a deployment may own roles, policies and instance profiles. */
+export const DEPLOYED_PATH = '/deployed-by-daypass/';
+
+/** Key of the session tag and of the role tag that carry the transaction id. */
+export const TRANSACTION_TAG = 'daypass:transaction-id';
+
+/** Resources with this tag set to `true` cannot be touched by a deployment. */
+export const PROTECTED_TAG = 'daypass:protected';
+
+export const HUB_STACK = 'DaypassHub';
+export const TARGET_STACK = 'DaypassTarget';
+export const TARGETS_STACK = 'DaypassTargets';
+export const IDENTITY_STACK = 'DaypassIdentity';
+
+/** ARN of an IAM resource such as `role/daypass-pipeline`; without an account, of the account deployed to. */
+export const iamArn = (resource: string, account: string = Aws.ACCOUNT_ID): string =>
+  `arn:${Aws.PARTITION}:iam::${account}:${resource}`;
+
+/** ARN of a task's execution role. */
+export const taskRoleArn = (task: Task, account?: string): string => iamArn(`role/${taskName(task)}`, account);

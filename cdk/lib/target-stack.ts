@@ -1,0 +1,26 @@
+import { BootstraplessSynthesizer, CfnOutput, Stack, Tags } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import type { Config } from './config.ts';
+import { Boundary } from './constructs/boundary.ts';
+import { ProvisionerRole } from './constructs/provisioner-role.ts';
+import { PROTECTED_TAG, TARGET_STACK } from './names.ts';
+
+/**
+ * What stands in a target account: the provisioner role and the boundary.
+ *
+ * The template is the same for every account, needs no CDK bootstrap there, and can be deployed before the hub.
+ */
+export class TargetStack extends Stack {
+  constructor(scope: Construct, { config }: { readonly config: Config }) {
+    super(scope, TARGET_STACK, {
+      description: 'Daypass target: lets the hub manage temporary deploy roles in this account',
+      synthesizer: new BootstraplessSynthesizer(),
+    });
+    const boundary = new Boundary(this, 'Boundary');
+    const provisioner = new ProvisionerRole(this, 'Provisioner', { config });
+    Tags.of(this).add(PROTECTED_TAG, 'true');
+
+    new CfnOutput(this, 'ProvisionerRoleArn', { value: provisioner.roleArn });
+    new CfnOutput(this, 'BoundaryArn', { value: boundary.managedPolicyArn });
+  }
+}
