@@ -99,6 +99,12 @@ impl Policy {
         Self { version: Version::V2012, statement }
     }
 
+    /// Its statements.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        &self.statement
+    }
+
     /// The document as IAM takes it: JSON without white space, which counts against some of IAM's limits.
     #[must_use]
     #[expect(

@@ -1,0 +1,571 @@
+//! The rules of `personas.json`, section by section. `personas.schema.json` says the same to editors, as far as a schema
+//! can: what one section says about another is known here only.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use wildmatch::WildMatch;
+
+use super::{
+    Account, Entitlement, Environment, GUARD_POLICY_CHARS, MAX_ROLE_TTL, Persona, Personas, PersonasError, Piece,
+    Problem,
+    json::{Fields, Json, Place, Problems},
+};
+use crate::{
+    ids::IdError,
+    policy::{Effect, OneOrMany, Policy, Statement},
+    text::Quoted,
+};
+
+/// IAM's default quota "managed policies attached to a role".
+const MAX_MANAGED_POLICIES: usize = 10;
+/// IAM's limit on the inline policies of a role together, less what the guard needs.
+const MAX_CUSTOM_POLICY_CHARS: usize = 10_240 - GUARD_POLICY_CHARS;
+/// With company, organisation and persona of 64 characters each, group names stay far below Identity Center's 1,024.
+const MAX_GROUP_NAME_CHARS: usize = 256;
+/// The operators of IAM's policy language; `ForAllValues:`, `ForAnyValue:` and `…IfExists` come on top.
+const CONDITION_OPERATORS: [&str; 27] = [
+    "ArnEquals",
+    "ArnLike",
+    "ArnNotEquals",
+    "ArnNotLike",
+    "BinaryEquals",
+    "Bool",
+    "DateEquals",
+    "DateGreaterThan",
+    "DateGreaterThanEquals",
+    "DateLessThan",
+    "DateLessThanEquals",
+    "DateNotEquals",
+    "IpAddress",
+    "NotIpAddress",
+    "Null",
+    "NumericEquals",
+    "NumericGreaterThan",
+    "NumericGreaterThanEquals",
+    "NumericLessThan",
+    "NumericLessThanEquals",
+    "NumericNotEquals",
+    "StringEquals",
+    "StringEqualsIgnoreCase",
+    "StringLike",
+    "StringNotEquals",
+    "StringNotEqualsIgnoreCase",
+    "StringNotLike",
+];
+
+pub(super) fn parse(text: &str) -> Result<Personas, PersonasError> {
+    let tree: Json = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    let problems = Problems::default();
+    let personas = file(&Place::root(&tree, &problems));
+    match personas {
+        Some(personas) if problems.borrow().is_empty() => Ok(personas),
+        _ => Err(PersonasError { problems: problems.into_inner() }),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> PersonasError {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let path = format!("line {}, column {}", error.line(), error.column());
+    PersonasError { problems: vec![Problem { path, message: format!("is not JSON: {text}; correct the text there") }] }
+}
+
+/// Every section is read before the first one that is missing ends it, so that no problem hides another.
+fn file(root: &Place<'_>) -> Option<Personas> {
+    let fields = root.fields(&[
+        "$schema",
+        "organization",
+        "group_name",
+        "default_group_type",
+        "environments",
+        "personas",
+        "accounts",
+    ])?;
+    fields.optional("$schema").and_then(|place| place.text());
+    let organization = fields.required("organization", "the company and org that group names begin with");
+    let organization = organization.and_then(|place| organization_of(&place));
+    let group_name =
+        fields.required("group_name", "the pattern of group names, {company}_{org}_{account_id}_{persona}");
+    let group_name = group_name.and_then(|place| group_name_of(&place, organization));
+    let environments = Section::of(&fields, "environments", "an object of environments by name");
+    let personas = Section::of(&fields, "personas", "an object of personas by name");
+    let accounts = fields.required("accounts", "the list of target accounts");
+    let default_group_type = fields.required("default_group_type", "the group type of requests that name none");
+
+    let parsed_environments: Vec<Environment> =
+        environments.0.iter().filter_map(|(name, place)| environment(name, place)).collect();
+    // Every persona answers to its own name, whatever group types others list.
+    let mut owners: Owners<'_> = personas.0.iter().map(|(name, _)| (*name, *name)).collect();
+    let parsed_personas: Vec<Persona> =
+        personas.0.iter().filter_map(|(name, place)| persona(name, place, &environments, &mut owners)).collect();
+    let accounts = accounts
+        .and_then(|place| accounts_of(&place, &environments, &parsed_environments, &personas))
+        .unwrap_or_default();
+    let default_group_type = default_group_type.and_then(|place| {
+        let name = place.text()?;
+        if !owners.contains_key(name) {
+            let mut known: Vec<&str> = owners.keys().copied().collect();
+            known.sort_unstable();
+            place.problem(format!("{} names no persona; {}", Quoted(name), use_one_of(known)));
+        }
+        Some(name.to_owned())
+    });
+    Some(Personas {
+        default_group_type: default_group_type?,
+        group_name: group_name?,
+        environments: parsed_environments,
+        all: parsed_personas,
+        accounts,
+    })
+}
+
+/// Which persona answers to which group type.
+type Owners<'a> = HashMap<&'a str, &'a str>;
+
+/// An object of named things. Its names count as known even if what they name has problems, lest those bring others.
+struct Section<'a>(Vec<(&'a str, Place<'a>)>);
+
+impl<'a> Section<'a> {
+    fn of(fields: &Fields<'a>, key: &str, what: &str) -> Self {
+        let entries = fields.required(key, what).and_then(|place| place.entries()).unwrap_or_default();
+        for (name, place) in &entries {
+            check_name(name, place);
+        }
+        Self(entries)
+    }
+
+    /// Notes a problem at `place` unless something here has the name.
+    fn check_has(&self, name: &str, place: &Place<'_>, kind: &str) {
+        if !self.0.iter().any(|(known, _)| *known == name) {
+            let known = self.0.iter().map(|(known, _)| *known).collect();
+            place.problem(format!("{} is no {kind} of this file; {}", Quoted(name), use_one_of(known)));
+        }
+    }
+}
+
+fn use_one_of(known: Vec<&str>) -> String {
+    match known[..] {
+        [] => "there is none yet: add it".to_owned(),
+        _ => {
+            format!("use one of {}", known.into_iter().map(|it| Quoted(it).to_string()).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Personas, environments and group types have names that stay what they are in tags, paths and log lines.
+fn check_name(name: &str, place: &Place<'_>) {
+    let valid = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if !valid {
+        place.problem(format!(
+            "{} is no name; write up to 64 of A-Z, a-z, 0-9, _ and -, beginning with a letter",
+            Quoted(name)
+        ));
+    }
+}
+
+/// The values that were met so far, and where.
+type Firsts<'a> = HashMap<&'a str, Place<'a>>;
+
+/// Notes a problem when `value`, which only one may have, was met before.
+fn check_first<'a>(value: &'a str, place: &Place<'a>, firsts: &mut Firsts<'a>) {
+    if let Some(first) = firsts.get(value) {
+        place.problem(format!("{} stands at {} already; choose another", Quoted(value), first.path()));
+    } else {
+        firsts.insert(value, place.clone());
+    }
+}
+
+/// The texts of a list that may be empty, each with its place.
+fn texts<'a>(list: &Place<'a>) -> Option<Vec<(Place<'a>, &'a str)>> {
+    let texts = list.items()?.into_iter().filter_map(|place| place.text().map(|text| (place, text)));
+    let texts: Vec<(Place<'_>, &str)> = texts.collect();
+    for (i, (place, text)) in texts.iter().enumerate() {
+        if texts[..i].iter().any(|(_, earlier)| earlier == text) {
+            place.problem(format!("{} is in the list already; remove it", Quoted(text)));
+        }
+    }
+    Some(texts)
+}
+
+/// The texts of a list that may not be empty; `remedy` says what to do when it is.
+fn some_texts<'a>(list: &Place<'a>, remedy: &str) -> Option<Vec<(Place<'a>, &'a str)>> {
+    if list.items()?.is_empty() {
+        list.problem(format!("is empty; {remedy}"));
+    }
+    texts(list)
+}
+
+fn is_group_name_char(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b" _.@&+-".contains(&b)
+}
+
+fn organization_of<'a>(place: &Place<'a>) -> Option<(&'a str, &'a str)> {
+    let fields = place.fields(&["company", "org"])?;
+    let part = |key, what| {
+        let place = fields.required(key, what)?;
+        let part = place.text()?;
+        let valid = (1..=64).contains(&part.len())
+            && part.bytes().all(is_group_name_char)
+            && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.ends_with(|c: char| c.is_ascii_alphanumeric());
+        if !valid {
+            place.problem(format!(
+                "{} cannot be part of a group name; write 1 to 64 of A-Z, a-z, 0-9, space and _.@&+-, with a letter or \
+                 digit at both ends",
+                Quoted(part)
+            ));
+        }
+        Some(part)
+    };
+    let (company, org) = (part("company", "the name of the company"), part("org", "the name of the organisation"));
+    company.zip(org)
+}
+
+/// The pattern in its pieces. Each placeholder stands in it at most once, and an account id has a fixed length, so that no
+/// two pairs of account and persona can have the same group.
+fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Option<Vec<Piece>> {
+    let pattern = place.text()?;
+    let (company, org) = organization.unwrap_or_default();
+    let (mut pieces, mut rest) = (Vec::new(), pattern);
+    while !rest.is_empty() {
+        let (text, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
+        if !text.bytes().all(is_group_name_char) {
+            place.problem(format!("{} cannot be in a group name; use A-Z, a-z, 0-9, space and _.@&+-", Quoted(text)));
+        }
+        pieces.push(Piece::Text(text.to_owned()));
+        let (placeholder, after) = after.split_at(after.find('}').map_or(after.len(), |end| end + 1));
+        match placeholder {
+            "" => {}
+            "{company}" => pieces.push(Piece::Text(company.to_owned())),
+            "{org}" => pieces.push(Piece::Text(org.to_owned())),
+            "{account_id}" => pieces.push(Piece::AccountId),
+            "{persona}" => pieces.push(Piece::Persona),
+            unknown => place.problem(format!(
+                "{} is no placeholder; use {{company}}, {{org}}, {{account_id}} and {{persona}}",
+                Quoted(unknown)
+            )),
+        }
+        rest = after;
+    }
+    for (placeholder, needed) in [("{company}", false), ("{org}", false), ("{account_id}", true), ("{persona}", true)] {
+        match pattern.matches(placeholder).count() {
+            0 if needed => place.problem(format!("lacks {placeholder}; add it, so that each group is for one only")),
+            0 | 1 => {}
+            _ => place.problem(format!("has {placeholder} more than once; keep one")),
+        }
+    }
+    if pattern.len() > MAX_GROUP_NAME_CHARS {
+        place.problem(format!("is too long; write at most {MAX_GROUP_NAME_CHARS} characters"));
+    }
+    if pattern.starts_with(' ') || pattern.ends_with(' ') {
+        place.problem("begins or ends with a space; remove it");
+    }
+    Some(pieces)
+}
+
+fn environment(name: &str, place: &Place<'_>) -> Option<Environment> {
+    let fields = place.fields(&["branches", "max_role_ttl_hours"])?;
+    let max_role_ttl = max_role_ttl(&fields);
+    let place =
+        fields.required("branches", "the patterns of the branches that may deploy, such as main or release/*")?;
+    let patterns = some_texts(&place, "add a pattern, such as main or release/*")?;
+    for (place, pattern) in &patterns {
+        if pattern.is_empty() || pattern.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            place
+                .problem(format!("{} matches no branch; write one without white space, such as main", Quoted(pattern)));
+        } else if pattern.starts_with("refs/") {
+            place.problem(format!("{} matches no branch; write it without refs/heads/", Quoted(pattern)));
+        }
+    }
+    let branches = patterns.into_iter().map(|(_, pattern)| WildMatch::new(pattern)).collect();
+    Some(Environment { name: name.to_owned(), branches, max_role_ttl })
+}
+
+fn max_role_ttl(fields: &Fields<'_>) -> Duration {
+    let Some(place) = fields.optional("max_role_ttl_hours") else { return MAX_ROLE_TTL };
+    let Some(hours) = place.number() else { return MAX_ROLE_TTL };
+    let ttl = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
+    if ttl.is_zero() || ttl > MAX_ROLE_TTL {
+        let most = MAX_ROLE_TTL.as_secs() / 3600;
+        place.problem(format!(
+            "{hours} hours is no cap; write more than 0 and at most {most} (a week: what is needed for longer should not \
+             be a temporary role)"
+        ));
+    }
+    ttl
+}
+
+fn persona<'a>(
+    name: &'a str,
+    place: &Place<'a>,
+    environments: &Section<'_>,
+    owners: &mut Owners<'a>,
+) -> Option<Persona> {
+    let fields =
+        place.fields(&["group_types", "managed_policies", "custom_policy", "max_role_ttl_hours", "environments"])?;
+    let group_types = fields.optional("group_types").and_then(|place| texts(&place)).unwrap_or_default();
+    for (place, group_type) in &group_types {
+        check_name(group_type, place);
+        match owners.insert(group_type, name) {
+            Some(_) if *group_type == name => {
+                place.problem("is the persona's own name, which it answers to anyway; remove it");
+            }
+            Some(owner) if owner != name => {
+                place.problem(format!("{} names {} already; choose another", Quoted(group_type), Quoted(owner)));
+            }
+            // New; or a repetition, which the list has reported.
+            _ => {}
+        }
+    }
+    let group_types = group_types.into_iter().map(|(_, group_type)| group_type.to_owned()).collect();
+    let max_role_ttl = max_role_ttl(&fields);
+    let base = entitlement(place, &fields, &Entitlement::default());
+    let overrides = fields.optional("environments").and_then(|place| place.entries()).unwrap_or_default();
+    let overrides = overrides.into_iter().filter_map(|(environment, place)| {
+        environments.check_has(environment, &place, "environment");
+        let fields = place.fields(&["managed_policies", "custom_policy"])?;
+        Some((environment.to_owned(), entitlement(&place, &fields, &base)))
+    });
+    let overrides: BTreeMap<String, Entitlement> = overrides.collect();
+    Some(Persona { name: name.to_owned(), group_types, entitlement: base, overrides, max_role_ttl })
+}
+
+/// What `fields` say, and for a list that is absent what `base` says.
+fn entitlement(place: &Place<'_>, fields: &Fields<'_>, base: &Entitlement) -> Entitlement {
+    let problems_before = place.problem_count();
+    let entitlement = Entitlement {
+        managed_policies: match fields.optional("managed_policies") {
+            Some(place) => managed_policies(&place).unwrap_or_default(),
+            None => base.managed_policies.clone(),
+        },
+        custom_policy: match fields.optional("custom_policy") {
+            Some(place) => custom_policy(&place),
+            None => base.custom_policy.clone(),
+        },
+    };
+    if !entitlement.grants_something() && place.problem_count() == problems_before {
+        place.problem("grants nothing; add managed_policies, or a statement to custom_policy that allows something");
+    }
+    entitlement
+}
+
+fn managed_policies(place: &Place<'_>) -> Option<Vec<String>> {
+    let arns = texts(place)?;
+    for (place, arn) in &arns {
+        if !is_aws_managed_policy_arn(arn) {
+            place.problem(format!(
+                "{} is not the ARN of an AWS-managed policy; write it with its path, such as \
+                 arn:aws:iam::aws:policy/job-function/NetworkAdministrator (rights of your own go into custom_policy)",
+                Quoted(arn)
+            ));
+        }
+    }
+    if arns.len() > MAX_MANAGED_POLICIES {
+        let (count, most) = (arns.len(), MAX_MANAGED_POLICIES);
+        place.problem(format!("has {count} policies, and IAM attaches at most {most} to a role; keep the needed ones"));
+    }
+    Some(arns.into_iter().map(|(_, arn)| arn.to_owned()).collect())
+}
+
+fn is_aws_managed_policy_arn(arn: &str) -> bool {
+    let part_char = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, "iam", "", "aws", resource] = parts[..] else { return false };
+    let Some(path_and_name) = resource.strip_prefix("policy/") else { return false };
+    partition.starts_with("aws")
+        && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        && path_and_name.split('/').all(|part| (1..=128).contains(&part.len()) && part.bytes().all(part_char))
+}
+
+fn custom_policy(place: &Place<'_>) -> Option<Policy> {
+    let mut sids = HashMap::new();
+    let statements: Vec<Statement> = place.items()?.iter().filter_map(|place| statement(place, &mut sids)).collect();
+    if statements.is_empty() {
+        return None;
+    }
+    let policy = Policy::new(statements);
+    let chars = policy.to_json().chars().count();
+    if chars > MAX_CUSTOM_POLICY_CHARS {
+        place.problem(format!(
+            "is {chars} characters long as a policy, and a role has room for {MAX_CUSTOM_POLICY_CHARS}; join statements, \
+             use wildcards, or use a managed policy"
+        ));
+    }
+    Some(policy)
+}
+
+/// One statement; `sids` are those of the statements before it.
+fn statement<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<Statement> {
+    let fields = place.fields(&["Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"])?;
+    let sid = fields.optional("Sid").and_then(|place| sid(&place, sids));
+    let effect = fields.required("Effect", "Allow or Deny").and_then(|place| match place.text()? {
+        "Allow" => Some(Effect::Allow),
+        "Deny" => Some(Effect::Deny),
+        other => {
+            place.problem(format!("{} is no effect; write Allow or Deny", Quoted(other)));
+            None
+        }
+    });
+    let (action, not_action) = one_of_two(place, &fields, "Action", "NotAction", &|text| {
+        (!is_action(text)).then_some("is no action; write service:Action, such as s3:GetObject or ec2:Describe*, or *")
+    });
+    let (resource, not_resource) = one_of_two(place, &fields, "Resource", "NotResource", &|text| {
+        (!is_resource(text)).then_some("is no resource; write an ARN, such as arn:aws:s3:::bucket/*, or *")
+    });
+    let condition = fields.optional("Condition").and_then(|place| condition(&place)).unwrap_or_default();
+    Some(Statement { sid, effect: effect?, principal: None, action, not_action, resource, not_resource, condition })
+}
+
+fn sid<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<String> {
+    let sid = place.text()?;
+    if sid.is_empty() || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        place.problem(format!("{} is no statement id; write letters and digits only", Quoted(sid)));
+    }
+    check_first(sid, place, sids);
+    Some(sid.to_owned())
+}
+
+/// Why a text cannot stand where it does, and what to write instead; nothing when it can.
+type Objection<'f> = &'f dyn Fn(&str) -> Option<&'static str>;
+
+/// Of two keys exclude each other, one is needed.
+fn one_of_two(
+    place: &Place<'_>,
+    fields: &Fields<'_>,
+    key: &str,
+    not_key: &str,
+    objection: Objection<'_>,
+) -> (Option<OneOrMany>, Option<OneOrMany>) {
+    let (yes, not) = (fields.optional(key), fields.optional(not_key));
+    match (&yes, &not) {
+        (Some(_), Some(_)) => place.problem(format!("has both {key} and {not_key}; keep one")),
+        (None, None) => place.problem(format!("has neither {key} nor {not_key}; add one")),
+        _ => {}
+    }
+    let read = |place: Option<Place<'_>>| place.and_then(|place| one_or_many(&place, objection));
+    (read(yes), read(not))
+}
+
+fn one_or_many(place: &Place<'_>, objection: Objection<'_>) -> Option<OneOrMany> {
+    let check = |place: &Place<'_>, text: &str| {
+        if let Some(objection) = objection(text) {
+            place.problem(format!("{} {objection}", Quoted(text)));
+        } else if !text.chars().all(|c| (' '..='\u{ff}').contains(&c)) {
+            place.problem(format!("{} has characters that IAM refuses; write Latin-1 text", Quoted(text)));
+        }
+    };
+    if !place.is_list() {
+        let text = place.text()?;
+        check(place, text);
+        return Some(text.into());
+    }
+    let items = some_texts(place, "add what the statement is about, or remove it")?;
+    for (place, text) in &items {
+        check(place, text);
+    }
+    Some(OneOrMany::Many(items.into_iter().map(|(_, text)| text.to_owned()).collect()))
+}
+
+fn is_action(text: &str) -> bool {
+    text == "*"
+        || text.split_once(':').is_some_and(|(service, action)| {
+            !service.is_empty()
+                && service.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !action.is_empty()
+                && action.bytes().all(|b| b.is_ascii_alphanumeric() || b"*?".contains(&b))
+        })
+}
+
+fn is_resource(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    text == "*"
+        || matches!(parts[..], ["arn", partition, service, _, _, resource]
+            if !partition.is_empty() && !service.is_empty() && !resource.is_empty())
+}
+
+fn condition(place: &Place<'_>) -> Option<BTreeMap<String, BTreeMap<String, OneOrMany>>> {
+    let mut condition = BTreeMap::new();
+    for (operator, place) in non_empty(place)? {
+        if !is_condition_operator(operator) {
+            place.problem(format!("{} is no operator of IAM's; write one, such as StringEquals", Quoted(operator)));
+        }
+        let mut keys = BTreeMap::new();
+        for (key, place) in non_empty(&place).unwrap_or_default() {
+            if key.split_once(':').is_none_or(|(prefix, name)| prefix.is_empty() || name.is_empty()) {
+                place.problem(format!("{} is no condition key; write one, such as aws:SourceVpc", Quoted(key)));
+            }
+            if let Some(values) = one_or_many(&place, &|_| None) {
+                keys.insert(key.to_owned(), values);
+            }
+        }
+        condition.insert(operator.to_owned(), keys);
+    }
+    Some(condition)
+}
+
+fn non_empty<'a>(place: &Place<'a>) -> Option<Vec<(&'a str, Place<'a>)>> {
+    let entries = place.entries()?;
+    if entries.is_empty() {
+        place.problem("is empty; remove it, or add what it should compare");
+    }
+    Some(entries)
+}
+
+fn is_condition_operator(operator: &str) -> bool {
+    let set = operator.strip_prefix("ForAllValues:").or_else(|| operator.strip_prefix("ForAnyValue:"));
+    let base = set.unwrap_or(operator);
+    let base = base.strip_suffix("IfExists").filter(|base| *base != "Null").unwrap_or(base);
+    CONDITION_OPERATORS.contains(&base)
+}
+
+fn accounts_of(
+    place: &Place<'_>,
+    environments: &Section<'_>,
+    parsed_environments: &[Environment],
+    personas: &Section<'_>,
+) -> Option<Vec<Account>> {
+    let (mut ids, mut names) = (HashMap::new(), HashMap::new());
+    let mut accounts = Vec::new();
+    for place in place.items()? {
+        let Some(fields) = place.fields(&["id", "name", "environment", "personas"]) else { continue };
+        let id = fields.required("id", "the 12 digits of the account").and_then(|place| {
+            let id = place.text()?;
+            check_first(id, &place, &mut ids);
+            id.parse().map_err(|error: IdError| place.problem(error.to_string())).ok()
+        });
+        let name = fields.required("name", "the name of the account").and_then(|place| {
+            let name = place.text()?;
+            let edge = |c: char| c.is_ascii_graphic();
+            let valid = (1..=50).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+                && name.starts_with(edge)
+                && name.ends_with(edge);
+            if !valid {
+                place.problem(format!("{} is no account name; write 1 to 50 characters of ASCII", Quoted(name)));
+            }
+            check_first(name, &place, &mut names);
+            Some(name)
+        });
+        let environment = fields.required("environment", "the name of the account's environment").and_then(|place| {
+            let name = place.text()?;
+            environments.check_has(name, &place, "environment");
+            parsed_environments.iter().find(|environment| environment.name == name)
+        });
+        let open = fields.required("personas", "the personas that may deploy there").and_then(|place| {
+            let open = some_texts(&place, "add a persona, or remove the account")?;
+            for (place, persona) in &open {
+                personas.check_has(persona, place, "persona");
+            }
+            Some(open.into_iter().map(|(_, persona)| persona.to_owned()).collect())
+        });
+        if let (Some(id), Some(name), Some(environment), Some(personas)) = (id, name, environment, open) {
+            accounts.push(Account { id, name: name.to_owned(), environment: environment.clone(), personas });
+        }
+    }
+    Some(accounts)
+}
