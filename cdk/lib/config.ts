@@ -20,7 +20,6 @@ const JOB_WORKFLOW_REF =
 /** A value that is missing or of another type, and a value of the right type that is wrong, have the same remedy. */
 const text = (pattern: RegExp, remedy: string) => z.string(remedy).regex(pattern, remedy);
 const wholeNumber = (low: number, high: number, remedy: string) => z.int(remedy).min(low, remedy).max(high, remedy);
-const flag = (remedy: string) => z.boolean(remedy);
 
 const accountId = (whose: string) => text(/^\d{12}$/, `must be the 12 digits of ${whose}, as a string`);
 const region = (what: string) => text(/^[a-z]{2}(-[a-z]+)+-\d$/, `must be ${what}, for example us-east-1`);
@@ -93,12 +92,14 @@ const schema = object({
       100,
       'must list 1 to 100 organisational units whose accounts become targets',
     ),
-    delegated_administrator: flag(
-      'must be true when the stack set is deployed from a delegated administrator account, else false',
-    ).default(false),
+    delegated_administrator: z
+      .boolean('must be true when the stack set is deployed from a delegated administrator account, else false')
+      .default(false),
   }).optional(),
 }).refine((config) => config.github !== undefined || config.invoker_principal_arns !== undefined, {
   error: 'give github, invoker_principal_arns, or both: without one of them nobody could call Daypass',
+  // Also beside other problems: all are reported at once.
+  when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
 });
 
 type Parsed = z.output<typeof schema>;
@@ -150,19 +151,35 @@ export function parseConfig(json: string, file: string): Config {
 }
 
 /**
- * Reads and parses the configuration.
+ * Reads and parses the configuration, and makes sure that the hub is not among the targets.
  *
  * @throws ConfigError when it cannot be read or has problems
  */
 export function loadConfig(file: string): Config {
-  let json: string;
+  const config = parseConfig(read(file, file, COPY_EXAMPLE), file);
+  refuseHubAsTarget(config, file);
+  return config;
+}
+
+const COPY_EXAMPLE = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';
+
+/** A deploy role in the hub could rewrite the functions of Daypass, and with them reach every target. */
+function refuseHubAsTarget({ hub, personas_file }: Config, file: string): void {
+  // Only this of it matters here: the functions' own parser judges the file.
+  const accounts = z.looseObject({ accounts: z.array(z.looseObject({ id: z.unknown() })) });
+  const personas = accounts.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file));
+  const index = personas.data?.accounts.findIndex(({ id }) => id === hub.account_id) ?? -1;
+  if (index === -1) return;
+  const problem = `accounts[${index}] of ${personas_file} is the hub: take it out, nothing may be deployed into the hub`;
+  throw new ConfigError(file, [problem]);
+}
+
+function read(path: string, file: string, remedy: string): string {
   try {
-    json = readFileSync(file, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (cause) {
-    const remedy = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';
-    throw new ConfigError(file, [`it cannot be read (${(cause as NodeJS.ErrnoException).code}): ${remedy}`]);
+    throw new ConfigError(file, [`${path} cannot be read (${(cause as NodeJS.ErrnoException).code}): ${remedy}`]);
   }
-  return parseConfig(json, file);
 }
 
 function parseJson(json: string, file: string): unknown {

@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Annotations, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -87,15 +87,16 @@ export class TaskFunction extends Construct {
   private code({ task, config, personas }: TaskFunctionProps): lambda.Code {
     const directory = mkdtempSync(join(tmpdir(), `daypass-${task}-`));
     try {
-      // False when the CLI is about to deploy other stacks: a target is on-boarded without building anything.
-      if (Stack.of(this).bundlingRequired) {
-        const bootstrap = join(config.assets_dir, task, 'bootstrap');
-        if (!existsSync(bootstrap)) throw new Error(`${bootstrap} does not exist: run \`make build\` first`);
+      const bootstrap = join(config.assets_dir, task, 'bootstrap');
+      if (existsSync(bootstrap)) {
         copyFileSync(bootstrap, join(directory, 'bootstrap'));
         chmodSync(join(directory, 'bootstrap'), 0o755);
-        if (personas) copyFileSync(config.personas_file, join(directory, 'personas.json'));
+      } else if (Stack.of(this).bundlingRequired) {
+        // Not when the CLI is about to deploy other stacks: a target is on-boarded without a build.
+        Annotations.of(this).addError(`${bootstrap} does not exist: run \`make build\` first`);
       }
-      // Staged by the constructor of the function, so the directory can go; its hash depends on the content alone.
+      if (personas) copyFileSync(config.personas_file, join(directory, 'personas.json'));
+      // Binding stages a copy, so the directory can go; the asset's hash depends on the content alone.
       const code = lambda.Code.fromAsset(directory);
       code.bind(this);
       return code;

@@ -1,0 +1,264 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { ConfigError, loadConfig, parseConfig } from '../lib/config.ts';
+
+const FILE = '/etc/daypass/config.json';
+
+const minimal = {
+  hub: { account_id: '111111111111', region: 'us-east-1' },
+  identity: { store_id: 'd-1234567890' },
+  invoker_principal_arns: ['arn:aws:iam::111111111111:role/jenkins'],
+};
+const github = { owner: 'octo', job_workflow_refs: ['octo/ci/.github/workflows/deploy.yml@refs/heads/main'] };
+const organization = { organizational_unit_ids: ['ou-ab12-cdef3456'] };
+
+const parse = (config: unknown) => parseConfig(JSON.stringify(config), FILE);
+
+function problems(run: () => unknown): readonly string[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('a configuration that can be used', () => {
+  test('gets a default for everything that need not be said', () => {
+    expect(parse(minimal)).toEqual({
+      ...minimal,
+      identity: { store_id: 'd-1234567890', account_id: '111111111111', region: 'us-east-1' },
+      external_id: 'daypass-111111111111',
+      minimum_role_ttl_seconds: 900,
+      log_retention_days: 365,
+      architecture: 'x86_64',
+      personas_file: expect.stringMatching(/^\/.*\/personas\.json$/),
+      assets_dir: expect.stringMatching(/^\/.*\/target\/lambda$/),
+    });
+  });
+
+  test('has paths relative to the file that they stand in', () => {
+    const { personas_file, assets_dir } = parse({ ...minimal, personas_file: 'p.json', assets_dir: '../build' });
+    expect({ personas_file, assets_dir }).toEqual({
+      personas_file: '/etc/daypass/p.json',
+      assets_dir: '/etc/build',
+    });
+  });
+
+  test.each([
+    ['an identity store with a UUID', { identity: { store_id: '1234abcd-12ab-34cd-56ef-1234567890ab' } }],
+    ['GitHub alone', { invoker_principal_arns: undefined, github }],
+    ['GitHub and other principals', { github }],
+    [
+      "an owner's id and an existing provider",
+      {
+        github: {
+          ...github,
+          owner_id: '42',
+          oidc_provider_arn: 'arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com',
+        },
+      },
+    ],
+    [
+      'a pinned workflow',
+      {
+        github: { ...github, job_workflow_refs: [`octo/ci/.github/workflows/a.yaml@${'0a'.repeat(20)}`] },
+      },
+    ],
+    ['a range of tags', { github: { ...github, job_workflow_refs: ['o/r/.github/workflows/a.yml@refs/tags/v1.*'] } }],
+    ['an account root', { invoker_principal_arns: ['arn:aws-us-gov:iam::111111111111:root'] }],
+    ['GovCloud', { hub: { account_id: '111111111111', region: 'us-gov-west-1' } }],
+    ['leases of a second', { minimum_role_ttl_seconds: 1 }],
+    ['the root of the organisation', { organization: { organizational_unit_ids: ['r-ab12'] } }],
+  ])('may have %s', (_, changes) => {
+    expect(problems(() => parse({ ...minimal, ...changes }))).toEqual([]);
+  });
+});
+
+describe('a problem is reported with its path and its remedy', () => {
+  const workflow = (ref: unknown) => ({ github: { ...github, job_workflow_refs: [ref] } });
+
+  test.each<[string, object, string]>([
+    ['a missing section', { hub: undefined }, 'hub: must be an object; known here: account_id, region'],
+    ['a section of another type', { hub: 'x' }, 'hub: must be an object; known here: account_id, region'],
+    ['a missing value', { identity: {} }, 'identity.store_id: must be the identity store id, for example d-1234567890'],
+    [
+      'an account as a number',
+      { hub: { account_id: 111111111111, region: 'us-east-1' } },
+      'hub.account_id: must be the 12 digits of the account that Daypass runs in, as a string',
+    ],
+    [
+      'an account of other digits',
+      { hub: { account_id: '１１１１１１１１１１１１', region: 'us-east-1' } },
+      'hub.account_id: must be the 12 digits of the account that Daypass runs in, as a string',
+    ],
+    [
+      'a region that is none',
+      { hub: { account_id: '111111111111', region: 'Virginia' } },
+      'hub.region: must be the region that Daypass runs in, for example us-east-1',
+    ],
+    [
+      'an unknown key',
+      { hubb: {} },
+      'hubb: unknown key; remove it or correct its spelling; known here: hub, identity, ',
+    ],
+    [
+      'an unknown key further down',
+      { hub: { account_id: '111111111111', region: 'us-east-1', regio: 1 } },
+      'hub.regio: unknown key; remove it or correct its spelling; known here: account_id, region',
+    ],
+    ['nobody who may call', { invoker_principal_arns: undefined }, 'give github, invoker_principal_arns, or both'],
+    [
+      'an empty list',
+      { invoker_principal_arns: [] },
+      'invoker_principal_arns: must list 1 to 10 principals that may assume the invoker role',
+    ],
+    [
+      'too long a list',
+      { invoker_principal_arns: Array(11).fill('arn:aws:iam::111111111111:root') },
+      'invoker_principal_arns: must list 1 to 10 principals',
+    ],
+    [
+      'everyone',
+      { invoker_principal_arns: ['*'] },
+      'invoker_principal_arns[0]: must be the ARN of a role, a user or an account root',
+    ],
+    [
+      'a pattern of roles',
+      { invoker_principal_arns: ['arn:aws:iam::111111111111:role/*'] },
+      'invoker_principal_arns[0]: must be the ARN of a role',
+    ],
+    [
+      'an owner that is a pattern',
+      { github: { ...github, owner: 'oct*' } },
+      'github.owner: must be the user or organisation that owns the repositories',
+    ],
+    [
+      'a workflow without a ref',
+      workflow('o/r/.github/workflows/a.yml'),
+      'github.job_workflow_refs[0]: must be owner/repo',
+    ],
+    [
+      'any ref of a workflow',
+      workflow('o/r/.github/workflows/a.yml@*'),
+      'github.job_workflow_refs[0]: must be owner/repo',
+    ],
+    [
+      'any branch of a workflow',
+      workflow('o/r/.github/workflows/a.yml@refs/heads/*'),
+      'github.job_workflow_refs[0]: must be owner/repo',
+    ],
+    [
+      'any workflow',
+      workflow('o/r/.github/workflows/*.yml@refs/heads/main'),
+      'github.job_workflow_refs[0]: must be owner/repo',
+    ],
+    [
+      'any repository',
+      workflow('o/*/.github/workflows/a.yml@refs/heads/main'),
+      'github.job_workflow_refs[0]: must be owner/repo',
+    ],
+    [
+      "another issuer's provider",
+      { github: { ...github, oidc_provider_arn: 'arn:aws:iam::111111111111:oidc-provider/x' } },
+      "github.oidc_provider_arn: must be the ARN of the hub account's provider",
+    ],
+    ['an external id with a space', { external_id: 'a b' }, 'external_id: must be 2 to 1224 of the characters'],
+    [
+      'a lifetime that is too short',
+      { minimum_role_ttl_seconds: 0 },
+      'minimum_role_ttl_seconds: must be a whole number of seconds from 1 to 86400',
+    ],
+    [
+      'a lifetime with a fraction',
+      { minimum_role_ttl_seconds: 1.5 },
+      'minimum_role_ttl_seconds: must be a whole number',
+    ],
+    ['a lifetime as text', { minimum_role_ttl_seconds: '900' }, 'minimum_role_ttl_seconds: must be a whole number'],
+    [
+      'a retention that does not exist',
+      { log_retention_days: 100 },
+      'log_retention_days: must be one of 1, 3, 5, 7, 14',
+    ],
+    ['retention forever', { log_retention_days: 9999 }, 'log_retention_days: must be one of'],
+    ['an unknown architecture', { architecture: 'riscv' }, 'architecture: must be x86_64 or arm64'],
+    ['no e-mail address', { alarm_email: 'me' }, 'alarm_email: must be an e-mail address'],
+    ['an empty path', { personas_file: '' }, 'personas_file: must be the path of personas.json, relative to this file'],
+    [
+      'an account as organisational unit',
+      { organization: { organizational_unit_ids: ['111111111111'] } },
+      'organization.organizational_unit_ids[0]: must be the id of an organisational unit or of the root',
+    ],
+    [
+      'a flag as text',
+      { organization: { ...organization, delegated_administrator: 'yes' } },
+      'organization.delegated_administrator: must be true when',
+    ],
+  ])('%s', (_, changes, problem) => {
+    const found = problems(() => parse({ ...minimal, ...changes }));
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(problem);
+  });
+
+  test('all of them at once, under the name of the file', () => {
+    const run = () => parse({ hub: { account_id: '1', region: 'x' }, identity: {}, colour: 'red' });
+    expect(problems(run)).toHaveLength(5);
+    expect(run).toThrow(/^\/etc\/daypass\/config\.json cannot be used:\n( {2}- .+\n?){5}$/);
+  });
+
+  test.each([['[]'], ['null'], ['"hub"'], ['7']])('a file that holds %s', (json) => {
+    expect(problems(() => parseConfig(json, FILE))).toEqual([expect.stringContaining('must be an object')]);
+  });
+
+  test('a file that is not JSON', () => {
+    expect(problems(() => parseConfig('{"hub": }', FILE))).toEqual([expect.stringMatching(/^it must be JSON: .+/)]);
+  });
+});
+
+describe('reading the file', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'daypass-config-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  function load(accounts: unknown, changes = {}) {
+    writeFileSync(join(directory, 'personas.json'), JSON.stringify({ accounts }));
+    writeFileSync(
+      join(directory, 'config.json'),
+      JSON.stringify({ ...minimal, personas_file: 'personas.json', ...changes }),
+    );
+    return problems(() => loadConfig(join(directory, 'config.json')));
+  }
+
+  test('accepts targets beside the hub', () => {
+    expect(load([{ id: '222222222222', name: 'a' }])).toEqual([]);
+  });
+
+  test('refuses the hub as a target', () => {
+    expect(load([{ id: '222222222222' }, { id: '111111111111' }])).toEqual([
+      expect.stringMatching(/^accounts\[1\] of .*personas\.json is the hub: take it out/),
+    ]);
+  });
+
+  test('says where personas.json should have been', () => {
+    expect(load([], { personas_file: 'absent.json' })).toEqual([
+      expect.stringMatching(/absent\.json cannot be read \(ENOENT\): set personas_file/),
+    ]);
+  });
+
+  test('says what to do when there is no configuration', () => {
+    expect(problems(() => loadConfig('/nowhere/config.json'))).toEqual([
+      expect.stringMatching(
+        /cannot be read \(ENOENT\): copy cdk\/daypass\.config\.example\.json there, or set DAYPASS_CONFIG/,
+      ),
+    ]);
+  });
+
+  test('accepts the example, which shows every key', () => {
+    const file = new URL('../daypass.config.example.json', import.meta.url).pathname;
+    const example = JSON.parse(readFileSync(file, 'utf8'));
+    const config = parseConfig(JSON.stringify(example), file);
+    expect(Object.keys(example).sort()).toEqual(Object.keys(config).sort());
+  });
+});

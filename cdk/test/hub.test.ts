@@ -1,0 +1,559 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Match } from 'aws-cdk-lib/assertions';
+import { describe, expect, test } from 'vitest';
+import { TASKS } from '../lib/names.ts';
+import { exampleApp, exampleConfig, fixtures } from './app.ts';
+import { type Statement, Synthesized } from './template.ts';
+
+const HUB = '111111111111';
+const hub = new Synthesized('DaypassHub', HUB);
+const identityInHub = { store_id: 'd-1234567890', account_id: HUB, region: 'us-east-1' };
+
+interface FunctionProperties {
+  readonly FunctionName: string;
+  readonly Role: string;
+  readonly Timeout: number;
+  readonly Architectures: string[];
+  readonly Environment: { readonly Variables: Record<string, string> };
+  readonly LoggingConfig: { readonly LogGroup: string };
+  readonly TracingConfig: { readonly Mode: string };
+  readonly Runtime: string;
+}
+
+const functions = (stack = hub) =>
+  Object.fromEntries(
+    stack.all<FunctionProperties>('AWS::Lambda::Function').map((properties) => [properties.FunctionName, properties]),
+  );
+
+/** What a function may do beyond its own logs and traces. */
+const ownStatements = (task: string, stack = hub): Statement[] =>
+  stack.statements(`daypass-${task}`).filter(({ Sid }) => Sid !== 'OwnLogs' && Sid !== 'Traces');
+
+describe('table', () => {
+  test('keeps what it holds, on demand, encrypted with the key of Daypass', () => {
+    hub.template.hasResource('AWS::DynamoDB::Table', {
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        TableName: 'daypass-transactions',
+        KeySchema: [{ AttributeName: 'transaction_id', KeyType: 'HASH' }],
+        BillingMode: 'PAY_PER_REQUEST',
+        DeletionProtectionEnabled: true,
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: Match.anyValue() },
+        TimeToLiveSpecification: Match.absent(),
+      },
+    });
+  });
+
+  test.each([
+    ['by-user', 'email', 'requested_at'],
+    ['by-account', 'target_aws_account_id', 'requested_at'],
+    ['open-leases', 'open_lease', 'expires_at'],
+  ])('has the index %s', (IndexName, hash, range) => {
+    hub.template.hasResourceProperties('AWS::DynamoDB::Table', {
+      GlobalSecondaryIndexes: Match.arrayWith([
+        {
+          IndexName,
+          KeySchema: [
+            { AttributeName: hash, KeyType: 'HASH' },
+            { AttributeName: range, KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'ALL' },
+        },
+      ]),
+    });
+  });
+});
+
+describe('functions', () => {
+  test('are the seven tasks', () => {
+    expect(Object.keys(functions()).sort()).toEqual(TASKS.map((task) => `daypass-${task}`).sort());
+  });
+
+  test.each(TASKS)('%s has a role of its own, its own logs, and traces', (task) => {
+    const name = `daypass-${task}`;
+    expect(functions()[name]).toMatchObject({
+      Role: `<${name}.Arn>`,
+      Runtime: 'provided.al2023',
+      Handler: 'bootstrap',
+      Architectures: ['x86_64'],
+      MemorySize: 256,
+      TracingConfig: { Mode: 'Active' },
+      LoggingConfig: { LogGroup: `</aws/lambda/${name}>`, LogFormat: 'JSON' },
+    });
+    expect(hub.trust(name)).toEqual([
+      { Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 'lambda.amazonaws.com' } },
+    ]);
+    expect(hub.statements(name).slice(0, 2)).toEqual([
+      {
+        Sid: 'OwnLogs',
+        Effect: 'Allow',
+        Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+        Resource: `</aws/lambda/${name}.Arn>`,
+      },
+      {
+        Sid: 'Traces',
+        Effect: 'Allow',
+        Action: ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'],
+        Resource: '*',
+      },
+    ]);
+  });
+
+  test.each([
+    ['validate', 10],
+    ['record', 10],
+    ['authn', 10],
+    ['authz', 10],
+    ['issue-creds', 10],
+    ['create-role', 60],
+    ['delete-role', 60],
+  ])('%s may take %i seconds', (task, seconds) => {
+    expect(functions()[`daypass-${task}`]?.Timeout).toBe(seconds);
+  });
+
+  const pipelineRole = `arn:aws:iam::${HUB}:role/daypass-pipeline`;
+  const reader = 'arn:aws:iam::444444444444:role/daypass-identity-reader';
+  const provisioner = 'arn:aws:iam::*:role/daypass-provisioner';
+  const identity = {
+    DAYPASS_IDENTITY_STORE_ID: 'd-1234567890',
+    DAYPASS_IDENTITY_READER_ROLE_ARN: reader,
+    DAYPASS_IDENTITY_REGION: 'eu-west-1',
+  };
+
+  test.each<[string, Record<string, string>]>([
+    ['validate', { DAYPASS_MIN_ROLE_TTL_SECONDS: '900', DAYPASS_PARTITION: 'aws' }],
+    ['record', { DAYPASS_TABLE: '<daypass-transactions>' }],
+    ['authn', identity],
+    ['authz', identity],
+    ['create-role', { DAYPASS_EXTERNAL_ID: `daypass-${HUB}`, DAYPASS_PIPELINE_ROLE_ARN: pipelineRole }],
+    ['issue-creds', { DAYPASS_PIPELINE_ROLE_ARN: pipelineRole }],
+    ['delete-role', { DAYPASS_EXTERNAL_ID: `daypass-${HUB}` }],
+  ])('%s is told exactly what it needs', (task, variables) => {
+    expect(functions()[`daypass-${task}`]?.Environment.Variables).toEqual(variables);
+  });
+
+  const assume = (resource: string, more: string[] = []) => [
+    { Action: more.length > 0 ? ['sts:AssumeRole', ...more] : 'sts:AssumeRole', Resource: resource },
+  ];
+  test.each<[string, Partial<Statement>[]]>([
+    ['validate', []],
+    ['authn', assume(reader)],
+    ['authz', assume(reader)],
+    ['create-role', assume(provisioner)],
+    ['delete-role', assume(provisioner)],
+    ['issue-creds', assume(pipelineRole, ['sts:SetSourceIdentity', 'sts:TagSession'])],
+    [
+      'record',
+      [
+        {
+          Action: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+          Resource: '<daypass-transactions.Arn>',
+        },
+        {
+          Action: [
+            'kms:Decrypt',
+            'kms:DescribeKey',
+            'kms:Encrypt',
+            'kms:GenerateDataKey',
+            'kms:ReEncryptFrom',
+            'kms:ReEncryptTo',
+          ],
+          Resource: '<AWS::KMS::Key.Arn>',
+          Condition: { StringEquals: { 'kms:ViaService': 'dynamodb.us-east-1.amazonaws.com' } },
+        },
+      ],
+    ],
+  ])('%s may do exactly what its task needs', (task, expected) => {
+    const found = ownStatements(task).map(({ Sid: _, Effect, ...statement }) => {
+      expect(Effect).toBe('Allow');
+      return statement;
+    });
+    expect(found).toEqual(expected);
+  });
+
+  test('authn and authz read the identity store directly when it is the hub’s', () => {
+    const stack = new Synthesized('DaypassHub', HUB, { identity: identityInHub });
+    const store = [
+      'arn:aws:identitystore::*:identitystore/d-1234567890',
+      'arn:aws:identitystore:::user/*',
+      'arn:aws:identitystore:::group/*',
+      'arn:aws:identitystore:::membership/*',
+    ];
+    expect(ownStatements('authn', stack)).toEqual([
+      {
+        Sid: 'IdentityStore',
+        Effect: 'Allow',
+        Action: ['identitystore:DescribeUser', 'identitystore:GetUserId'],
+        Resource: expect.arrayContaining(store),
+      },
+    ]);
+    expect(ownStatements('authz', stack)).toEqual([
+      {
+        Sid: 'IdentityStore',
+        Effect: 'Allow',
+        Action: ['identitystore:GetGroupId', 'identitystore:IsMemberInGroups'],
+        Resource: expect.arrayContaining(store),
+      },
+    ]);
+    expect(functions(stack)['daypass-authn']?.Environment.Variables).toEqual({
+      DAYPASS_IDENTITY_STORE_ID: 'd-1234567890',
+    });
+  });
+
+  test('follow the configured architecture, lifetime and external id', () => {
+    const changes = { architecture: 'arm64', minimum_role_ttl_seconds: 7, external_id: 'other' } as const;
+    const built = functions(new Synthesized('DaypassHub', HUB, changes));
+    expect(Object.values(built).map(({ Architectures }) => Architectures[0])).toEqual(TASKS.map(() => 'arm64'));
+    expect(built['daypass-validate']?.Environment.Variables.DAYPASS_MIN_ROLE_TTL_SECONDS).toBe('7');
+    expect(built['daypass-delete-role']?.Environment.Variables.DAYPASS_EXTERNAL_ID).toBe('other');
+  });
+});
+
+describe('function packages', () => {
+  const assembly = exampleApp().synth();
+  const assets = assembly.getStackByName('DaypassHub').template.Resources as Record<
+    string,
+    { Type: string; Properties: { FunctionName: string; Code: { S3Key: string } } }
+  >;
+  const directory = (task: string) => {
+    const found = Object.values(assets).find(
+      ({ Type, Properties }) => Type === 'AWS::Lambda::Function' && Properties.FunctionName === `daypass-${task}`,
+    );
+    return join(assembly.directory, `asset.${found?.Properties.Code.S3Key.replace('.zip', '')}`);
+  };
+
+  test.each(TASKS)('%s is its own binary, and executable', (task) => {
+    const bootstrap = join(directory(task), 'bootstrap');
+    expect(readFileSync(bootstrap, 'utf8')).toContain(`function ${task}.`);
+    expect(statSync(bootstrap).mode & 0o111).toBe(0o111);
+  });
+
+  test('the personas lie with the functions that read them, and only there', () => {
+    const with_ = TASKS.filter((task) => existsSync(join(directory(task), 'personas.json')));
+    expect(with_).toEqual(['validate', 'authz', 'create-role']);
+    expect(readFileSync(join(directory('validate'), 'personas.json'), 'utf8')).toBe(
+      readFileSync(exampleConfig().personas_file, 'utf8'),
+    );
+  });
+
+  const absent = { assets_dir: `${fixtures}/absent` };
+
+  test('all that was not built is said at once, with the remedy', () => {
+    const unbuilt = TASKS.map((task) => `absent/${task}/bootstrap does not exist: run .make build. first`);
+    expect(() => exampleApp(absent).synth()).toThrow(new RegExp(unbuilt.join('[^]+')));
+  });
+
+  test('a target is deployed without a build', () => {
+    expect(() => exampleApp(absent, { 'aws:cdk:bundling-stacks': ['DaypassTarget'] }).synth()).not.toThrow();
+  });
+});
+
+describe('machines', () => {
+  test.each([
+    ['provision', 'EXPRESS'],
+    ['deprovision', 'STANDARD'],
+  ])('%s is %s, traced, and logs everything', (name, type) => {
+    const [machine] = hub
+      .all('AWS::StepFunctions::StateMachine')
+      .filter(({ StateMachineName }) => StateMachineName === `daypass-${name}`);
+    expect(machine).toMatchObject({
+      StateMachineType: type,
+      RoleArn: `<daypass-${name}.Arn>`,
+      TracingConfiguration: { Enabled: true },
+      LoggingConfiguration: {
+        Level: 'ALL',
+        IncludeExecutionData: true,
+        Destinations: [{ CloudWatchLogsLogGroup: { LogGroupArn: `</aws/vendedlogs/states/daypass-${name}.Arn>` } }],
+      },
+      DefinitionString: readFileSync(`${fixtures}/statemachine/${name}.asl.json`, 'utf8'),
+    });
+    expect(hub.trust(`daypass-${name}`)).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRole',
+        Principal: { Service: 'states.amazonaws.com' },
+        Condition: {
+          StringEquals: { 'aws:SourceAccount': HUB },
+          ArnLike: { 'aws:SourceArn': `arn:aws:states:us-east-1:${HUB}:stateMachine:daypass-${name}` },
+        },
+      },
+    ]);
+  });
+
+  const invocations = (machine: string) =>
+    hub.statements(machine).filter(({ Sid }) => Sid !== 'DeliverLogs' && Sid !== 'Traces');
+
+  test('provision may invoke its tasks and start the lease', () => {
+    expect(invocations('daypass-provision')).toEqual([
+      {
+        Sid: 'Tasks',
+        Effect: 'Allow',
+        Action: 'lambda:InvokeFunction',
+        Resource: expect.arrayContaining(TASKS.map((task) => `<daypass-${task}.Arn>`)),
+      },
+      { Sid: 'Machines', Effect: 'Allow', Action: 'states:StartExecution', Resource: '<daypass-deprovision>' },
+    ]);
+  });
+
+  test('deprovision may invoke record and delete-role', () => {
+    expect(invocations('daypass-deprovision')).toEqual([
+      {
+        Sid: 'Tasks',
+        Effect: 'Allow',
+        Action: 'lambda:InvokeFunction',
+        Resource: ['<daypass-delete-role.Arn>', '<daypass-record.Arn>'],
+      },
+    ]);
+  });
+
+  test.each(['provision', 'deprovision'])('%s: what its definition refers to is exactly what it is given', (name) => {
+    const [machine] = hub
+      .all<{ StateMachineName: string; DefinitionString: string; DefinitionSubstitutions: Record<string, string> }>(
+        'AWS::StepFunctions::StateMachine',
+      )
+      .filter(({ StateMachineName }) => StateMachineName === `daypass-${name}`);
+    const used = new Set(machine?.DefinitionString.match(/(?<=\$\{)\w+(?=\})/g));
+    expect(Object.keys(machine?.DefinitionSubstitutions ?? {}).sort()).toEqual([...used].sort());
+  });
+});
+
+test('every log group is kept for the configured time, encrypted, and outlives the stack', () => {
+  const groups = hub.template.findResources('AWS::Logs::LogGroup');
+  expect(Object.keys(groups)).toHaveLength(TASKS.length + 2);
+  for (const group of Object.values(groups)) {
+    expect(group).toMatchObject({
+      DeletionPolicy: 'Retain',
+      Properties: { RetentionInDays: 365, KmsKeyId: expect.anything() },
+    });
+  }
+});
+
+describe('key', () => {
+  test('is rotated, outlives the stack, and serves logs and alarms of Daypass only', () => {
+    const [key] = hub.all<{ KeyPolicy: { Statement: Statement[] }; EnableKeyRotation: boolean }>('AWS::KMS::Key');
+    hub.template.hasResource('AWS::KMS::Key', { DeletionPolicy: 'Retain' });
+    expect(key?.EnableKeyRotation).toBe(true);
+    const services = key?.KeyPolicy.Statement.filter(({ Principal }) => Object.hasOwn(Principal as object, 'Service'));
+    expect(services?.map(({ Principal, Condition }) => [Principal, Condition])).toEqual([
+      [
+        { Service: 'logs.us-east-1.amazonaws.com' },
+        {
+          ArnLike: {
+            'kms:EncryptionContext:aws:logs:arn': [
+              `arn:aws:logs:us-east-1:${HUB}:log-group:/aws/lambda/daypass-*`,
+              `arn:aws:logs:us-east-1:${HUB}:log-group:/aws/vendedlogs/states/daypass-*`,
+            ],
+          },
+        },
+      ],
+      [{ Service: 'cloudwatch.amazonaws.com' }, { StringEquals: { 'aws:SourceAccount': HUB } }],
+    ]);
+  });
+});
+
+describe('pipeline role', () => {
+  const issuer = { AWS: '<daypass-issue-creds.Arn>' };
+  const tagged = { 'aws:RequestTag/daypass:transaction-id': '????????-????-????-????-????????????' };
+
+  test('is assumed by issue-creds only, for one transaction and in the name of someone', () => {
+    expect(hub.trust('daypass-pipeline')).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRole',
+        Principal: issuer,
+        Condition: { StringLike: { ...tagged, 'sts:SourceIdentity': '??*' } },
+      },
+      {
+        Effect: 'Allow',
+        Action: 'sts:TagSession',
+        Principal: issuer,
+        Condition: {
+          StringLike: tagged,
+          'ForAnyValue:StringEquals': { 'sts:TransitiveTagKeys': 'daypass:transaction-id' },
+        },
+      },
+      {
+        Effect: 'Allow',
+        Action: 'sts:SetSourceIdentity',
+        Principal: issuer,
+        Condition: { StringLike: { 'sts:SourceIdentity': '??*' } },
+      },
+    ]);
+    expect(hub.role('daypass-pipeline').MaxSessionDuration).toBe(3600);
+  });
+
+  test('can do nothing but assume deploy roles', () => {
+    expect(hub.statements('daypass-pipeline')).toEqual([
+      {
+        Sid: 'DeployRoles',
+        Effect: 'Allow',
+        Action: ['sts:AssumeRole', 'sts:SetSourceIdentity', 'sts:TagSession'],
+        Resource: 'arn:aws:iam::*:role/daypass/daypass-*',
+      },
+    ]);
+  });
+});
+
+describe('invoker role', () => {
+  const GITHUB = 'token.actions.githubusercontent.com';
+  const web = (stack: Synthesized) =>
+    stack.trust('daypass-invoker').filter(({ Action }) => Action === 'sts:AssumeRoleWithWebIdentity');
+
+  test('can start a provisioning, release, and watch a release', () => {
+    expect(hub.statements('daypass-invoker').map(({ Action, Resource }) => [Action, Resource])).toEqual([
+      ['states:StartSyncExecution', '<daypass-provision>'],
+      ['states:StartExecution', '<daypass-deprovision>'],
+      ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
+    ]);
+  });
+
+  test('is assumed from the listed workflows in repositories of the owner', () => {
+    expect(web(hub)).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRoleWithWebIdentity',
+        Principal: { Federated: '<AWS::IAM::OIDCProvider>' },
+        Condition: {
+          StringEquals: { [`${GITHUB}:aud`]: 'sts.amazonaws.com' },
+          StringLike: {
+            [`${GITHUB}:sub`]: 'repo:my-organization@1234567/*',
+            [`${GITHUB}:repository`]: 'my-organization/*',
+            [`${GITHUB}:job_workflow_ref`]: ['my-organization/daypass/.github/workflows/deploy.yml@refs/tags/v1.*'],
+          },
+        },
+      },
+    ]);
+    hub.template.hasResourceProperties('AWS::IAM::OIDCProvider', {
+      Url: `https://${GITHUB}`,
+      ClientIdList: ['sts.amazonaws.com'],
+    });
+  });
+
+  test('takes both forms of the subject when the owner’s id is not given', () => {
+    const { owner, job_workflow_refs } = exampleConfig().github ?? { owner: '', job_workflow_refs: [] };
+    const [statement] = web(new Synthesized('DaypassHub', HUB, { github: { owner, job_workflow_refs } }));
+    expect(statement?.Condition?.StringLike?.[`${GITHUB}:sub`]).toEqual([
+      'repo:my-organization/*',
+      'repo:my-organization@*/*',
+    ]);
+  });
+
+  test('uses the provider that the account has already', () => {
+    const oidc_provider_arn = `arn:aws:iam::${HUB}:oidc-provider/${GITHUB}`;
+    const github = {
+      owner: 'o',
+      job_workflow_refs: ['o/r/.github/workflows/a.yml@refs/heads/main'],
+      oidc_provider_arn,
+    };
+    const stack = new Synthesized('DaypassHub', HUB, { github });
+    expect(web(stack)[0]?.Principal).toEqual({ Federated: oidc_provider_arn });
+    stack.template.resourceCountIs('AWS::IAM::OIDCProvider', 0);
+  });
+
+  test('is assumed by the other principals, and by GitHub only when it is configured', () => {
+    const stack = new Synthesized('DaypassHub', HUB, { github: undefined });
+    expect(stack.trust('daypass-invoker')).toEqual([
+      { Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { AWS: `arn:aws:iam::${HUB}:role/jenkins` } },
+    ]);
+    stack.template.resourceCountIs('AWS::IAM::OIDCProvider', 0);
+  });
+});
+
+describe('monitoring', () => {
+  const machine = (name: string) => [{ Name: 'StateMachineArn', Value: `<daypass-${name}>` }];
+
+  test.each([
+    ['deprovision-failed', 'AWS/States', 'ExecutionsFailed', machine('deprovision')],
+    ['deprovision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('deprovision')],
+    ['deprovision-aborted', 'AWS/States', 'ExecutionsAborted', machine('deprovision')],
+    ['provision-failed', 'Daypass', 'ProvisionFailed', undefined],
+    ['provision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('provision')],
+  ])('%s goes off at the first occurrence', (name, Namespace, MetricName, Dimensions) => {
+    const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === `daypass-${name}`);
+    expect(alarm).toMatchObject({
+      Namespace,
+      MetricName,
+      Statistic: 'Sum',
+      Period: 60,
+      EvaluationPeriods: 1,
+      Threshold: 1,
+      ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+      TreatMissingData: 'notBreaching',
+      AlarmActions: ['<daypass-alarms>'],
+    });
+    expect(alarm?.Dimensions).toEqual(Dimensions);
+  });
+
+  test('tells failures of Daypass from denials by the state that a provisioning ends in', () => {
+    hub.template.hasResourceProperties('AWS::Logs::MetricFilter', {
+      LogGroupName: { Ref: Match.stringLikeRegexp('^ProvisionLogs') },
+      FilterPattern: '{ ($.type = "FailStateEntered") && ($.details.name = "Failed") }',
+      MetricTransformations: [{ MetricNamespace: 'Daypass', MetricName: 'ProvisionFailed', MetricValue: '1' }],
+    });
+  });
+
+  test('the topic is encrypted, refuses plain HTTP, and takes messages from alarms of Daypass', () => {
+    hub.template.hasResourceProperties('AWS::SNS::Topic', {
+      TopicName: 'daypass-alarms',
+      KmsMasterKeyId: Match.anyValue(),
+    });
+    const [policy] = hub.all<{ PolicyDocument: { Statement: Statement[] } }>('AWS::SNS::TopicPolicy');
+    expect(policy?.PolicyDocument.Statement).toEqual([
+      expect.objectContaining({
+        Effect: 'Deny',
+        Principal: '*',
+        Action: 'sns:Publish',
+        Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+      }),
+      expect.objectContaining({
+        Effect: 'Allow',
+        Principal: { Service: 'cloudwatch.amazonaws.com' },
+        Action: 'sns:Publish',
+        Condition: {
+          StringEquals: { 'aws:SourceAccount': HUB },
+          ArnLike: { 'aws:SourceArn': `arn:aws:cloudwatch:us-east-1:${HUB}:alarm:daypass-*` },
+        },
+      }),
+    ]);
+  });
+
+  test('an e-mail address subscribes when there is one', () => {
+    hub.template.hasResourceProperties('AWS::SNS::Subscription', {
+      Protocol: 'email',
+      Endpoint: 'platform@example.com',
+    });
+    const silent = new Synthesized('DaypassHub', HUB, { alarm_email: undefined });
+    silent.template.resourceCountIs('AWS::SNS::Subscription', 0);
+  });
+
+  test('the dashboard shows requests, leases, the table and the tasks', () => {
+    const [dashboard] = hub.all<{ DashboardName: string; DashboardBody: string }>('AWS::CloudWatch::Dashboard');
+    expect(dashboard?.DashboardName).toBe('daypass');
+    const { widgets } = JSON.parse(dashboard?.DashboardBody ?? '');
+    expect(widgets.map(({ properties }: { properties: { title: string } }) => properties.title)).toEqual([
+      'Requests',
+      'Time to a role',
+      'Leases and releases',
+      'Transactions table',
+      'Task errors',
+      'Task durations (99th percentile)',
+    ]);
+  });
+});
+
+test('the stack is protected and says what its users need to know', () => {
+  expect(exampleApp().synth().getStackByName('DaypassHub').terminationProtection).toBe(true);
+  expect(Object.keys(hub.template.findOutputs('*')).sort()).toEqual([
+    'AlarmTopicArn',
+    'DeprovisionArn',
+    'ExternalId',
+    'InvokerRoleArn',
+    'KeyArn',
+    'PipelineRoleArn',
+    'ProvisionArn',
+    'TableName',
+  ]);
+});

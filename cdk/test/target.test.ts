@@ -1,0 +1,279 @@
+import { describe, expect, test } from 'vitest';
+import { exampleApp } from './app.ts';
+import { evaluate } from './policy.ts';
+import { type Statement, Synthesized } from './template.ts';
+
+const TARGET = '222222222222';
+const target = new Synthesized('DaypassTarget', TARGET);
+
+const iam = (resource: string, account = TARGET) => `arn:aws:iam::${account}:${resource}`;
+const DEPLOY_ROLE = iam('role/daypass/daypass-7b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11');
+const BOUNDARY = iam('policy/daypass-boundary');
+const bounded = { 'iam:PermissionsBoundary': BOUNDARY };
+const aws = (policy: string) => ({ 'iam:PolicyARN': `arn:aws:iam::aws:policy/${policy}` });
+
+test('a target needs no bootstrap: neither assets nor parameters', () => {
+  const artifact = exampleApp().synth().getStackByName('DaypassTarget');
+  expect(artifact.assets).toEqual([]);
+  expect(artifact.template).not.toHaveProperty('Parameters');
+  expect(artifact.template).not.toHaveProperty('Rules');
+  expect(artifact.environment.account).toBe('unknown-account');
+});
+
+test('what stands in a target is shielded by the tag that the boundary respects', () => {
+  const tags = [{ Key: 'daypass:protected', Value: 'true' }];
+  target.template.hasResourceProperties('AWS::IAM::Role', { RoleName: 'daypass-provisioner', Tags: tags });
+});
+
+test('outputs', () => {
+  expect(Object.keys(target.template.findOutputs('*')).sort()).toEqual(['BoundaryArn', 'ProvisionerRoleArn']);
+});
+
+describe('provisioner role', () => {
+  const role = target.role('daypass-provisioner');
+  const may = (action: string, resource: string, context = {}) =>
+    evaluate(target.statements('daypass-provisioner'), { action: `iam:${action}`, resource, context }) === 'allowed';
+
+  test('is assumed by two functions of the hub, with the external id', () => {
+    expect(target.trust('daypass-provisioner')).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRole',
+        Principal: { AWS: iam('root', '111111111111') },
+        Condition: {
+          StringEquals: { 'sts:ExternalId': 'daypass-111111111111' },
+          ArnEquals: {
+            'aws:PrincipalArn': [
+              iam('role/daypass-create-role', '111111111111'),
+              iam('role/daypass-delete-role', '111111111111'),
+            ],
+          },
+        },
+      },
+    ]);
+    expect(role.MaxSessionDuration).toBe(3600);
+    // Outside of what it manages.
+    expect(role).not.toHaveProperty('Path');
+  });
+
+  test.each([
+    ['CreateRole', bounded],
+    ['PutRolePolicy', bounded],
+    ['AttachRolePolicy', { ...bounded, ...aws('PowerUserAccess') }],
+    ['AttachRolePolicy', { ...bounded, ...aws('job-function/NetworkAdministrator') }],
+  ])('gives with %s, under the boundary only', (action, context) => {
+    expect(may(action, DEPLOY_ROLE, context)).toBe(true);
+    expect(may(action, DEPLOY_ROLE, { ...context, 'iam:PermissionsBoundary': iam('policy/other') })).toBe(false);
+    const { 'iam:PermissionsBoundary': _, ...without } = context;
+    expect(may(action, DEPLOY_ROLE, without)).toBe(false);
+    expect(may(action, iam('role/daypass-provisioner'), context)).toBe(false);
+    expect(may(action, iam('role/daypass/other'), context)).toBe(false);
+    expect(may(action, iam('role/app/daypass/daypass-x'), context)).toBe(false);
+  });
+
+  test('attaches only what AWS manages', () => {
+    expect(may('AttachRolePolicy', DEPLOY_ROLE, { ...bounded, 'iam:PolicyARN': iam('policy/own') })).toBe(false);
+  });
+
+  test.each([
+    'TagRole',
+    'GetRole',
+    'ListAttachedRolePolicies',
+    'ListRolePolicies',
+    'ListInstanceProfilesForRole',
+    'DetachRolePolicy',
+    'DeleteRolePolicy',
+    'DeleteRole',
+  ])('%s works on every deploy role, whatever was done to its boundary', (action) => {
+    expect(may(action, DEPLOY_ROLE)).toBe(true);
+    expect(may(action, iam('role/daypass-provisioner'))).toBe(false);
+    expect(may(action, iam('role/admin'))).toBe(false);
+  });
+
+  test('takes a deploy role out of any instance profile', () => {
+    expect(may('RemoveRoleFromInstanceProfile', iam('instance-profile/some/where/x'))).toBe(true);
+    expect(may('AddRoleToInstanceProfile', iam('instance-profile/some/where/x'))).toBe(false);
+  });
+
+  test.each([
+    ['PassRole', DEPLOY_ROLE],
+    ['UpdateAssumeRolePolicy', DEPLOY_ROLE],
+    ['DeleteRolePermissionsBoundary', DEPLOY_ROLE],
+    ['PutRolePermissionsBoundary', DEPLOY_ROLE],
+    ['UpdateAssumeRolePolicy', iam('role/daypass-provisioner')],
+    ['CreatePolicyVersion', BOUNDARY],
+    ['DeletePolicy', BOUNDARY],
+    ['SetDefaultPolicyVersion', BOUNDARY],
+    ['CreateUser', iam('user/x')],
+    ['CreateAccessKey', iam('user/x')],
+  ])('never %s on %s', (action, resource) => {
+    expect(may(action, resource, bounded)).toBe(false);
+  });
+});
+
+describe('boundary', () => {
+  const [policy] = target.all<{ ManagedPolicyName: string; PolicyDocument: { Statement: Statement[] } }>(
+    'AWS::IAM::ManagedPolicy',
+  );
+  const statements = policy?.PolicyDocument.Statement ?? [];
+  const verdict = (action: string, resource: string, context = {}) =>
+    evaluate(statements, { action, resource, context });
+  const own = (type: string) => iam(`${type}/deployed-by-daypass/app`);
+
+  test('has the name that deploy roles carry, and fits into a managed policy', () => {
+    expect(policy?.ManagedPolicyName).toBe('daypass-boundary');
+    expect(policy).toHaveProperty('Path', '/');
+    // IAM does not count white space.
+    expect(JSON.stringify(policy?.PolicyDocument).replace(/\s/g, '').length).toBeLessThan(6144);
+  });
+
+  test.each<[string, string, object?]>([
+    ['s3:CreateBucket', 'arn:aws:s3:::app'],
+    ['cloudformation:CreateStack', `arn:aws:cloudformation:eu-west-1:${TARGET}:stack/app/*`],
+    ['cloudformation:DescribeStacks', `arn:aws:cloudformation:eu-west-1:${TARGET}:stack/DaypassTarget/1`],
+    ['lambda:UpdateFunctionCode', `arn:aws:lambda:eu-west-1:${TARGET}:function:app`],
+    ['ec2:RunInstances', '*'],
+    ['eks:CreateCluster', '*'],
+    ['sts:GetCallerIdentity', '*'],
+    ['sts:AssumeRole', own('role')],
+    ['organizations:DescribeOrganization', '*'],
+    ['cloudtrail:LookupEvents', '*'],
+    ['iam:ListRoles', '*'],
+    ['iam:GetRole', iam('role/admin')],
+    ['iam:GetRole', DEPLOY_ROLE],
+    ['iam:SimulatePrincipalPolicy', DEPLOY_ROLE],
+    ['iam:GetOpenIDConnectProvider', iam('oidc-provider/x')],
+    ['iam:CreateServiceLinkedRole', iam('role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS')],
+    ['iam:PassRole', iam('role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling')],
+    ['iam:CreateRole', own('role'), bounded],
+    ['iam:PutRolePolicy', own('role'), bounded],
+    ['iam:AttachRolePolicy', own('role'), bounded],
+    ['iam:DetachRolePolicy', own('role'), bounded],
+    ['iam:DeleteRolePolicy', own('role'), bounded],
+    ['iam:DeleteRole', own('role')],
+    ['iam:PassRole', own('role')],
+    ['iam:TagRole', own('role')],
+    ['iam:UpdateAssumeRolePolicy', own('role')],
+    ['iam:CreatePolicy', own('policy')],
+    ['iam:CreatePolicyVersion', own('policy')],
+    ['iam:CreateInstanceProfile', own('instance-profile')],
+    ['iam:AddRoleToInstanceProfile', own('instance-profile')],
+  ])('lets a deployment %s on %s', (action, resource, context = {}) => {
+    expect(verdict(action, resource, context)).toBe('allowed');
+  });
+
+  const user = iam('user/someone');
+  const admin = iam('role/admin');
+  const provisioner = iam('role/daypass-provisioner');
+  const elsewhere = { 'iam:PermissionsBoundary': iam('policy/mine') };
+
+  test.each<[string, string, string, object?]>([
+    // Roles without the boundary.
+    ['a role without boundary', 'iam:CreateRole', own('role')],
+    ['a role with another boundary', 'iam:CreateRole', own('role'), elsewhere],
+    ['a role of another path', 'iam:CreateRole', iam('role/app'), bounded],
+    ['taking the boundary off', 'iam:DeleteRolePermissionsBoundary', own('role'), bounded],
+    ['another boundary', 'iam:PutRolePermissionsBoundary', own('role'), elsewhere],
+    ['a policy on a role without boundary', 'iam:PutRolePolicy', own('role')],
+    // Existing principals.
+    ["an admin's policies, inline", 'iam:PutRolePolicy', admin, bounded],
+    ["an admin's policies, attached", 'iam:AttachRolePolicy', admin, bounded],
+    ["an admin's trust", 'iam:UpdateAssumeRolePolicy', admin],
+    ["an admin's policy, new version", 'iam:CreatePolicyVersion', iam('policy/admin')],
+    ["an admin's policy, old version", 'iam:SetDefaultPolicyVersion', iam('policy/admin')],
+    ['being an admin', 'sts:AssumeRole', admin],
+    ['being an admin elsewhere', 'sts:AssumeRole', iam('role/deployed-by-daypass/app', '333333333333')],
+    ['being root', 'sts:AssumeRoot', iam('root', '333333333333')],
+    ['passing an admin to a service', 'iam:PassRole', admin],
+    ['passing what stack sets run with', 'iam:PassRole', iam('role/stacksets-exec-0123')],
+    ["CDK's roles", 'sts:AssumeRole', iam('role/cdk-hnb659fds-deploy-role-222222222222-us-east-1')],
+    ['an instance profile of others', 'iam:AddRoleToInstanceProfile', iam('instance-profile/admin')],
+    // Users, groups and their keys outlive a deployment.
+    ['a user', 'iam:CreateUser', user, bounded],
+    ['an access key', 'iam:CreateAccessKey', user],
+    ['a password', 'iam:CreateLoginProfile', user],
+    ['another password', 'iam:UpdateLoginProfile', user],
+    ['a group', 'iam:AddUserToGroup', iam('group/admins')],
+    ["a user's policies", 'iam:PutUserPolicy', user, bounded],
+    ["a group's policies", 'iam:AttachGroupPolicy', iam('group/admins')],
+    ['an SSH key', 'iam:UploadSSHPublicKey', user],
+    ['a service credential', 'iam:CreateServiceSpecificCredential', user],
+    ['a second factor', 'iam:DeactivateMFADevice', user],
+    ['the password policy', 'iam:DeleteAccountPasswordPolicy', '*'],
+    // Daypass.
+    ['its own role, inline', 'iam:PutRolePolicy', DEPLOY_ROLE, bounded],
+    ['its own role, attached', 'iam:AttachRolePolicy', DEPLOY_ROLE, bounded],
+    ["its own role's guard", 'iam:DeleteRolePolicy', DEPLOY_ROLE, bounded],
+    ["its own role's trust", 'iam:UpdateAssumeRolePolicy', DEPLOY_ROLE],
+    ["its own role's boundary", 'iam:DeleteRolePermissionsBoundary', DEPLOY_ROLE, bounded],
+    ["another deployment's role", 'sts:AssumeRole', iam('role/daypass/daypass-x')],
+    ['passing a deploy role', 'iam:PassRole', DEPLOY_ROLE],
+    ['a role among the deploy roles', 'iam:CreateRole', iam('role/daypass/daypass-x'), bounded],
+    ['the boundary, new version', 'iam:CreatePolicyVersion', BOUNDARY],
+    ['the boundary, deleted', 'iam:DeletePolicy', BOUNDARY],
+    ['the boundary, old version', 'iam:SetDefaultPolicyVersion', BOUNDARY],
+    ['the provisioner, assumed', 'sts:AssumeRole', provisioner],
+    ['the provisioner, edited', 'iam:PutRolePolicy', provisioner, bounded],
+    ['the provisioner, deleted', 'iam:DeleteRole', provisioner],
+    [
+      "the target's stack",
+      'cloudformation:UpdateStack',
+      `arn:aws:cloudformation:us-east-1:${TARGET}:stack/DaypassTarget/1`,
+    ],
+    [
+      "a stack set's stack",
+      'cloudformation:UpdateStack',
+      `arn:aws:cloudformation:us-east-1:${TARGET}:stack/StackSet-x/1`,
+    ],
+    [
+      "a stack set's change",
+      'cloudformation:ExecuteChangeSet',
+      `arn:aws:cloudformation:us-east-1:${TARGET}:stack/StackSet-x/1`,
+    ],
+    // Who is who, and what belongs to the organisation.
+    ['an OIDC provider', 'iam:CreateOpenIDConnectProvider', iam('oidc-provider/x')],
+    ["an OIDC provider's audience", 'iam:AddClientIDToOpenIDConnectProvider', iam('oidc-provider/x')],
+    ["an OIDC provider's certificate", 'iam:UpdateOpenIDConnectProviderThumbprint', iam('oidc-provider/x')],
+    ['a SAML provider', 'iam:UpdateSAMLProvider', iam('saml-provider/x')],
+    ['a trust anchor', 'rolesanywhere:CreateTrustAnchor', '*'],
+    ['an account assignment', 'sso:CreateAccountAssignment', '*'],
+    ['a permission set', 'sso:PutInlinePolicyToPermissionSet', '*'],
+    ["a group's members", 'identitystore:CreateGroupMembership', '*'],
+    ['leaving the organisation', 'organizations:LeaveOrganization', '*'],
+    ['an organisation’s policies', 'organizations:DetachPolicy', '*'],
+    ['closing the account', 'account:CloseAccount', '*'],
+    ['a stack set', 'cloudformation:CreateStackSet', '*'],
+    ["a stack set's instances", 'cloudformation:CreateStackInstances', '*'],
+    // The audit trail.
+    ['the trail, stopped', 'cloudtrail:StopLogging', '*'],
+    ['the trail, deleted', 'cloudtrail:DeleteTrail', '*'],
+    ['the trail, redirected', 'cloudtrail:UpdateTrail', '*'],
+    ['the trail, narrowed', 'cloudtrail:PutEventSelectors', '*'],
+    ['the recorder, stopped', 'config:StopConfigurationRecorder', '*'],
+    ['the detector, deleted', 'guardduty:DeleteDetector', '*'],
+  ])('keeps a deployment from %s (%s)', (_, action, resource, context = {}) => {
+    expect(verdict(action, resource, context)).not.toBe('allowed');
+  });
+
+  test.each([
+    ['lambda:UpdateFunctionCode', `arn:aws:lambda:us-east-1:${TARGET}:function:landing-zone`],
+    ['cloudformation:UpdateStack', `arn:aws:cloudformation:us-east-1:${TARGET}:stack/landing-zone/1`],
+    ['ssm:SendCommand', `arn:aws:ec2:us-east-1:${TARGET}:instance/i-1`],
+    ['lambda:UntagResource', `arn:aws:lambda:us-east-1:${TARGET}:function:landing-zone`],
+  ])('leaves what is protected alone (%s)', (action, resource) => {
+    const tagged = (value: string) => verdict(action, resource, { 'aws:ResourceTag/daypass:protected': value });
+    expect([tagged('true'), tagged('false')]).toEqual(['denied', 'allowed']);
+  });
+
+  test.each([
+    ['sts:AssumeRole', provisioner],
+    ['sts:AssumeRole', admin],
+    ['iam:PutRolePolicy', DEPLOY_ROLE],
+    ['iam:CreatePolicyVersion', BOUNDARY],
+    ['iam:CreateSAMLProvider', iam('saml-provider/x')],
+    ['organizations:LeaveOrganization', '*'],
+    ['cloudtrail:StopLogging', '*'],
+  ])('says so explicitly for %s on %s, whatever a policy of the resource allows', (action, resource) => {
+    expect(verdict(action, resource, bounded)).toBe('denied');
+  });
+});
