@@ -170,7 +170,7 @@ function refuseHubAsTarget({ hub, personas_file }: Config, file: string): void {
   const personas = accounts.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file));
   const index = personas.data?.accounts.findIndex(({ id }) => id === hub.account_id) ?? -1;
   if (index === -1) return;
-  const problem = `accounts[${index}] of ${personas_file} is the hub: take it out, nothing may be deployed into the hub`;
+  const problem = `accounts[${index}] of ${personas_file} is the hub: take it out, it must not be a target`;
   throw new ConfigError(file, [problem]);
 }
 

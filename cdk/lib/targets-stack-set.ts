@@ -12,8 +12,8 @@ export interface TargetsStackSetProps {
 /**
  * The target stack in every account of the given organisational units, and in every account that joins them later.
  *
- * It is deployed from the organisation's management account or from a delegated administrator for stack sets. A stack set
- * never deploys to the management account: that one is on-boarded with the target stack itself.
+ * It is deployed from the organisation's management account or from a delegated administrator for stack sets. It never
+ * reaches the management account itself: if need be, that one is on-boarded with the target stack.
  */
 export class TargetsStackSet extends Stack {
   constructor(scope: Construct, { config, organization }: TargetsStackSetProps) {

@@ -7,9 +7,9 @@ import { BOUNDARY_POLICY, DEPLOYED_PATH, iamArn, PROTECTED_TAG, PROVISIONER_ROLE
  * The permissions boundary of every deploy role, and of every role that a deployment creates.
  *
  * It allows what deployments need and keeps them from getting more than they were given, by one rule: in IAM, a
- * deployment owns what is below the path `/deployed-by-daypass/` and nothing else. Roles there must carry this boundary;
- * a deployment may pass and assume only those. The path is what makes the rule whole: whether a role that is *passed*
- * or *assumed*, or that a policy is attached to, has a boundary is nothing that a condition could ask.
+ * deployment owns what is below the path `/deployed-by-daypass/` and nothing else. Roles there must carry this
+ * boundary; a deployment may pass and assume only those. The path is what makes the rule whole: no condition can ask
+ * whether a role that is *passed* or *assumed*, or that a policy is attached to already, has a boundary.
  *
  * The allow statements are closed (IAM and the services that decide who is who are not in them, whatever AWS adds). The
  * deny statements hold whatever a resource's own policy says.
@@ -22,8 +22,8 @@ export class Boundary extends iam.ManagedPolicy {
       document: new iam.PolicyDocument({ statements: boundaryStatements() }),
     });
     const reason =
-      'A boundary grants nothing. It caps what personas grant, so its allow statement is open but for the services it ' +
-      'withholds, and its deny statements are wide on purpose.';
+      'A boundary grants nothing. It caps what personas grant, so its allow statement is open but for the services ' +
+      'it withholds, and its deny statements are wide on purpose.';
     Validations.of(this).acknowledge(
       { id: 'AwsSolutions-IAM5', reason },
       { id: 'CloudFormation-Validate::W2512', reason },

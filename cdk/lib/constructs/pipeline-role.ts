@@ -8,8 +8,9 @@ const UUID = '????????-????-????-????-????????????';
 /**
  * The role that pipelines' session credentials come from.
  *
- * Only issue-creds may assume it, and only for one transaction and one person: the trust policy refuses a session that
- * lacks the transaction tag, would not pass it on, or names nobody. The session can do nothing but assume a deploy role.
+ * Only issue-creds may assume it, and only for one transaction and one person: the trust policy refuses a session
+ * that lacks the transaction tag, would not pass it on, or names nobody. All that the session can do is assume deploy
+ * roles.
  */
 export class PipelineRole extends iam.Role {
   constructor(scope: Construct, id: string, props: { readonly issuer: iam.IRole }) {

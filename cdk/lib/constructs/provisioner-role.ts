@@ -74,7 +74,7 @@ export class ProvisionerRole extends iam.Role {
       {
         id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:instance-profile/*]',
         reason:
-          'Someone may have put a deploy role into any instance profile, and it cannot be deleted before it is taken out. ' +
+          'Someone may have put a deploy role into any instance profile, which keeps it from being deleted. ' +
           'The action knows no narrower resource and no condition.',
       },
     );

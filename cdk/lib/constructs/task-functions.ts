@@ -66,8 +66,7 @@ export class TaskFunctions extends Construct {
     acknowledgeIdentityStore(this, config);
     Validations.of(this).acknowledge({
       id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::*:role/${PROVISIONER_ROLE}]`,
-      reason:
-        'Any account may become a target, and joins by setting up this one role; its trust policy wants the external id.',
+      reason: 'Any account may become a target; it joins by setting up this one role, which wants the external id.',
     });
   }
 }
