@@ -239,6 +239,7 @@ describe('boundary', () => {
     ['an account assignment', 'sso:CreateAccountAssignment', '*'],
     ['a permission set', 'sso:PutInlinePolicyToPermissionSet', '*'],
     ["a group's members", 'identitystore:CreateGroupMembership', '*'],
+    ["a directory's users", 'identity-sync:CreateSyncFilter', '*'],
     ['leaving the organisation', 'organizations:LeaveOrganization', '*'],
     ['an organisation’s policies', 'organizations:DetachPolicy', '*'],
     ['closing the account', 'account:CloseAccount', '*'],

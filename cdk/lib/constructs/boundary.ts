@@ -11,6 +11,8 @@ import { BOUNDARY_POLICY, DEPLOYED_PATH, iamArn, PROTECTED_TAG, PROVISIONER_ROLE
  * boundary; a deployment may pass and assume only those. The path is what makes the rule whole: no condition can ask
  * whether a role that is *passed* or *assumed*, or that a policy is attached to already, has a boundary.
  *
+ * A persona that may create roles is as strong as the boundary, since it may give them all that the boundary allows.
+ *
  * The allow statements are closed (IAM and the services that decide who is who are not in them, whatever AWS adds). The
  * deny statements hold whatever a resource's own policy says.
  */
@@ -47,6 +49,7 @@ function boundaryStatements(): iam.PolicyStatement[] {
       notActions: [
         'account:*',
         'iam:*',
+        'identity-sync:*',
         'identitystore:*',
         'organizations:*',
         'rolesanywhere:*',
