@@ -14,6 +14,8 @@ use crate::{
 
 mod json;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 /// How long a deploy role lives when the request does not say, unless a cap is lower.
 pub const DEFAULT_ROLE_TTL: Duration = Duration::from_hours(24);

@@ -1,5 +1,7 @@
-//! The rules of `personas.json`, section by section. `personas.schema.json` says the same to editors, as far as a schema
-//! can: what one section says about another is known here only.
+//! The rules of `personas.json`, section by section.
+//!
+//! `personas.schema.json` tells editors the same, as far as a schema can: what one section says about another is known
+//! here only. `tests/cases.json` holds the two together.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,8 +27,8 @@ const MAX_MANAGED_POLICIES: usize = 10;
 const MAX_CUSTOM_POLICY_CHARS: usize = 10_240 - GUARD_POLICY_CHARS;
 /// With company, organisation and persona of 64 characters each, group names stay far below Identity Center's 1,024.
 const MAX_GROUP_NAME_CHARS: usize = 256;
-/// The operators of IAM's policy language; `ForAllValues:`, `ForAnyValue:` and `…IfExists` come on top.
-const CONDITION_OPERATORS: [&str; 27] = [
+/// The operators of IAM's policy language that `ForAllValues:`, `ForAnyValue:` and `…IfExists` go with: all but `Null`.
+const CONDITION_OPERATORS: [&str; 26] = [
     "ArnEquals",
     "ArnLike",
     "ArnNotEquals",
@@ -41,7 +43,6 @@ const CONDITION_OPERATORS: [&str; 27] = [
     "DateNotEquals",
     "IpAddress",
     "NotIpAddress",
-    "Null",
     "NumericEquals",
     "NumericGreaterThan",
     "NumericGreaterThanEquals",
@@ -174,7 +175,7 @@ type Firsts<'a> = HashMap<&'a str, Place<'a>>;
 /// Notes a problem when `value`, which only one may have, was met before.
 fn check_first<'a>(value: &'a str, place: &Place<'a>, firsts: &mut Firsts<'a>) {
     if let Some(first) = firsts.get(value) {
-        place.problem(format!("{} stands at {} already; choose another", Quoted(value), first.path()));
+        place.problem(format!("{} stands at {} already; use it once", Quoted(value), first.path()));
     } else {
         firsts.insert(value, place.clone());
     }
@@ -226,8 +227,8 @@ fn organization_of<'a>(place: &Place<'a>) -> Option<(&'a str, &'a str)> {
     company.zip(org)
 }
 
-/// The pattern in its pieces. Each placeholder stands in it at most once, and an account id has a fixed length, so that no
-/// two pairs of account and persona can have the same group.
+/// The pattern in its pieces. Each placeholder stands in it at most once, and an account id has a fixed length: no two
+/// pairs of account and persona have the same group.
 fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Option<Vec<Piece>> {
     let pattern = place.text()?;
     let (company, org) = organization.unwrap_or_default();
@@ -293,8 +294,8 @@ fn max_role_ttl(fields: &Fields<'_>) -> Duration {
     if ttl.is_zero() || ttl > MAX_ROLE_TTL {
         let most = MAX_ROLE_TTL.as_secs() / 3600;
         place.problem(format!(
-            "{hours} hours is no cap; write more than 0 and at most {most} (a week: what is needed for longer should not \
-             be a temporary role)"
+            "is no cap; write more than 0 and at most {most} hours (a week: what is needed for longer should not be a \
+             temporary role)"
         ));
     }
     ttl
@@ -316,7 +317,11 @@ fn persona<'a>(
                 place.problem("is the persona's own name, which it answers to anyway; remove it");
             }
             Some(owner) if owner != name => {
-                place.problem(format!("{} names {} already; choose another", Quoted(group_type), Quoted(owner)));
+                place.problem(format!(
+                    "{} belongs to the persona {}; choose another",
+                    Quoted(group_type),
+                    Quoted(owner)
+                ));
             }
             // New; or a repetition, which the list has reported.
             _ => {}
@@ -392,8 +397,8 @@ fn custom_policy(place: &Place<'_>) -> Option<Policy> {
     let chars = policy.to_json().chars().count();
     if chars > MAX_CUSTOM_POLICY_CHARS {
         place.problem(format!(
-            "is {chars} characters long as a policy, and a role has room for {MAX_CUSTOM_POLICY_CHARS}; join statements, \
-             use wildcards, or use a managed policy"
+            "is {chars} characters long as a policy, and a role has room for {MAX_CUSTOM_POLICY_CHARS}; join \
+             statements, use wildcards, or use a managed policy"
         ));
     }
     Some(policy)
@@ -519,8 +524,7 @@ fn non_empty<'a>(place: &Place<'a>) -> Option<Vec<(&'a str, Place<'a>)>> {
 fn is_condition_operator(operator: &str) -> bool {
     let set = operator.strip_prefix("ForAllValues:").or_else(|| operator.strip_prefix("ForAnyValue:"));
     let base = set.unwrap_or(operator);
-    let base = base.strip_suffix("IfExists").filter(|base| *base != "Null").unwrap_or(base);
-    CONDITION_OPERATORS.contains(&base)
+    operator == "Null" || CONDITION_OPERATORS.contains(&base.strip_suffix("IfExists").unwrap_or(base))
 }
 
 fn accounts_of(
