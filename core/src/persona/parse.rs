@@ -460,7 +460,7 @@ fn one_or_many(place: &Place<'_>, objection: Objection<'_>) -> Option<OneOrMany>
     let check = |place: &Place<'_>, text: &str| {
         if let Some(objection) = objection(text) {
             place.problem(format!("{} {objection}", Quoted(text)));
-        } else if !text.chars().all(|c| (' '..='\u{ff}').contains(&c)) {
+        } else if !text.chars().all(is_policy_char) {
             place.problem(format!("{} has characters that IAM refuses; write Latin-1 text", Quoted(text)));
         }
     };
@@ -474,6 +474,11 @@ fn one_or_many(place: &Place<'_>, objection: Objection<'_>) -> Option<OneOrMany>
         check(place, text);
     }
     Some(OneOrMany::Many(items.into_iter().map(|(_, text)| text.to_owned()).collect()))
+}
+
+/// What IAM takes in a policy document, less line breaks and tabs.
+fn is_policy_char(c: char) -> bool {
+    (' '..='\u{ff}').contains(&c)
 }
 
 fn is_action(text: &str) -> bool {
@@ -501,7 +506,7 @@ fn condition(place: &Place<'_>) -> Option<BTreeMap<String, BTreeMap<String, OneO
         }
         let mut keys = BTreeMap::new();
         for (key, place) in non_empty(&place).unwrap_or_default() {
-            if key.split_once(':').is_none_or(|(prefix, name)| prefix.is_empty() || name.is_empty()) {
+            if !is_condition_key(key) {
                 place.problem(format!("{} is no condition key; write one, such as aws:SourceVpc", Quoted(key)));
             }
             if let Some(values) = one_or_many(&place, &|_| None) {
@@ -519,6 +524,11 @@ fn non_empty<'a>(place: &Place<'a>) -> Option<Vec<(&'a str, Place<'a>)>> {
         place.problem("is empty; remove it, or add what it should compare");
     }
     Some(entries)
+}
+
+fn is_condition_key(key: &str) -> bool {
+    let two_parts = key.split_once(':').is_some_and(|(prefix, name)| !prefix.is_empty() && !name.is_empty());
+    two_parts && key.chars().all(is_policy_char)
 }
 
 fn is_condition_operator(operator: &str) -> bool {
