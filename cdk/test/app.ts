@@ -19,9 +19,13 @@ export function exampleConfig(changes: Partial<Config> = {}): Config {
 }
 
 /** The app with the context of cdk.json, as the CLI would run it. */
-export function exampleApp(changes: Partial<Config> = {}, context: Record<string, unknown> = {}): App {
+export function exampleApp(
+  changes: Partial<Config> = {},
+  context: Record<string, unknown> = {},
+  definitions = `${fixtures}/statemachine`,
+): App {
   const { context: flags } = JSON.parse(readFileSync(path('../cdk.json'), 'utf8'));
   const app = new App({ context: { ...flags, ...context }, analyticsReporting: false });
-  addStacks(app, exampleConfig(changes), `${fixtures}/statemachine`);
+  addStacks(app, exampleConfig(changes), definitions);
   return app;
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Annotations, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -97,26 +97,34 @@ export class StateMachine extends Construct {
       reason: 'Neither the log delivery actions nor X-Ray have resources that a policy could name.',
     });
 
+    const definition = readFileSync(props.definition, 'utf8');
+    const substitutions: Record<string, string> = Object.fromEntries([
+      ...tasks.map(([task, { function: f }]) => [substitutionKey(task), f.functionArn]),
+      ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
+    ]);
+    this.refuseOtherReferences(props.definition, definition, Object.keys(substitutions));
+
     this.machine = new sfn.StateMachine(this, 'Machine', {
       stateMachineName: props.name,
       stateMachineType: props.type,
-      definitionBody: sfn.DefinitionBody.fromString(readFileSync(props.definition, 'utf8')),
-      definitionSubstitutions: Object.fromEntries([
-        ...tasks.map(
-          ([
-            task,
-            {
-              function: { functionArn },
-            },
-          ]) => [substitutionKey(task), functionArn],
-        ),
-        ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
-      ]),
+      definitionBody: sfn.DefinitionBody.fromString(definition),
+      definitionSubstitutions: substitutions,
       // The role's one policy is written out above: the construct library must not add to it.
       role: role.withoutPolicyUpdates(),
       tracingEnabled: true,
       // Execution data is logged because it holds no secret: credentials leave issue-creds only sealed.
       logs: { destination: this.logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
     });
+  }
+
+  /** What the definition refers to is what its role may use: a reference too many or too few stops the deployment. */
+  private refuseOtherReferences(file: string, definition: string, given: string[]): void {
+    const used = new Set([...definition.matchAll(/\$\{(\w+)\}/g)].map(([, key = '']) => key));
+    const missing = [...used].filter((key) => !given.includes(key));
+    const unused = given.filter((key) => !used.has(key));
+    if (missing.length > 0)
+      Annotations.of(this).addError(`${file} refers to ${missing.join(', ')}, which it is not given`);
+    if (unused.length > 0)
+      Annotations.of(this).addError(`${file} is given ${unused.join(', ')}, which it does not use`);
   }
 }
