@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/temporary.ts',
     // Synthesising the app on a busy machine takes seconds; no test depends on how long it takes.
     testTimeout: 120_000,
     hookTimeout: 120_000,

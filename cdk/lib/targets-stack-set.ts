@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { App, BootstraplessSynthesizer, CfnStackSet, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
@@ -44,7 +47,12 @@ export class TargetsStackSet extends Stack {
 
 /** The template of the target stack, from the same code, synthesised apart so that it can be quoted. */
 function targetTemplate(config: Config, context: Record<string, unknown>): unknown {
-  const app = new App({ context, analyticsReporting: false });
-  new TargetStack(app, { config });
-  return app.synth().getStackByName(TARGET_STACK).template;
+  const outdir = mkdtempSync(join(tmpdir(), 'daypass-target-'));
+  try {
+    const app = new App({ outdir, context, analyticsReporting: false });
+    new TargetStack(app, { config });
+    return app.synth().getStackByName(TARGET_STACK).template;
+  } finally {
+    rmSync(outdir, { recursive: true });
+  }
 }
