@@ -46,7 +46,7 @@ def group_names(personas: dict[str, Any]) -> dict[tuple[str, str], str]:
     """Return the name of the group of each account and persona that personas.json opens to one another."""
     organization = personas["organization"]
     return {
-        (account["id"], persona): organization["group_name"].format(
+        (account["id"], persona): personas["group_name"].format(
             company=organization["company"], org=organization["org"], account_id=account["id"], persona=persona
         )
         for account in personas["accounts"]

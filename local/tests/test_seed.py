@@ -10,7 +10,8 @@ from daypass_local.names import HUB_ACCOUNT, IDENTITY_STORE_ID, PRODUCTION_ACCOU
 
 OPEN_TO = ["Container_Admin", "Network", "Product_Admin"]
 PERSONAS = {
-    "organization": {"company": "PwC", "org": "GP", "group_name": "{company}_{org}_{account_id}_{persona}"},
+    "organization": {"company": "PwC", "org": "GP"},
+    "group_name": "{company}_{org}_{account_id}_{persona}",
     "accounts": [
         {"id": TARGET_ACCOUNT, "name": "payments-dev", "personas": OPEN_TO},
         {"id": PRODUCTION_ACCOUNT, "name": "payments-prod", "personas": OPEN_TO},
