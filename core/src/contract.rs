@@ -1,1 +1,386 @@
-//! stub
+//! What the state machines pass to the tasks and get back, in the order of the ASL.
+//!
+//! `statemachine/README.md` draws the machines. Field names are the wire names; durations carry their unit in the name.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    ids::{AccountId, Email, RoleArn, TransactionId},
+    timestamp::Timestamp,
+};
+
+/// Input of validate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateInput {
+    /// The name of the execution.
+    pub transaction_id: TransactionId,
+    /// When the execution started; the lease counts from here.
+    pub requested_at: Timestamp,
+    /// What the caller sent, unread.
+    pub request: Value,
+}
+
+/// A request that was understood, and all that derives from it: output of validate, input of all that follow.
+///
+/// Optional fields are absent, never null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transaction {
+    /// The name of the execution.
+    pub transaction_id: TransactionId,
+    /// When the execution started.
+    pub requested_at: Timestamp,
+    /// When the access ends, whatever else happens.
+    pub expires_at: Timestamp,
+    /// From `requested_at` to `expires_at`, in hours.
+    pub role_ttl_hours: f64,
+    /// Who triggered the pipeline, as the request says.
+    pub email: Email,
+    /// The branch that is deployed, without `refs/heads/`.
+    pub branch: String,
+    /// The target account's name.
+    pub target_aws_account: String,
+    /// The target account.
+    pub target_aws_account_id: AccountId,
+    /// The target account's environment; absent when the account is unknown, which authz denies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The group type as requested, or the default.
+    pub group_type: String,
+    /// The persona that the group type names.
+    pub persona: String,
+    /// The Identity Center group of this account and persona.
+    pub group_name: String,
+    /// The name of the deploy role.
+    pub role_name: String,
+    /// The ARN that the deploy role will have.
+    pub role_arn: RoleArn,
+    /// The age X25519 public key that the credentials are sealed to.
+    pub recipient: String,
+    /// The repository that is deployed, as the request says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Where to see the pipeline's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_url: Option<String>,
+    /// Why the access is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub justification: Option<String>,
+}
+
+/// `ttl` in hours, as `role_ttl_hours` has it.
+#[must_use]
+pub fn in_hours(ttl: Duration) -> f64 {
+    ttl.as_secs_f64() / 3600.0
+}
+
+/// Input of authn and of create-role: the transaction alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionInput {
+    /// The validated request.
+    pub transaction: Transaction,
+}
+
+/// The Identity Center user that the e-mail belongs to: output of authn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The user's id in the identity store.
+    pub user_id: String,
+    /// The user's sign-in name.
+    pub user_name: String,
+}
+
+/// Input of authz and of issue-creds: the transaction and whose it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonInput {
+    /// The validated request.
+    pub transaction: Transaction,
+    /// The authenticated requester.
+    pub person: Person,
+}
+
+/// Why the requester may have the role: output of authz.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authorization {
+    /// The group's id in the identity store.
+    pub group_id: String,
+    /// The decision in a sentence, for the audit trail.
+    pub reason: String,
+}
+
+/// The deploy role: output of create-role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreatedRole {
+    /// The role's ARN.
+    pub role_arn: RoleArn,
+    /// The role's unique id (`AROA…`), which CloudTrail shows beside its name.
+    pub role_id: String,
+    /// When IAM made it.
+    pub created_at: Timestamp,
+}
+
+/// The pipeline's session: output of issue-creds. The credentials in it can be read by the requester only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedCredentials {
+    /// ASCII-armoured age; inside: [`SessionCredentials`] as JSON.
+    pub sealed_credentials: String,
+    /// What CloudTrail shows as `sourceIdentity` of every call that the deployment makes.
+    pub source_identity: String,
+    /// When the session ends; it can be shorter than the lease.
+    pub credentials_expire_at: Timestamp,
+}
+
+/// Input of record: one operation, by one execution.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordInput {
+    /// The ARN of the execution that the change is made by.
+    pub execution_arn: String,
+    /// What to record.
+    pub operation: Operation,
+}
+
+/// What record records. Each moves the transaction's status by a conditional write.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A new transaction: `processing`.
+    Processing(Box<Transaction>),
+    /// `processing` → `denied`.
+    Denied(Ended),
+    /// `processing` → `failed`.
+    Failed(Ended),
+    /// `processing` → `provisioned`.
+    Provisioned(Box<Provisioned>),
+    /// The end of a transaction begins: looks it up for the caller of the deprovision machine, whose input this is,
+    /// and moves `provisioned` → `deprovisioning`.
+    Deprovisioning(Value),
+    /// `deprovisioning` → `deprovisioned`; or `processing` → `failed`, when provisioning had died midway.
+    Deprovisioned(RoleGone),
+    /// `deprovisioning` → `deprovision_failed`.
+    DeprovisionFailed(Ended),
+}
+
+/// Why a transaction did not become, or could not stop being, what it should.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ended {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The error name.
+    pub error: String,
+    /// The reason that the requester was given.
+    pub reason: String,
+    /// The requester, when it came to authentication.
+    #[serde(default)]
+    pub person: Option<Person>,
+    /// The decision, when it came to one.
+    #[serde(default)]
+    pub authorization: Option<Authorization>,
+}
+
+/// All that a provisioned transaction rests on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provisioned {
+    /// The transaction.
+    pub transaction: Transaction,
+    /// The requester.
+    pub person: Person,
+    /// The decision.
+    pub authorization: Authorization,
+    /// The ARN of the lease's execution.
+    pub lease_execution_arn: String,
+    /// The deploy role.
+    pub role: CreatedRole,
+    /// What CloudTrail shows as `sourceIdentity`.
+    pub source_identity: String,
+    /// When the pipeline's session ends.
+    pub credentials_expire_at: Timestamp,
+}
+
+/// The role of a transaction is gone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleGone {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// What was deleted.
+    pub deleted: DeletedRole,
+}
+
+/// A transaction's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The request is being worked on.
+    Processing,
+    /// The role is there.
+    Provisioned,
+    /// The requester may not have the role. Terminal.
+    Denied,
+    /// It went wrong, and nothing of it is left. Terminal.
+    Failed,
+    /// The role is being deleted.
+    Deprovisioning,
+    /// The role is gone. Terminal.
+    Deprovisioned,
+    /// The role could not be deleted; a person must look, and a later attempt may still succeed.
+    DeprovisionFailed,
+}
+
+impl Status {
+    /// The status as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Provisioned => "provisioned",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Deprovisioning => "deprovisioning",
+            Self::Deprovisioned => "deprovisioned",
+            Self::DeprovisionFailed => "deprovision_failed",
+        }
+    }
+}
+
+/// What the pipeline gets, less the sealed credentials, which never pass through record: output of `provisioned`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Grant {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The deploy role's ARN.
+    pub iam_role_arn: RoleArn,
+    /// The deploy role's name.
+    pub role_name: String,
+    /// From the request to the end of the access, in hours.
+    pub role_ttl_hours: f64,
+    /// When the access ends.
+    pub expires_at: Timestamp,
+    /// The persona that the role has.
+    pub persona: String,
+    /// `provisioned`.
+    pub status: Status,
+}
+
+/// What the caller of the deprovision machine sends. A lease sends the first three.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeprovisionRequest {
+    /// The version of this input; 1, and the same when it is absent. Newer functions accept every older number.
+    #[serde(default)]
+    pub schema: Option<u32>,
+    /// The transaction to end.
+    pub transaction_id: TransactionId,
+    /// When to end it: the lease's only; the machine has waited for it already.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// The target account's name, which must be the recorded one.
+    #[serde(default)]
+    pub target_aws_account: Option<String>,
+    /// The deploy role, which must be the recorded one.
+    #[serde(default)]
+    pub role_arn: Option<RoleArn>,
+}
+
+/// What is to be deleted: output of `deprovisioning`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Deprovisioning {
+    /// The id of the item that records the end; null when the transaction had ended without one.
+    pub deprovisioning_transaction_id: Option<TransactionId>,
+    /// The transaction that ends.
+    pub original_transaction_id: TransactionId,
+    /// The transaction's status, now.
+    pub status: Status,
+    /// Whether nothing is left to do: the transaction has a terminal status.
+    pub already_ended: bool,
+    /// The deploy role.
+    pub role_arn: RoleArn,
+    /// The latest moment at which the role can have been made.
+    pub role_created_at: Timestamp,
+}
+
+/// Input of delete-role.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRoleInput {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The deploy role.
+    pub role_arn: RoleArn,
+    /// The latest moment at which the role can have been made; absent: just now.
+    #[serde(default)]
+    pub role_created_at: Option<Timestamp>,
+}
+
+/// What was deleted: output of delete-role, for the audit trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletedRole {
+    /// Whether the role was there; false when an earlier attempt had deleted it.
+    pub existed: bool,
+    /// ARNs of the managed policies that were detached.
+    pub detached_policies: Vec<String>,
+    /// Names of the inline policies that were deleted.
+    pub deleted_inline_policies: Vec<String>,
+    /// Names of the instance profiles that the role was removed from.
+    pub left_instance_profiles: Vec<String>,
+}
+
+/// The end of a transaction: output of `deprovisioned`, and of the deprovision machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deprovisioned {
+    /// The id of the item that records the end; null when the transaction had ended without one.
+    pub deprovisioning_transaction_id: Option<TransactionId>,
+    /// The transaction that ended.
+    pub original_transaction_id: TransactionId,
+    /// `deprovisioned`; `failed` when provisioning had died midway.
+    pub status: Status,
+}
+
+/// Session credentials, as the requester finds them inside [`IssuedCredentials::sealed_credentials`].
+///
+/// There is no `Serialize` on purpose: the only way out is the seal of issue-creds, which names each field.
+pub struct SessionCredentials {
+    /// The access key id.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: String,
+    /// The session token.
+    pub session_token: String,
+    /// When they end.
+    pub expiration: Timestamp,
+}
+
+impl std::fmt::Debug for SessionCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionCredentials").field("expiration", &self.expiration).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_credentials_do_not_show_in_debug_output() {
+        let credentials = SessionCredentials {
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            secret_access_key: "wJalr".to_owned(),
+            session_token: "FwoGZ".to_owned(),
+            expiration: "2026-11-23T10:00:00Z".parse().unwrap(),
+        };
+        insta::assert_snapshot!(format!("{credentials:?}"));
+    }
+}

@@ -1,1 +1,59 @@
-//! s
+//! What a Lambda function needs: the runtime, its environment, and one HTTP client for all SDK clients of the process.
+
+mod aws;
+#[cfg(feature = "assume-role")]
+mod role_session;
+mod settings;
+
+use std::process::ExitCode;
+
+use aws_smithy_async::time::{SystemTimeSource, TimeSource};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+
+#[cfg(feature = "assume-role")]
+pub use self::role_session::{Provisioner, ProvisionerError, ReaderSession, identity_center};
+pub use self::{
+    aws::{AwsError, connect},
+    settings::{SettingError, optional_setting, personas, setting},
+};
+use crate::{
+    stage::{Failure, Stage, parse_input},
+    timestamp::Timestamp,
+};
+
+/// Runs a function: builds the stage, warms it up, and serves it until Lambda ends the process.
+///
+/// A stage that cannot be built (a setting is missing, personas.json is bad) ends the process at once, with the reason
+/// in the log: Lambda then fails every invocation, and nothing is half-served.
+pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
+    let served = build().and_then(|stage| {
+        // One thread: an instance serves one invocation at a time, and a smaller runtime starts faster.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(serve(stage))
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the function cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
+    stage.warm_up().await;
+    let stage = &stage;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+        let input = parse_input(event.payload.get())?;
+        let now = Timestamp::from_datetime(SystemTimeSource::new().now().into());
+        stage.run(input, now).await.map_err(|error| Failure::from(&error))
+    }))
+    .await
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.name.as_str().to_owned(), error_message: failure.message }
+    }
+}

@@ -10,6 +10,8 @@ pub mod ids;
 pub mod lambda;
 pub mod persona;
 pub mod policy;
+#[cfg(feature = "samples")]
+pub mod samples;
 pub mod stage;
 pub mod text;
 pub mod timestamp;

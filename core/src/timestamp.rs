@@ -90,9 +90,9 @@ mod tests {
     #[test]
     fn adds_and_measures() {
         let start = at("2026-11-23T09:00:00Z");
-        let end = start.plus(Duration::from_secs(86_400));
+        let end = start.plus(Duration::from_hours(24));
         assert_eq!(end.to_string(), "2026-11-24T09:00:00Z");
-        assert_eq!(end.since(start), Duration::from_secs(86_400));
+        assert_eq!(end.since(start), Duration::from_hours(24));
         assert_eq!(start.since(end), Duration::ZERO);
         assert_eq!(start.plus(Duration::MAX).to_string(), "9999-12-31T23:59:59Z");
     }

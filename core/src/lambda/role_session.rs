@@ -1,0 +1,170 @@
+//! Sessions of roles in other accounts.
+
+use std::time::SystemTime;
+
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
+};
+use aws_sdk_sts::{Client, operation::assume_role::builders::AssumeRoleFluentBuilder};
+use aws_types::{SdkConfig, region::Region};
+
+use super::{
+    aws::AwsError,
+    settings::{SettingError, optional_setting},
+};
+use crate::{
+    error::ErrorName,
+    ids::{RoleArn, TransactionId},
+    policy::{Policy, Statement},
+    stage::Named,
+};
+
+/// Calls `AssumeRole` and returns the session's credentials.
+async fn assume(request: AssumeRoleFluentBuilder) -> Result<Credentials, AwsError> {
+    let output = request.send().await.map_err(AwsError::of("sts:AssumeRole"))?;
+    Ok(output.credentials.map_or_else(
+        // STS always answers with credentials. Were they missing, the next call would be refused, and say so.
+        || Credentials::new("", "", None, None, "assumed-role"),
+        |c| {
+            let expires = SystemTime::try_from(c.expiration).ok();
+            Credentials::new(c.access_key_id, c.secret_access_key, Some(c.session_token), expires, "assumed-role")
+        },
+    ))
+}
+
+/// The way into target accounts: the provisioner role that stands in each of them.
+#[derive(Clone, Debug)]
+pub struct Provisioner {
+    config: SdkConfig,
+    sts: Client,
+    external_id: String,
+}
+
+impl Provisioner {
+    /// A way in with `config`'s credentials. `external_id` is what the provisioner roles expect.
+    #[must_use]
+    pub fn new(config: &SdkConfig, external_id: String) -> Self {
+        Self { sts: Client::new(config), config: config.clone(), external_id }
+    }
+
+    /// What an SDK client needs to work in the account of `role`: a session of the provisioner role that can manage
+    /// this one role and nothing else. It is named after the transaction, so that CloudTrail shows which it worked for.
+    ///
+    /// # Errors
+    /// [`ProvisionerError`] when the session is refused, or STS cannot be reached.
+    pub async fn session(&self, transaction: TransactionId, role: &RoleArn) -> Result<SdkConfig, ProvisionerError> {
+        let request = self
+            .sts
+            .assume_role()
+            .role_arn(role.provisioner().to_string())
+            .role_session_name(transaction.role_name())
+            .external_id(&self.external_id)
+            .policy(session_policy(role).to_json())
+            .duration_seconds(900);
+        let credentials = assume(request).await.map_err(|source| {
+            if source.is_access_denied() {
+                ProvisionerError::NotOnboarded { provisioner: role.provisioner(), source }
+            } else {
+                ProvisionerError::Aws(source)
+            }
+        })?;
+        let credentials = SharedCredentialsProvider::new(credentials);
+        Ok(self.config.to_builder().credentials_provider(credentials).build())
+    }
+
+    /// Connects to STS before the first request needs it.
+    pub async fn warm_up(&self) {
+        // The cheapest call of STS: it needs no permission.
+        let _ = self.sts.get_caller_identity().send().await;
+    }
+}
+
+/// What a session of the provisioner role may do at most: manage `role`. Instance profiles are there because IAM takes
+/// a role out of one on the profile's permission; the provisioner's own policy narrows that further.
+fn session_policy(role: &RoleArn) -> Policy {
+    let resources = [role.to_string(), role.instance_profiles()];
+    Policy::new(vec![Statement::allow("OneRole", "iam:*").on(resources.each_ref().map(String::as_str))])
+}
+
+/// The target account cannot be worked in.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionerError {
+    /// STS refused the session.
+    #[error(
+        "account {} is not on-boarded: `{provisioner}` refuses Daypass; deploy the target stack there with this hub's \
+         account id and external id", .provisioner.account()
+    )]
+    NotOnboarded {
+        /// The provisioner role.
+        provisioner: RoleArn,
+        /// What STS answered.
+        #[source]
+        source: AwsError,
+    },
+    /// STS did not answer, or with something else.
+    #[error(transparent)]
+    Aws(AwsError),
+}
+
+impl Named for ProvisionerError {
+    fn name(&self) -> ErrorName {
+        match self {
+            Self::NotOnboarded { .. } => ErrorName::TargetAccountNotOnboarded,
+            Self::Aws(error) => error.name(),
+        }
+    }
+}
+
+/// Credentials of the reader role of another account, taken anew by the SDK whenever they are about to end.
+#[derive(Debug)]
+pub struct ReaderSession {
+    sts: Client,
+    role: RoleArn,
+}
+
+impl ProvideCredentials for ReaderSession {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let request = self
+                .sts
+                .assume_role()
+                .role_arn(self.role.to_string())
+                .role_session_name("daypass")
+                .duration_seconds(900);
+            assume(request).await.map_err(CredentialsError::provider_error)
+        })
+    }
+}
+
+/// What a client of Identity Center needs: `config` itself, or, where Identity Center lives in another account or
+/// region, a session of the reader role there (`DAYPASS_IDENTITY_READER_ROLE_ARN`, `DAYPASS_IDENTITY_REGION`).
+///
+/// # Errors
+/// [`SettingError`] when one of the two is there but wrong.
+pub fn identity_center(config: &SdkConfig) -> Result<SdkConfig, SettingError> {
+    let mut builder = config.to_builder();
+    if let Some(role) = optional_setting("DAYPASS_IDENTITY_READER_ROLE_ARN")? {
+        let session = ReaderSession { sts: Client::new(config), role };
+        builder = builder.credentials_provider(SharedCredentialsProvider::new(session));
+    }
+    if let Some(region) = optional_setting::<String>("DAYPASS_IDENTITY_REGION")? {
+        builder = builder.region(Region::new(region));
+    }
+    Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provisioner_session_can_manage_one_role_only() {
+        let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
+        let role = id.role_arn("aws", &"222222222222".parse().unwrap());
+        insta::assert_snapshot!(session_policy(&role).to_json());
+    }
+}

@@ -1,0 +1,71 @@
+//! One transaction with all that belongs to it, for the tests of the tasks.
+
+#![expect(clippy::missing_panics_doc, clippy::expect_used, reason = "tests only, and the values are fixed")]
+
+use std::time::Duration;
+
+use crate::{
+    contract::{Authorization, CreatedRole, Person, Transaction, in_hours},
+    ids::{AccountId, TransactionId},
+    timestamp::Timestamp,
+};
+
+const TTL: Duration = Duration::from_hours(8);
+
+/// Alex asks for `Product_Admin` in payments-prod, for eight hours, to deploy `main`.
+#[must_use]
+pub fn transaction() -> Transaction {
+    let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().expect("a UUID");
+    let account: AccountId = "333333333333".parse().expect("an account");
+    Transaction {
+        transaction_id: id,
+        requested_at: requested_at(),
+        expires_at: requested_at().plus(TTL),
+        role_ttl_hours: in_hours(TTL),
+        email: "alex@example.com".parse().expect("an address"),
+        branch: "main".to_owned(),
+        target_aws_account: "payments-prod".to_owned(),
+        environment: Some("production".to_owned()),
+        group_type: "Product-Deployers".to_owned(),
+        persona: "Product_Admin".to_owned(),
+        group_name: format!("PwC_GP_{account}_Product_Admin"),
+        role_name: id.role_name(),
+        role_arn: id.role_arn("aws", &account),
+        target_aws_account_id: account,
+        recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),
+        repository: Some("example/payments".to_owned()),
+        run_url: Some("https://github.com/example/payments/actions/runs/1".to_owned()),
+        justification: None,
+    }
+}
+
+/// When the transaction was requested.
+#[must_use]
+pub fn requested_at() -> Timestamp {
+    "2026-11-23T09:00:00Z".parse().expect("a timestamp")
+}
+
+/// Alex, as Identity Center knows them.
+#[must_use]
+pub fn person() -> Person {
+    Person { user_id: "9067642ac7-8d1d2a3c".to_owned(), user_name: "alex".to_owned() }
+}
+
+/// Why alex may.
+#[must_use]
+pub fn authorization() -> Authorization {
+    Authorization {
+        group_id: "9067642ac7-aa11bb22".to_owned(),
+        reason: "alex is a member of PwC_GP_333333333333_Product_Admin".to_owned(),
+    }
+}
+
+/// The transaction's role.
+#[must_use]
+pub fn role() -> CreatedRole {
+    CreatedRole {
+        role_arn: transaction().role_arn,
+        role_id: "AROAEXAMPLE".to_owned(),
+        created_at: requested_at().plus(Duration::from_secs(1)),
+    }
+}
