@@ -1,1 +1,150 @@
-//! x
+//! Parses a request and resolves what it asks for: persona, group, lifetime, role.
+//!
+//! Pure: no AWS, no clock. A bad request is answered with everything that is wrong with it, at once.
+
+use std::time::Duration;
+
+use daypass::{
+    contract::{Transaction, ValidateInput, in_hours},
+    error::ErrorName,
+    persona::{DEFAULT_ROLE_TTL, Environment, Persona, Personas},
+    stage::{Named, Stage},
+    text::{Quoted, shortened},
+    timestamp::Timestamp,
+};
+
+mod fields;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use fields::{Problem, Problems};
+use request::Request;
+
+/// What validate can end with.
+pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest];
+
+/// The task.
+#[derive(Debug)]
+pub struct Validate {
+    personas: Personas,
+    min_role_ttl: Duration,
+    partition: String,
+}
+
+impl Validate {
+    /// A task for these personas. No role may live shorter than `min_role_ttl`; `partition` is AWS's (`aws`).
+    #[must_use]
+    pub fn new(personas: Personas, min_role_ttl: Duration, partition: String) -> Self {
+        Self { personas, min_role_ttl, partition }
+    }
+
+    /// Fills in what follows from the request and personas.json, and adds what contradicts them to `problems`.
+    fn resolve(&self, input: &ValidateInput, request: Request, problems: &mut Problems) -> Option<Transaction> {
+        let environment = self.environment(&request, problems);
+        let group_type = request.group_type.unwrap_or_else(|| self.personas.default_group_type().to_owned());
+        let Some(persona) = self.personas.persona_of(&group_type) else {
+            let known: Vec<&str> = self.personas.group_types().collect();
+            let message = format!("{} is no group type; there are {}", Quoted(&group_type), known.join(", "));
+            problems.push(Problem::new("group_type", message));
+            return None;
+        };
+        let ttl = self.role_ttl(request.role_ttl_hours, persona, environment, problems)?;
+        let (id, account) = (input.transaction_id, request.target_aws_account_id);
+        Some(Transaction {
+            transaction_id: id,
+            requested_at: input.requested_at,
+            expires_at: input.requested_at.plus(ttl),
+            role_ttl_hours: in_hours(ttl),
+            email: request.email,
+            branch: request.branch,
+            target_aws_account: request.target_aws_account,
+            environment: environment.map(|it| it.name().to_owned()),
+            persona: persona.name().to_owned(),
+            group_name: self.personas.group_name(&account, persona),
+            group_type,
+            role_name: id.role_name(),
+            role_arn: id.role_arn(&self.partition, &account),
+            target_aws_account_id: account,
+            recipient: request.recipient,
+            repository: request.repository,
+            run_url: request.run_url,
+            justification: request.justification,
+        })
+    }
+
+    /// The environment of the account. Name and id must agree when either is known; an account that is wholly unknown
+    /// has none, and is authz's to deny: a denial is recorded, so that the audit trail shows who asked for it.
+    fn environment(&self, request: &Request, problems: &mut Problems) -> Option<&Environment> {
+        let (name, id) = (&request.target_aws_account, &request.target_aws_account_id);
+        match (self.personas.account_named(name), self.personas.account(id)) {
+            (Some(named), _) if named.id() == id => return Some(named.environment()),
+            (None, None) => {}
+            (Some(named), _) => {
+                let message = format!("{id} is not the account {}, whose id is {}", Quoted(name), named.id());
+                problems.push(Problem::new("target_aws_account_id", message));
+            }
+            (None, Some(account)) => {
+                let message = format!("{} is not the name of {id}, which is `{}`", Quoted(name), account.name());
+                problems.push(Problem::new("target_aws_account", message));
+            }
+        }
+        None
+    }
+
+    fn role_ttl(
+        &self,
+        hours: Option<f64>,
+        persona: &Persona,
+        environment: Option<&Environment>,
+        problems: &mut Problems,
+    ) -> Option<Duration> {
+        let cap = persona.max_role_ttl(environment);
+        let Some(hours) = hours else { return Some(DEFAULT_ROLE_TTL.min(cap)) };
+        // Whole seconds, as everything that reads the expiry has them.
+        let ttl = Duration::try_from_secs_f64((hours * 3600.0).round());
+        match ttl {
+            Ok(ttl) if (self.min_role_ttl..=cap).contains(&ttl) => Some(ttl),
+            _ => {
+                let (least, most) = (in_hours(self.min_role_ttl), in_hours(cap));
+                let place = environment.map_or_else(String::new, |it| format!(" in {}", it.name()));
+                let hours = shortened(&hours.to_string(), 20);
+                let message = format!("{hours} is not from {least} to {most}, as {} may have{place}", persona.name());
+                problems.push(Problem::new("role_ttl_hours", message));
+                None
+            }
+        }
+    }
+}
+
+impl Stage for Validate {
+    type Input = ValidateInput;
+    type Output = Transaction;
+    type Error = ValidateError;
+
+    async fn run(&self, input: ValidateInput, _now: Timestamp) -> Result<Transaction, ValidateError> {
+        let mut problems = Problems::default();
+        let transaction = request::read(&input.request, &mut problems)
+            .and_then(|request| self.resolve(&input, request, &mut problems));
+        match transaction {
+            Some(transaction) if problems.is_empty() => Ok(transaction),
+            _ => Err(ValidateError::InvalidRequest(problems)),
+        }
+    }
+}
+
+/// Why a request is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidateError {
+    /// It is not what the contract says.
+    #[error("{0}")]
+    InvalidRequest(Problems),
+}
+
+impl Named for ValidateError {
+    fn name(&self) -> ErrorName {
+        match self {
+            Self::InvalidRequest(_) => ErrorName::InvalidRequest,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Reads the fields of a JSON object one by one, and remembers everything that is wrong instead of stopping at once.
+
+use std::fmt;
+
+use daypass::text::Quoted;
+use serde_json::{Map, Value};
+
+/// How many unknown fields a message names: the sender of ten thousand knows by the third.
+const NAMED_UNKNOWN_FIELDS: usize = 3;
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    field: &'static str,
+    message: String,
+}
+
+impl Problem {
+    /// `message` says what is wrong with `field` and what would be right.
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
+}
+
+/// Everything that is wrong with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Problem { field, message }) in self.0.iter().enumerate() {
+            write!(f, "{}`{field}`: {message}", if i == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// The fields of an object, on their way to be read.
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    known: Vec<&'static str>,
+    problems: &'a mut Problems,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `object`.
+    pub fn new(object: &'a Map<String, Value>, problems: &'a mut Problems) -> Self {
+        Self { object, known: Vec::new(), problems }
+    }
+
+    /// The text of `field` as `parse` reads it; `meaning` tells whom it is missing from what belongs there.
+    pub fn required<T>(
+        &mut self,
+        field: &'static str,
+        meaning: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.object.contains_key(field) {
+            self.problems.push(Problem::new(field, format!("it is missing; it has to be {meaning}")));
+        }
+        self.optional(field, parse)
+    }
+
+    /// The text of `field` as `parse` reads it; nothing when it is not there.
+    pub fn optional<T>(&mut self, field: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let parsed = match self.value(field)? {
+            Value::String(text) => parse(text),
+            other => Err(format!("it is {}, and has to be a string", kind(other))),
+        };
+        self.accepted(field, parsed)
+    }
+
+    /// The number in `field`; nothing when it is not there.
+    pub fn optional_number(&mut self, field: &'static str) -> Option<f64> {
+        let value = self.value(field)?;
+        let parsed = value.as_f64().ok_or_else(|| format!("it is {}, and has to be a number", kind(value)));
+        self.accepted(field, parsed)
+    }
+
+    /// Reports every field that nobody asked for.
+    pub fn refuse_others(self) {
+        let Self { object, known, problems } = self;
+        let mut unknown = object.keys().filter(|key| !known.contains(&key.as_str()));
+        let named: Vec<String> =
+            unknown.by_ref().take(NAMED_UNKNOWN_FIELDS).map(|key| Quoted(key).to_string()).collect();
+        if !named.is_empty() {
+            let more = match unknown.count() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let (named, known) = (named.join(", "), known.join(", "));
+            let message = format!("it has no field {named}{more}: leave out what is none of {known}");
+            problems.push(Problem::new("request", message));
+        }
+    }
+
+    fn value(&mut self, field: &'static str) -> Option<&'a Value> {
+        self.known.push(field);
+        self.object.get(field)
+    }
+
+    fn accepted<T>(&mut self, field: &'static str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|message| self.problems.push(Problem::new(field, message))).ok()
+    }
+}
+
+/// What a value is, in words.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

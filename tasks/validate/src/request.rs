@@ -1,0 +1,139 @@
+//! The request as a pipeline sends it, field by field.
+
+use std::str::FromStr;
+
+use daypass::{
+    ids::{AccountId, Email, IdError},
+    text::Quoted,
+};
+use serde_json::Value;
+
+use crate::fields::{Fields, Problem, Problems, kind};
+
+/// What AWS allows for the name of an account.
+const ACCOUNT_NAME_CHARS: usize = 50;
+/// What IAM allows for the value of a tag, so that the tags of the role can say what the request said.
+const TAGGED_CHARS: usize = 256;
+/// Long enough for a sentence or two; the table keeps them forever.
+const JUSTIFICATION_CHARS: usize = 512;
+
+/// A request whose fields are well-formed, each by itself.
+pub struct Request {
+    pub email: Email,
+    pub branch: String,
+    pub target_aws_account: String,
+    pub target_aws_account_id: AccountId,
+    pub group_type: Option<String>,
+    pub recipient: String,
+    pub repository: Option<String>,
+    pub run_url: Option<String>,
+    pub justification: Option<String>,
+    pub role_ttl_hours: Option<f64>,
+}
+
+/// Reads a request. Everything that is wrong with it is added to `problems`; without a required field there is none.
+pub fn read(request: &Value, problems: &mut Problems) -> Option<Request> {
+    let Value::Object(object) = request else {
+        problems.push(Problem::new("request", format!("it is {}, and has to be an object", kind(request))));
+        return None;
+    };
+    let mut fields = Fields::new(object, problems);
+    let email = fields.required("email", "the address of the person who triggered the pipeline", id);
+    let branch = fields.required("branch", "the branch that is deployed", branch);
+    let account = fields.required("target_aws_account", "the name of the account to deploy to", |name| {
+        printable_ascii(name, ACCOUNT_NAME_CHARS)
+    });
+    let account_id = fields.required("target_aws_account_id", "the 12 digits of that account", id);
+    let recipient = fields.required("recipient", "an age public key, made for this run with `age-keygen`", recipient);
+    let group_type = fields.optional("group_type", |text| Ok(text.to_owned()));
+    let repository = fields.optional("repository", repository);
+    let run_url = fields.optional("run_url", run_url);
+    let justification = fields.optional("justification", justification);
+    let role_ttl_hours = fields.optional_number("role_ttl_hours");
+    fields.refuse_others();
+    Some(Request {
+        email: email?,
+        branch: branch?,
+        target_aws_account: account?,
+        target_aws_account_id: account_id?,
+        group_type,
+        recipient: recipient?,
+        repository,
+        run_url,
+        justification,
+        role_ttl_hours,
+    })
+}
+
+fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: IdError| error.to_string())
+}
+
+/// A branch as git names it, without `refs/heads/`. Source of the rules: `git help check-ref-format`.
+fn branch(text: &str) -> Result<String, String> {
+    if let Some(branch) = text.strip_prefix("refs/heads/") {
+        return Err(format!("{} is a ref; send the branch alone: {}", Quoted(text), Quoted(branch)));
+    }
+    // Letters of any script, as git allows them, but neither white space nor characters that cannot be seen.
+    let allowed = |c: char| c.is_alphanumeric() || (c.is_ascii_graphic() && !"~^:?*[\\".contains(c));
+    let part = |part: &str| {
+        let lock = part.strip_suffix(".lock").is_some();
+        !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !lock
+    };
+    let valid = text.len() <= TAGGED_CHARS
+        && text.chars().all(allowed)
+        && text.split('/').all(part)
+        && !text.starts_with("refs/")
+        && !text.starts_with('-')
+        && !text.contains("..")
+        && !text.contains("@{")
+        && text != "@";
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is no name of a git branch of at most {TAGGED_CHARS} characters", Quoted(text)))
+    }
+}
+
+/// An age X25519 public key. Parsed in full, so that a key that cannot be sealed to is refused before a role exists.
+fn recipient(text: &str) -> Result<String, String> {
+    text.parse::<age::x25519::Recipient>().map(|key| key.to_string()).map_err(|_| {
+        // Not repeated: whoever sends the secret half by mistake must not find it in a history.
+        "it is no age X25519 public key; send the `age1…` line that `age-keygen` prints".to_owned()
+    })
+}
+
+fn repository(text: &str) -> Result<String, String> {
+    if text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic()) && text.len() <= TAGGED_CHARS {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is no repository such as owner/name of at most {TAGGED_CHARS} characters", Quoted(text)))
+    }
+}
+
+fn run_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").unwrap_or_default();
+    if !rest.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) && text.len() <= TAGGED_CHARS {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is no https:// address of at most {TAGGED_CHARS} characters", Quoted(text)))
+    }
+}
+
+fn justification(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if text.trim().is_empty() || length > JUSTIFICATION_CHARS || text.chars().any(char::is_control) {
+        Err(format!("it has {length} characters; it has to be one line of 1 to {JUSTIFICATION_CHARS}"))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn printable_ascii(text: &str, most: usize) -> Result<String, String> {
+    let printable = |b: u8| b.is_ascii_graphic() || b == b' ';
+    if text.trim() == text && (1..=most).contains(&text.len()) && text.bytes().all(printable) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not 1 to {most} characters of printable ASCII", Quoted(text)))
+    }
+}
