@@ -1,8 +1,12 @@
-//! One transaction with all that belongs to it, for the tests of the tasks.
+//! For the tests of the tasks: one transaction with all that belongs to it, and a stand-in for AWS.
 
 #![expect(clippy::missing_panics_doc, clippy::expect_used, reason = "tests only, and the values are fixed")]
 
 use std::time::Duration;
+
+mod json_service;
+
+pub use json_service::json_service;
 
 use crate::{
     contract::{Authorization, CreatedRole, Person, Transaction, in_hours},

@@ -1,2 +1,14 @@
-//! x
-fn main() {}
+//! The Lambda function `authn`.
+
+use std::process::ExitCode;
+
+use aws_sdk_identitystore::Client;
+use daypass::lambda::{connect, identity_center, main as serve, setting};
+use daypass_authn::Authn;
+
+fn main() -> ExitCode {
+    serve(|| {
+        let client = Client::new(&identity_center(&connect()?)?);
+        Ok(Authn::new(client, setting("DAYPASS_IDENTITY_STORE_ID")?))
+    })
+}

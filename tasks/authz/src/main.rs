@@ -1,2 +1,14 @@
-//! x
-fn main() {}
+//! The Lambda function `authz`.
+
+use std::process::ExitCode;
+
+use aws_sdk_identitystore::Client;
+use daypass::lambda::{connect, identity_center, main as serve, personas, setting};
+use daypass_authz::Authz;
+
+fn main() -> ExitCode {
+    serve(|| {
+        let client = Client::new(&identity_center(&connect()?)?);
+        Ok(Authz::new(client, setting("DAYPASS_IDENTITY_STORE_ID")?, personas()?))
+    })
+}
