@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How many characters the value of a tag may have, of IAM roles and of sessions.
+const TAG_VALUE_CHARS: usize = 256;
+
 /// How many characters of user input a message repeats.
 const QUOTED_CHARS: usize = 64;
 
@@ -29,6 +32,15 @@ pub fn shortened(message: &str, chars: usize) -> String {
     }
 }
 
+/// `text` as the value of a tag: what tags may not have becomes `_`, and a long text is cut.
+///
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html> (letters, digits, spaces and `_.:/=+-@`).
+#[must_use]
+pub fn tag_value(text: &str) -> String {
+    let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
+    text.chars().take(TAG_VALUE_CHARS).map(|c| if allowed(c) { c } else { '_' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +51,13 @@ mod tests {
         assert_eq!(Quoted("a\nb\u{202e}").to_string(), "`a\\u{a}b\\u{202e}`");
         assert_eq!(Quoted("p\u{430}yments").to_string(), "`p\\u{430}yments`", "a Cyrillic а is visible");
         assert_eq!(Quoted(&"x".repeat(65)).to_string(), format!("`{}…`", "x".repeat(64)));
+    }
+
+    #[test]
+    fn tag_values_hold_what_tags_may_hold() {
+        assert_eq!(tag_value("alex+ci@example.com"), "alex+ci@example.com");
+        assert_eq!(tag_value("fix/#12, größer\n"), "fix/_12_ größer_");
+        assert_eq!(tag_value(&"x".repeat(300)).len(), TAG_VALUE_CHARS);
     }
 
     #[test]

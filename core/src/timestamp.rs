@@ -26,6 +26,12 @@ impl Timestamp {
         Self(utc - time::Duration::nanoseconds(i64::from(utc.nanosecond())))
     }
 
+    /// The moment `seconds` after the beginning of 1970, as AWS counts; the beginning itself when that cannot be written.
+    #[must_use]
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        Self(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+    }
+
     /// The moment `after` later than this one; the last moment that can be written when that lies beyond it.
     #[must_use]
     pub fn plus(self, after: Duration) -> Self {
@@ -85,6 +91,12 @@ mod tests {
         for bad in ["", "tomorrow", "2026-11-23", "2026-11-23T09:24:46", "2026-13-01T00:00:00Z"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn counts_from_1970() {
+        assert_eq!(Timestamp::from_unix_seconds(1_795_425_886).to_string(), "2026-11-23T09:24:46Z");
+        assert_eq!(Timestamp::from_unix_seconds(i64::MAX).to_string(), "1970-01-01T00:00:00Z");
     }
 
     #[test]

@@ -105,8 +105,9 @@ impl AwsError {
 
     /// Whether AWS says that what the call was about is not there.
     #[must_use]
-    pub fn is_no_such_entity(&self) -> bool {
-        self.code() == Some("NoSuchEntity")
+    pub fn is_not_found(&self) -> bool {
+        // IAM's word, and Identity Center's.
+        matches!(self.code(), Some("NoSuchEntity" | "ResourceNotFoundException"))
     }
 
     /// Whether AWS refused the call for want of permission.

@@ -48,8 +48,10 @@ impl Authn {
         let found = request.set_alternate_identifier(address.map(AlternateIdentifier::UniqueAttribute)).send().await;
         match found {
             Ok(user) => Ok(Some(user.user_id)),
-            Err(error) if error.as_service_error().is_some_and(|it| it.is_resource_not_found_exception()) => Ok(None),
-            Err(error) => Err(AwsError::of("identitystore:GetUserId")(error)),
+            Err(error) => match AwsError::of("identitystore:GetUserId")(error) {
+                error if error.is_not_found() => Ok(None),
+                error => Err(error),
+            },
         }
     }
 }
@@ -65,14 +67,11 @@ impl Stage for Authn {
             return Err(AuthnError::UserNotFound { email });
         };
         let request = self.client.describe_user().identity_store_id(&self.identity_store_id).user_id(&user_id);
-        let user = match request.send().await {
-            Ok(user) => user,
+        let user = request.send().await.map_err(|error| match AwsError::of("identitystore:DescribeUser")(error) {
             // Deleted since the look-up.
-            Err(error) if error.as_service_error().is_some_and(|it| it.is_resource_not_found_exception()) => {
-                return Err(AuthnError::UserNotFound { email });
-            }
-            Err(error) => return Err(AwsError::of("identitystore:DescribeUser")(error).into()),
-        };
+            error if error.is_not_found() => AuthnError::UserNotFound { email: email.clone() },
+            error => error.into(),
+        })?;
         match user.user_status {
             // The API calls the status optional.
             None | Some(UserStatus::Enabled) => {

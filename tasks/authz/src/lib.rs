@@ -77,8 +77,10 @@ impl Authz {
         let found = request.set_alternate_identifier(name.map(AlternateIdentifier::UniqueAttribute)).send().await;
         match found {
             Ok(group) => Ok(Some(group.group_id)),
-            Err(error) if error.as_service_error().is_some_and(|it| it.is_resource_not_found_exception()) => Ok(None),
-            Err(error) => Err(AwsError::of("identitystore:GetGroupId")(error)),
+            Err(error) => match AwsError::of("identitystore:GetGroupId")(error) {
+                error if error.is_not_found() => Ok(None),
+                error => Err(error),
+            },
         }
     }
 

@@ -1,1 +1,164 @@
-//! x
+//! Issues the pipeline's session credentials, sealed to its key.
+//!
+//! The session comes from the pipeline role and can do one thing: assume the transaction's deploy role. Its tags are
+//! transitive and its source identity is the person, so that both stand on every call that the deployment makes.
+
+use std::time::Duration;
+
+use age::x25519::Recipient;
+use aws_sdk_sts::{
+    Client,
+    types::{Credentials, Tag},
+};
+use daypass::{
+    contract::{IssuedCredentials, Person, PersonInput, SessionCredentials, Transaction},
+    error::ErrorName,
+    ids::{Email, RoleArn, TRANSACTION_TAG},
+    lambda::AwsError,
+    policy::{Policy, Statement},
+    stage::{Named, Stage},
+    text::tag_value,
+    timestamp::Timestamp,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest that a session from role chaining may last; nothing can ask for more.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html> (role chaining).
+const MAX_SESSION: Duration = Duration::from_hours(1);
+/// The shortest session that STS issues. It may outlive a shorter lease: the deploy role's trust policy ends with the
+/// lease all the same.
+const MIN_SESSION: Duration = Duration::from_mins(15);
+
+/// What issue-creds can end with.
+pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+
+/// The task.
+#[derive(Clone, Debug)]
+pub struct IssueCreds {
+    client: Client,
+    pipeline_role: RoleArn,
+}
+
+impl IssueCreds {
+    /// A task that issues sessions of `pipeline_role`, which `client` may assume.
+    #[must_use]
+    pub fn new(client: Client, pipeline_role: RoleArn) -> Self {
+        Self { client, pipeline_role }
+    }
+
+    /// A session that can assume the transaction's role and nothing else.
+    async fn session(
+        &self,
+        transaction: &Transaction,
+        source_identity: &str,
+        now: Timestamp,
+    ) -> Result<SessionCredentials, IssueCredsError> {
+        let left = transaction.expires_at.since(now).clamp(MIN_SESSION, MAX_SESSION);
+        let request = self
+            .client
+            .assume_role()
+            .role_arn(self.pipeline_role.to_string())
+            .role_session_name(&transaction.role_name)
+            .source_identity(source_identity)
+            .duration_seconds(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
+            .policy(session_policy(&transaction.role_arn).to_json());
+        let request = session_tags(transaction).into_iter().fold(request, |request, (key, value)| {
+            let request = request.transitive_tag_keys(key);
+            // It can be built: both of its parts are there.
+            match Tag::builder().key(key).value(value).build() {
+                Ok(tag) => request.tags(tag),
+                Err(_) => request,
+            }
+        });
+        let session = request.send().await.map_err(AwsError::of("sts:AssumeRole"))?;
+        let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
+            session.credentials.ok_or(IssueCredsError::NoCredentials)?;
+        let expiration = Timestamp::from_unix_seconds(expiration.secs());
+        Ok(SessionCredentials { access_key_id, secret_access_key, session_token, expiration })
+    }
+}
+
+/// What the session may do at most. The pipeline role itself may assume every deploy role.
+fn session_policy(role: &RoleArn) -> Policy {
+    let actions = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"];
+    Policy::new(vec![Statement::allow("OneRole", actions).on(role.to_string())])
+}
+
+/// What stands on the session, and on every session that it assumes.
+fn session_tags(transaction: &Transaction) -> [(&'static str, String); 3] {
+    [
+        (TRANSACTION_TAG, transaction.transaction_id.to_string()),
+        ("daypass:email", tag_value(transaction.email.as_str())),
+        ("daypass:persona", tag_value(&transaction.persona)),
+    ]
+}
+
+/// Who CloudTrail says it was: the address, or where it does not fit, the id of the Identity Center user.
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html> (`SourceIdentity`: 2 to 64 characters
+/// of `[\w+=,.@-]`).
+fn source_identity(email: &Email, person: &Person) -> String {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+    let email = email.as_str();
+    if email.len() <= 64 && email.bytes().all(fits) { email.to_owned() } else { person.user_id.clone() }
+}
+
+/// The credentials as only the holder of the key behind `recipient` can read them: ASCII-armoured age around JSON.
+fn seal(credentials: &SessionCredentials, recipient: &Recipient) -> Result<String, age::EncryptError> {
+    let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = credentials;
+    let json = serde_json::json!({
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+        "session_token": session_token,
+        "expiration": expiration,
+    });
+    age::encrypt_and_armor(recipient, json.to_string().as_bytes())
+}
+
+impl Stage for IssueCreds {
+    type Input = PersonInput;
+    type Output = IssuedCredentials;
+    type Error = IssueCredsError;
+
+    async fn run(&self, input: PersonInput, now: Timestamp) -> Result<IssuedCredentials, IssueCredsError> {
+        let PersonInput { transaction, person } = input;
+        let recipient = transaction.recipient.parse().map_err(IssueCredsError::Recipient)?;
+        let source_identity = source_identity(&transaction.email, &person);
+        let credentials = self.session(&transaction, &source_identity, now).await?;
+        let sealed_credentials = seal(&credentials, &recipient).map_err(IssueCredsError::Seal)?;
+        Ok(IssuedCredentials { sealed_credentials, source_identity, credentials_expire_at: credentials.expiration })
+    }
+
+    async fn warm_up(&self) {
+        // The cheapest call of STS: it needs no permission.
+        let _ = self.client.get_caller_identity().send().await;
+    }
+}
+
+/// Why there are no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueCredsError {
+    /// The key is none. validate refuses such a request, so this is not about the requester.
+    #[error("`recipient` is no age X25519 public key: {0}")]
+    Recipient(&'static str),
+    /// The key is one, but nothing can be sealed to it.
+    #[error("nothing can be sealed to `recipient`; make a new key with `age-keygen`")]
+    Seal(#[source] age::EncryptError),
+    /// STS answered without credentials, which it never should.
+    #[error("sts:AssumeRole answered without credentials")]
+    NoCredentials,
+    /// STS did not answer, or with something else.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl Named for IssueCredsError {
+    fn name(&self) -> ErrorName {
+        match self {
+            Self::Recipient(_) | Self::Seal(_) => ErrorName::InvalidRequest,
+            Self::NoCredentials => ErrorName::AwsUnavailable,
+            Self::Aws(error) => error.name(),
+        }
+    }
+}

@@ -1,2 +1,11 @@
-//! x
-fn main() {}
+//! The Lambda function `issue-creds`.
+
+use std::process::ExitCode;
+
+use aws_sdk_sts::Client;
+use daypass::lambda::{connect, main as serve, setting};
+use daypass_issue_creds::IssueCreds;
+
+fn main() -> ExitCode {
+    serve(|| Ok(IssueCreds::new(Client::new(&connect()?), setting("DAYPASS_PIPELINE_ROLE_ARN")?)))
+}

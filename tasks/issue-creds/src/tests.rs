@@ -1,0 +1,144 @@
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use age::x25519::Identity;
+use aws_sdk_sts::{
+    config::retry::RetryConfig,
+    error::ErrorMetadata,
+    operation::assume_role::{AssumeRoleError, AssumeRoleInput, AssumeRoleOutput},
+    primitives::DateTime,
+};
+use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
+use daypass::samples;
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRETS: [&str; 3] = ["ASIAEXAMPLE", "wJalrXUtnFEMI", "FwoGZXIvYXdzE"];
+
+/// STS, as far as the pipeline role is concerned.
+#[derive(Clone, Default)]
+struct World {
+    fault: Option<&'static str>,
+    without_credentials: bool,
+    asked: Arc<Mutex<Vec<AssumeRoleInput>>>,
+}
+
+impl World {
+    fn answer(&self, request: &AssumeRoleInput) -> MockResponse<AssumeRoleOutput, AssumeRoleError> {
+        self.asked.lock().unwrap().push(request.clone());
+        if let Some(code) = self.fault {
+            return MockResponse::Error(AssumeRoleError::generic(ErrorMetadata::builder().code(code).build()));
+        }
+        let seconds = i64::from(request.duration_seconds().unwrap());
+        let [id, secret, token] = SECRETS;
+        let credentials = Credentials::builder().access_key_id(id).secret_access_key(secret).session_token(token);
+        let credentials = credentials.expiration(DateTime::from_secs(1_795_424_400 + seconds)).build().unwrap();
+        let issued = Some(credentials).filter(|_| !self.without_credentials);
+        MockResponse::Output(AssumeRoleOutput::builder().set_credentials(issued).build())
+    }
+
+    async fn issue(&self, transaction: Transaction) -> Result<IssuedCredentials, IssueCredsError> {
+        let world = self.clone();
+        let assume_role = mock!(Client::assume_role)
+            .match_requests(|_| true)
+            .then_compute_response(move |request| world.answer(request));
+        let client = mock_client!(aws_sdk_sts, RuleMode::MatchAny, [&assume_role], |config| {
+            config.retry_config(RetryConfig::disabled())
+        });
+        let pipeline_role = "arn:aws:iam::111111111111:role/daypass-pipeline".parse().unwrap();
+        let input = PersonInput { transaction, person: samples::person() };
+        IssueCreds::new(client, pipeline_role).run(input, samples::requested_at()).await
+    }
+}
+
+fn sealed_to(identity: &Identity) -> Transaction {
+    Transaction { recipient: identity.to_public().to_string(), ..samples::transaction() }
+}
+
+#[tokio::test]
+async fn only_the_requester_can_read_the_credentials() {
+    let identity = Identity::generate();
+    let issued = World::default().issue(sealed_to(&identity)).await.unwrap();
+    let inside = age::decrypt(&identity, issued.sealed_credentials.as_bytes()).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&inside).unwrap(),
+        json!({
+            "access_key_id": SECRETS[0],
+            "secret_access_key": SECRETS[1],
+            "session_token": SECRETS[2],
+            "expiration": "2026-11-23T10:00:00Z",
+        })
+    );
+    assert!(age::decrypt(&Identity::generate(), issued.sealed_credentials.as_bytes()).is_err());
+    let output = serde_json::to_string(&issued).unwrap() + &format!("{issued:?}");
+    assert!(SECRETS.iter().all(|secret| !output.contains(secret)));
+}
+
+#[tokio::test]
+async fn the_session_opens_one_role_for_one_person() {
+    let world = World::default();
+    let issued = world.issue(sealed_to(&Identity::generate())).await.unwrap();
+    assert_eq!(issued.source_identity, "alex@example.com");
+    let asked = world.asked.lock().unwrap();
+    let [request] = &asked[..] else { panic!("one call") };
+    let tags: Vec<_> = request.tags().iter().map(|tag| (tag.key(), tag.value())).collect();
+    insta::assert_json_snapshot!(json!({
+        "role": request.role_arn(),
+        "session_name": request.role_session_name(),
+        "source_identity": request.source_identity(),
+        "duration_seconds": request.duration_seconds(),
+        "policy": request.policy().map(|policy| serde_json::from_str::<Value>(policy).unwrap()),
+        "tags": tags,
+        "transitive": request.transitive_tag_keys(),
+    }));
+    assert!(request.policy().unwrap().len() <= 2_048, "what STS takes");
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_lease_as_far_as_sts_allows() {
+    for (lease, session) in [(1, 900), (900, 900), (1_800, 1_800), (3_600, 3_600), (86_400, 3_600)] {
+        let world = World::default();
+        let expires_at = samples::requested_at().plus(Duration::from_secs(lease));
+        world.issue(Transaction { expires_at, ..sealed_to(&Identity::generate()) }).await.unwrap();
+        assert_eq!(world.asked.lock().unwrap()[0].duration_seconds(), Some(session));
+    }
+}
+
+#[test]
+fn a_source_identity_always_fits() {
+    let identity = |email: &str| source_identity(&email.parse().unwrap(), &samples::person());
+    assert_eq!(identity("o_b+ci=1@example.com"), "o_b+ci=1@example.com");
+    for email in ["o'brien@example.com", &format!("{}@example.com", "a".repeat(53))] {
+        assert_eq!(identity(email), samples::person().user_id, "{email}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_a_name() {
+    let throttled = World { fault: Some("ThrottlingException"), ..World::default() };
+    let refused = World { fault: Some("AccessDenied"), ..World::default() };
+    let empty = World { without_credentials: true, ..World::default() };
+    for (world, name) in
+        [(throttled, ErrorName::Throttled), (refused, ErrorName::AwsUnavailable), (empty, ErrorName::AwsUnavailable)]
+    {
+        assert_eq!(world.issue(sealed_to(&Identity::generate())).await.unwrap_err().name(), name);
+    }
+    let world = World::default();
+    let error = world.issue(Transaction { recipient: "age1".to_owned(), ..samples::transaction() }).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::InvalidRequest);
+    assert!(world.asked.lock().unwrap().is_empty(), "nothing is issued that nobody could read");
+}
+
+#[test]
+fn error_texts() {
+    let seal = age::EncryptError::Io(std::io::Error::other("x"));
+    let own =
+        [IssueCredsError::Recipient("incorrect length"), IssueCredsError::Seal(seal), IssueCredsError::NoCredentials];
+    insta::assert_snapshot!(own.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+    let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
+    assert_eq!(raised, RAISES.iter().copied().collect());
+}
