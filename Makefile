@@ -1,0 +1,156 @@
+# The commands of Daypass. `make` lists them.
+#
+# They need Rust with a C compiler, Node.js 20, Python 3.11 and make. Everything else they install themselves, pinned, into
+# .local/ and cdk/node_modules/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .local/venv
+PY := $(VENV)/bin/python
+LOCAL := PYTHONPATH=local $(PY) -m daypass_local
+CDK := cdk/node_modules/.package-lock.json
+DENY := .local/tools/cargo-deny@0.20.2
+MACHETE := .local/tools/cargo-machete@0.9.2
+
+# The functions. TARGET=aarch64-unknown-linux-gnu builds them for another platform; its linker is up to you.
+TASKS := $(notdir $(wildcard tasks/*))
+RELEASE := target/$(if $(TARGET),$(TARGET)/)release
+
+# npm scripts run in cdk/, so the path of a configuration has to be absolute.
+ifdef DAYPASS_CONFIG
+override DAYPASS_CONFIG := $(abspath $(DAYPASS_CONFIG))
+export DAYPASS_CONFIG
+endif
+
+# Said before anything is built.
+ifeq ($(filter deploy,$(MAKECMDGOALS))$(STACK),deploy)
+$(error say which stack: STACK=DaypassHub, DaypassTarget, DaypassTargets or DaypassIdentity)
+endif
+
+## Run
+
+demo: build $(VENV)/.stamp $(CDK) ## play the main job end to end on a local AWS
+	@$(LOCAL) demo
+
+up: build $(VENV)/.stamp $(CDK) ## deploy to a local AWS that stays up [PORT=…]
+	@$(LOCAL) up $(if $(PORT),--port $(PORT))
+
+down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
+	@$(LOCAL) down $(if $(PORT),--port $(PORT))
+
+build: ## build the functions to target/lambda
+	@cargo build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) $(TASKS:%=--package daypass-%)
+	@for task in $(TASKS); do \
+	  built=$(RELEASE)/$$task function=target/lambda/$$task/bootstrap; \
+	  cmp -s $$built $$function && continue; \
+	  mkdir -p $${function%/*}; cp $$built $$function.$$$$; mv -f $$function.$$$$ $$function; \
+	done
+
+synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
+	@cd cdk && npm run --silent synth
+
+deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
+	@cd cdk && npm run --silent deploy -- $(STACK)
+
+## Test
+
+test: test-rust test-cdk test-local test-e2e ## run every test
+
+test-rust: ## Rust crates, without an engine
+	cargo test --workspace --locked
+
+test-cdk: $(CDK) ## the CDK app
+	cd cdk && npm test --silent
+
+test-local: $(VENV)/.stamp ## the local AWS
+	$(PY) -m pytest local
+
+test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own
+	$(LOCAL) run -- cargo test --locked --package daypass-tests --features e2e
+
+bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
+	@$(LOCAL) run -- cargo run --locked --package daypass-tests --features e2e --bin bench
+
+## Check
+
+check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas ## run every check
+
+check-rust: ## format, clippy, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --all-features --locked
+
+check-dependencies: $(DENY)/.crates.toml $(MACHETE)/.crates.toml ## licences, sources, bans, unused dependencies
+	$(DENY)/bin/cargo-deny --all-features --locked check bans licenses sources
+	$(MACHETE)/bin/cargo-machete core tasks cli tests
+
+check-asl: ## the state machines
+	cargo test --package daypass-tests --locked --test state_machines
+
+# Checking templates does not need the functions: the CDK app's tests have stand-ins for them.
+CHECKED_FILES := personas_file: "../../personas.json", assets_dir: "../../cdk/test/fixtures/assets"
+check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the example configuration
+	@mkdir -p .local/check
+	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > .local/check/config.json
+	cd cdk && DAYPASS_CONFIG=../.local/check/config.json npm run --silent synth -- --output ../.local/check/cdk.out
+	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
+
+check-cdk: $(CDK) ## types and format of the CDK app
+	cd cdk && npm run --silent lint
+
+check-local: $(VENV)/.stamp ## lint and format of the local AWS
+	$(PY) -m ruff check local
+	$(PY) -m ruff format --check local
+
+check-personas: $(VENV)/.stamp ## personas.json and its schema
+	cargo run --quiet --locked --package daypass-cli -- personas check personas.json
+	$(PY) -m check_jsonschema --schemafile personas.schema.json personas.json
+	$(PY) core/src/persona/tests/check_schema.py
+
+advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs github.com
+	$(DENY)/bin/cargo-deny --all-features --locked check advisories
+	cd cdk && npm audit
+
+## Maintain
+
+fmt: $(VENV)/.stamp $(CDK) ## format everything
+	cargo fmt --all
+	$(PY) -m ruff check --quiet --fix-only local
+	$(PY) -m ruff format --quiet local
+	cd cdk && npm run --silent format
+
+clean: ## remove everything that make made
+	@[ ! -e .local/stacks ] || $(LOCAL) down
+	rm -rf .local target cdk/node_modules cdk/cdk.out
+
+help: ## list the commands
+	@awk 'BEGIN { FS = ":.*## " } /^## / { print ""; print substr($$0, 4) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+
+# Set-up. Each runs once, and again when what it installs has changed.
+
+$(VENV)/.stamp: local/requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo 'Python 3.11 is not there; PYTHON=… says where it is' >&2; exit 1; }
+	@echo 'installing Python packages to $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+$(CDK): cdk/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo 'Node.js 20 is not there' >&2; exit 1; }
+	@echo 'installing Node.js packages to cdk/node_modules'
+	@cd cdk && npm ci --no-audit --no-fund --loglevel=error > /dev/null
+	@touch $@
+
+# A checker runs for seconds, so it is not worth the optimisation that its own profile asks for.
+.local/tools/%/.crates.toml:
+	@echo 'building $* to .local/tools'
+	@CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  cargo install --quiet --locked --root $(@D) $*
