@@ -100,12 +100,22 @@ def _error_code(status: int, headers: dict[str, str], body: Any) -> str | None:
     return found[1] if found else error_type
 
 
+def _parameters(params: dict[str, Any]) -> dict[str, str]:
+    found = {name: value for name in RECORDED_PARAMETERS if (value := param(params, name))}
+    number = 1
+    while key := param(params, f"Tags.member.{number}.Key"):
+        found[f"Tag:{key}"] = param(params, f"Tags.member.{number}.Value")
+        number += 1
+    return found
+
+
 def record_calls() -> None:
     """Put the recorder between ministack's front door and its services."""
     import ministack.app
     from ministack.core import iam_actions, iam_evaluator
     from ministack.core.responses import get_account_id
     from ministack.core.router import detect_service, extract_access_key_id, extract_region
+    from ministack.services import sts
 
     async def dispatch(
         method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], request_id: str
@@ -116,13 +126,15 @@ def record_calls() -> None:
         if action is None:
             return await original(method, path, headers, body, query_params, request_id)
         account, region = get_account_id(), extract_region(headers)
-        caller = iam_evaluator.resolve_caller_identity(extract_access_key_id(headers, query_params))
+        access_key = extract_access_key_id(headers, query_params)
+        caller = iam_evaluator.resolve_caller_identity(access_key)
         call = Call(
             caller=caller["userArn"] if caller else "unknown",
             account=account,
             action=action,
             resource=iam_actions.extract_resource_arn(service, method, path, headers, body, params, region, account),
-            parameters={name: value for name in RECORDED_PARAMETERS if (value := param(params, name))},
+            parameters=_parameters(params),
+            source_identity=(sts._sessions.get(access_key) or {}).get("SourceIdentity"),
         )
         fault = RECORDER.take_fault(call)
         if fault is None or fault.execute:

@@ -23,7 +23,11 @@ class Call:
     """ARN that the call was judged by, or `*`."""
 
     parameters: dict[str, str] = field(default_factory=dict)
-    """The request's role: `RoleName` for IAM, `RoleArn` and `RoleSessionName` for STS."""
+    """The request's role and on whose behalf: `RoleName` for IAM, `RoleArn`, `RoleSessionName`, `SourceIdentity` and,
+    as `Tag:<key>`, the session tags for STS."""
+
+    source_identity: str | None = None
+    """Whom the caller's session names, as CloudTrail shows it for every call of the session."""
 
     status: int = 200
     """HTTP status of the answer."""

@@ -33,6 +33,16 @@ def test_calls_say_who_did_what_where(accounts: Accounts, aws: Aws) -> None:
     assert "SecretAccessKey" not in json.dumps([assume, get, delete])
 
 
+def test_calls_say_on_whose_behalf(accounts: Accounts, aws: Aws) -> None:
+    role = accounts.role(accounts.target, "deploy", policies=[allow("iam:ListRoles")])
+    session = accounts.session(role, SourceIdentity="alex", Tags=[{"Key": "team:name", "Value": "payments"}])
+    aws.client("iam", session).list_roles()
+    assume, listing = [call for call in of(aws, accounts) if call["action"] in ("sts:AssumeRole", "iam:ListRoles")]
+    assert assume["parameters"]["SourceIdentity"] == "alex"
+    assert assume["parameters"]["Tag:team:name"] == "payments"
+    assert (assume["source_identity"], listing["source_identity"]) == (None, "alex")
+
+
 def test_tasks_of_a_state_machine_are_recorded(accounts: Accounts, aws: Aws) -> None:
     sfn = aws.root("stepfunctions", accounts.hub)
     made = {"roleArn": accounts.role(accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")])}
