@@ -1,7 +1,7 @@
 # The commands of Daypass. `make` lists them.
 #
-# They need Rust with a C compiler, Node.js 20, Python 3.11 and make. Everything else they install themselves, pinned, into
-# .local/ and cdk/node_modules/.
+# They need Rust with a C compiler, Node.js 20, Python 3.11 and make. Everything else they install themselves, pinned,
+# into .local/ and cdk/node_modules/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -70,11 +70,16 @@ test-cdk: $(CDK) ## the CDK app
 test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
 
-test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own
-	$(LOCAL) run -- cargo test --locked --package daypass-tests --features e2e
+# All of the workspace, because its crates then have the same features as in the other tests, and are built once.
+E2E := cargo test --workspace --locked --features daypass-tests/e2e --test scenarios
+test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
+	$(E2E) --no-run
+	$(LOCAL) run -- $(E2E) $(TEST)
 
+BENCH := --locked --package daypass-tests --features e2e --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
-	@$(LOCAL) run -- cargo run --locked --package daypass-tests --features e2e --bin bench
+	@cargo build $(BENCH)
+	@$(LOCAL) run -- cargo run --quiet $(BENCH)
 
 ## Check
 
@@ -90,14 +95,15 @@ check-dependencies: $(DENY)/.crates.toml $(MACHETE)/.crates.toml ## licences, so
 	$(MACHETE)/bin/cargo-machete core tasks cli tests
 
 check-asl: ## the state machines
-	cargo test --package daypass-tests --locked --test state_machines
+	cargo test --workspace --locked --test state_machines
 
 # Checking templates does not need the functions: the CDK app's tests have stand-ins for them.
+CHECKED_CONFIG := .local/check/config.json
 CHECKED_FILES := personas_file: "../../personas.json", assets_dir: "../../cdk/test/fixtures/assets"
 check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the example configuration
 	@mkdir -p .local/check
-	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > .local/check/config.json
-	cd cdk && DAYPASS_CONFIG=../.local/check/config.json npm run --silent synth -- --output ../.local/check/cdk.out
+	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > $(CHECKED_CONFIG)
+	cd cdk && DAYPASS_CONFIG=../$(CHECKED_CONFIG) npm run --silent synth -- --output ../.local/check/cdk.out
 	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
 
 check-cdk: $(CDK) ## types and format of the CDK app
@@ -144,7 +150,8 @@ $(VENV)/.stamp: local/requirements.txt
 	@touch $@
 
 $(CDK): cdk/package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo 'Node.js 20 is not there' >&2; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
+	  || { echo 'Node.js 20 is not there' >&2; exit 1; }
 	@echo 'installing Node.js packages to cdk/node_modules'
 	@cd cdk && npm ci --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
