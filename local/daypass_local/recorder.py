@@ -81,12 +81,16 @@ class Fault:
     caller: str | None = None
     """Only calls whose caller's ARN contains this."""
 
+    resource: str | None = None
+    """Only calls whose resource's ARN contains this."""
+
     def fits(self, call: Call) -> bool:
         """Return whether `call` is one of those that this fault is about."""
         return (
             call.action.lower() == self.action.lower()
             and self.account in (None, call.account)
             and (self.caller is None or self.caller in call.caller)
+            and (self.resource is None or self.resource in call.resource)
         )
 
 

@@ -89,6 +89,14 @@ def test_faults_come_as_often_as_asked_and_only_to_those_meant(accounts: Account
     assert aws.control("/_daypass/faults") == {"faults": []}
 
 
+def test_faults_can_be_about_one_resource(accounts: Accounts, aws: Aws) -> None:
+    iam = aws.root("iam", accounts.target)
+    mine, other = (accounts.role(accounts.target, name).split("/")[-1] for name in ("mine", "other"))
+    aws.control("/_daypass/faults", {"action": "iam:GetRole", "resource": f"role/{mine}"})
+    iam.get_role(RoleName=other)
+    assert refused(iam.get_role, RoleName=mine) == "ServiceUnavailable"
+
+
 def test_a_lost_answer(accounts: Accounts, aws: Aws) -> None:
     iam = aws.root("iam", accounts.target)
     document = policy(trust(f"arn:aws:iam::{accounts.target}:root"))
