@@ -1,0 +1,3 @@
+//! Measures provisioning and release.
+
+fn main() {}

@@ -1,0 +1,190 @@
+//! What a test may ask of the engine itself, below `/_daypass/` (`local/daypass_local/control.py`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::aws::Endpoint;
+
+/// One AWS call that somebody made: a client, a function or a state machine's task.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RecordedCall {
+    /// ARN of who called.
+    pub caller: String,
+    /// As policies name it: `iam:CreateRole`.
+    pub action: String,
+    /// ARN that it was judged by, or `*`.
+    pub resource: String,
+    /// The parameters that say which role, and on whose behalf.
+    pub parameters: BTreeMap<String, String>,
+    /// Whom the caller's session names: what `CloudTrail` shows as `sourceIdentity`.
+    pub source_identity: Option<String>,
+    /// AWS's error code, when it failed.
+    pub error: Option<String>,
+    /// The accounts of the caller and of the resource.
+    pub accounts: Vec<String>,
+}
+
+/// Makes the next calls that fit it fail.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    action: String,
+    error: String,
+    status: u16,
+    times: u32,
+    skip: u32,
+    execute: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
+}
+
+impl Fault {
+    /// The next call of `action` is answered 503.
+    #[must_use]
+    pub fn of(action: &str) -> Self {
+        let (action, error) = (action.to_owned(), "ServiceUnavailable".to_owned());
+        Self { action, error, status: 503, times: 1, skip: 0, execute: false, caller: None, resource: None }
+    }
+
+    /// With this error instead.
+    #[must_use]
+    pub fn with(self, status: u16, error: &str) -> Self {
+        Self { status, error: error.to_owned(), ..self }
+    }
+
+    /// The call is carried out; only its answer is lost.
+    #[must_use]
+    pub fn after_execution(self) -> Self {
+        Self { execute: true, ..self }
+    }
+
+    /// So many calls fail.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Every call fails, until the faults are reset.
+    #[must_use]
+    pub fn always(self) -> Self {
+        self.times(u32::MAX)
+    }
+
+    /// The first `calls` that fit pass.
+    #[must_use]
+    pub fn skipping(self, calls: u32) -> Self {
+        Self { skip: calls, ..self }
+    }
+
+    /// Only calls whose caller's ARN contains `part`.
+    #[must_use]
+    pub fn by(self, part: &str) -> Self {
+        Self { caller: Some(part.to_owned()), ..self }
+    }
+
+    /// Only calls whose resource's ARN contains `part`.
+    #[must_use]
+    pub fn on(self, part: &str) -> Self {
+        Self { resource: Some(part.to_owned()), ..self }
+    }
+}
+
+/// What a caller that may only act below a path gets for a role that is not there.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingRole {
+    /// As if it were allowed to ask.
+    NoSuchEntity,
+    /// As if it were not.
+    AccessDenied,
+}
+
+/// The engine's own interface.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    endpoint: Endpoint,
+}
+
+impl Engine {
+    /// The interface of the engine at `endpoint`.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Every AWS call since the last reset, in the order of the answers.
+    pub async fn calls(&self) -> Vec<RecordedCall> {
+        #[derive(Deserialize)]
+        struct Calls {
+            calls: Vec<RecordedCall>,
+        }
+        self.get::<Calls>("/_daypass/calls").await.calls
+    }
+
+    /// Forgets all calls.
+    pub async fn forget_calls(&self) {
+        self.post("/_daypass/calls/reset", &json!({})).await;
+    }
+
+    /// Arms a fault.
+    pub async fn arm(&self, fault: Fault) {
+        self.post("/_daypass/faults", &serde_json::to_value(fault).expect("a fault")).await;
+    }
+
+    /// How many armed faults have not been used up.
+    pub async fn armed(&self) -> usize {
+        #[derive(Deserialize)]
+        struct Faults {
+            faults: Vec<Value>,
+        }
+        self.get::<Faults>("/_daypass/faults").await.faults.len()
+    }
+
+    /// Cancels all faults.
+    pub async fn disarm(&self) {
+        self.post("/_daypass/faults/reset", &json!({})).await;
+    }
+
+    /// Chooses the answer for a role that is not there.
+    pub async fn missing_role(&self, answer: MissingRole) {
+        self.post("/_daypass/settings", &json!({"missing_role": answer})).await;
+    }
+
+    /// Enables or disables a user of the identity store.
+    pub async fn enable_user(&self, user_id: &str, enabled: bool) {
+        let status = if enabled { "ENABLED" } else { "DISABLED" };
+        self.post("/_daypass/identity/user-status", &json!({"user_id": user_id, "status": status})).await;
+    }
+
+    /// Makes Wait states and delays between retries `scale` times as long: 1 is AWS's pace.
+    pub async fn pace(&self, scale: f64) {
+        self.post("/_ministack/config", &json!({"stepfunctions._SFN_WAIT_SCALE": scale})).await;
+    }
+
+    /// Undoes what scenarios change: faults, settings, pace.
+    pub async fn calm(&self) {
+        self.disarm().await;
+        self.missing_role(MissingRole::NoSuchEntity).await;
+        self.pace(1.0).await;
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let answer = self.endpoint.send(self.endpoint.request("GET", path, "")).await;
+        serde_json::from_slice(&accepted(path, answer)).expect("the shape that control.py has")
+    }
+
+    async fn post(&self, path: &str, body: &Value) {
+        let mut request = self.endpoint.request("POST", path, body.to_string());
+        request.headers_mut().insert("content-type", "application/json");
+        let answer = self.endpoint.send(request).await;
+        accepted(path, answer);
+    }
+}
+
+fn accepted(path: &str, (status, body): (u16, Vec<u8>)) -> Vec<u8> {
+    assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+    body
+}

@@ -1,0 +1,399 @@
+//! The deployed stack, as the scenarios see it.
+
+use std::{collections::HashMap, env, time::Duration};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_iam::types::Role;
+use aws_sdk_sfn::types::{ExecutionStatus, SyncExecutionStatus};
+use daypass::ids::TransactionId;
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    aws::{Aws, Endpoint, Refused},
+    engine::Engine,
+    pipeline::{Access, Account, Answer, Failure, Request},
+};
+
+/// How long something may take that happens by itself. Generous: it is waited for in full only when a test fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Who uses the engine: many scenarios at once, or one that changes how it behaves. Holds whether one has.
+static TURNS: RwLock<bool> = RwLock::const_new(false);
+
+#[expect(dead_code, reason = "held until the scenario ends")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, bool>),
+    Alone(RwLockWriteGuard<'static, bool>),
+}
+
+/// The names of the deployment, from the environment that `daypass_local run` gives its command.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The state machine that provisions.
+    pub provision: String,
+    /// The state machine that takes away.
+    pub deprovision: String,
+    /// The table of transactions.
+    pub table: String,
+    /// The hub account.
+    pub hub: String,
+    /// The identity store.
+    pub identity_store: String,
+}
+
+/// How an execution of the deprovision machine ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// How.
+    pub status: ExecutionStatus,
+    /// What it returned; null when it failed.
+    pub output: Value,
+    /// The error name, when it failed.
+    pub error: Option<String>,
+    /// What was said about it.
+    pub cause: Option<String>,
+}
+
+/// The deployed stack: its pipeline, its administrators and its engine.
+pub struct Stack {
+    /// The engine itself.
+    pub engine: Engine,
+    /// The deployment's names.
+    pub names: Names,
+    /// A pipeline: the invoker's credentials.
+    pub invoker: Aws,
+    endpoint: Endpoint,
+    _turn: Turn,
+}
+
+impl Stack {
+    /// The stack, beside other scenarios.
+    pub async fn shared() -> Self {
+        loop {
+            let turn = TURNS.read().await;
+            if !*turn {
+                return Self::from_environment(Turn::Shared(turn));
+            }
+            drop(turn);
+            // Whoever was here alone may have ended in a panic: it is undone for them.
+            let mut turn = TURNS.write().await;
+            if *turn {
+                Engine::new(endpoint()).calm().await;
+                *turn = false;
+            }
+        }
+    }
+
+    /// The stack, while no other scenario runs: for those that break something, or count every call.
+    pub async fn alone() -> Self {
+        let mut turn = TURNS.write().await;
+        *turn = true;
+        let stack = Self::from_environment(Turn::Alone(turn));
+        stack.engine.calm().await;
+        stack.engine.forget_calls().await;
+        stack
+    }
+
+    fn from_environment(turn: Turn) -> Self {
+        let endpoint = endpoint();
+        let invoker = Credentials::new(
+            variable("AWS_ACCESS_KEY_ID"),
+            variable("AWS_SECRET_ACCESS_KEY"),
+            Some(variable("AWS_SESSION_TOKEN")),
+            None,
+            "environment",
+        );
+        Self {
+            engine: Engine::new(endpoint.clone()),
+            names: Names {
+                provision: variable("DAYPASS_PROVISION_ARN"),
+                deprovision: variable("DAYPASS_DEPROVISION_ARN"),
+                table: variable("DAYPASS_TABLE"),
+                hub: variable("DAYPASS_HUB_ACCOUNT_ID"),
+                identity_store: variable("DAYPASS_IDENTITY_STORE_ID"),
+            },
+            invoker: endpoint.with(invoker),
+            endpoint,
+            _turn: turn,
+        }
+    }
+
+    /// The administrator of the hub account.
+    #[must_use]
+    pub fn hub(&self) -> Aws {
+        self.root(&self.names.hub)
+    }
+
+    /// The administrator of an account.
+    #[must_use]
+    pub fn root(&self, account: &str) -> Aws {
+        // The engine takes an account's id for its root's access key, with any secret.
+        self.endpoint.with(Credentials::new(account, "local", None, None, "root"))
+    }
+
+    /// Whoever has these credentials.
+    #[must_use]
+    pub fn with(&self, credentials: &Credentials) -> Aws {
+        self.endpoint.with(credentials.clone())
+    }
+
+    /// The pipeline asks for access.
+    ///
+    /// # Errors
+    /// When Step Functions does not take the request.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Refused> {
+        let answer = self
+            .invoker
+            .states()
+            .start_sync_execution()
+            .state_machine_arn(&self.names.provision)
+            .name(&request.name)
+            .input(request.body.to_string())
+            .send()
+            .await?;
+        let result = if answer.status == SyncExecutionStatus::Succeeded {
+            Ok(serde_json::from_str(&answer.output.expect("an output")).expect("JSON"))
+        } else {
+            assert_eq!(answer.status, SyncExecutionStatus::Failed, "{:?} {:?}", answer.error, answer.cause);
+            assert_eq!(answer.output, None, "a failed execution has no output");
+            let (error, cause) = (answer.error.expect("an error"), answer.cause.expect("a cause"));
+            let cause = serde_json::from_str(&cause).unwrap_or_else(|e| panic!("{error}: the cause ({e}): {cause}"));
+            Err(Failure { error, cause })
+        };
+        Ok(Answer { execution_arn: answer.execution_arn, result })
+    }
+
+    /// The pipeline asks for access, and Step Functions takes the request.
+    pub async fn ask(&self, request: &Request) -> Answer {
+        self.send(request).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The pipeline asks for access and gets it.
+    pub async fn provision(&self, request: &Request) -> Access {
+        let answer = self.ask(request).await;
+        let grant = answer.result.unwrap_or_else(|failure| panic!("{}: {failure:?}", request.name));
+        Access::open(request, answer.execution_arn, grant)
+    }
+
+    /// The pipeline asks for access and does not get it.
+    pub async fn failure(&self, request: &Request) -> Failure {
+        self.ask(request).await.result.expect_err("no access")
+    }
+
+    /// The pipeline assumes the deploy role.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub async fn try_assume(&self, access: &Access) -> Result<Aws, Refused> {
+        self.assume_with(&self.with(&access.session), &access.role_arn).await
+    }
+
+    /// The pipeline assumes the deploy role.
+    pub async fn assume(&self, access: &Access) -> Aws {
+        self.try_assume(access).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// Somebody assumes a role.
+    ///
+    /// # Errors
+    /// When they may not.
+    pub async fn assume_with(&self, somebody: &Aws, role_arn: &str) -> Result<Aws, Refused> {
+        let request = somebody.sts().assume_role().role_arn(role_arn).role_session_name("payments-pipeline");
+        let issued = request.duration_seconds(900).send().await?.credentials.expect("credentials");
+        let (key, secret) = (issued.access_key_id, issued.secret_access_key);
+        Ok(self.with(&Credentials::new(key, secret, Some(issued.session_token), None, "sts")))
+    }
+
+    /// The pipeline gives its role back; returns the execution that takes it away.
+    pub async fn release(&self, access: &Access) -> String {
+        let name = format!("{}-release", access.transaction_id);
+        let input = json!({"transaction_id": access.transaction_id});
+        self.start_deprovisioning(&name, &input).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The pipeline gives its role back, and the role is taken away.
+    pub async fn released(&self, access: &Access) -> Ended {
+        self.ended(&self.release(access).await).await
+    }
+
+    /// The pipeline starts the deprovision machine with this input; returns the execution.
+    ///
+    /// # Errors
+    /// When Step Functions does not take it.
+    pub async fn start_deprovisioning(&self, name: &str, input: &Value) -> Result<String, Refused> {
+        let request = self.invoker.states().start_execution().state_machine_arn(&self.names.deprovision);
+        Ok(request.name(name).input(input.to_string()).send().await?.execution_arn)
+    }
+
+    /// The pipeline gives a transaction back with this input, under a name of its own, and waits for the end.
+    pub async fn deprovision(&self, input: &Value) -> Ended {
+        let name = format!("{}-release", uuid::Uuid::new_v4());
+        let started = self.start_deprovisioning(&name, input).await;
+        self.ended(&started.unwrap_or_else(|refused| panic!("{refused}"))).await
+    }
+
+    /// The execution that waits for a transaction's expiry.
+    #[must_use]
+    pub fn lease(&self, transaction: TransactionId) -> String {
+        format!("{}:{transaction}", self.names.deprovision.replace(":stateMachine:", ":execution:"))
+    }
+
+    /// The status of a transaction's lease; nothing when there is no lease.
+    pub async fn lease_status(&self, transaction: TransactionId) -> Option<ExecutionStatus> {
+        match self.describe(&self.lease(transaction)).await {
+            Ok(lease) => Some(lease.status),
+            Err(refused) if refused.code == "ExecutionDoesNotExist" => None,
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+
+    /// Waits until an execution of the deprovision machine has ended.
+    pub async fn ended(&self, execution_arn: &str) -> Ended {
+        self.ended_within(PATIENCE, execution_arn).await
+    }
+
+    /// The same, for one that takes longer than most.
+    pub async fn ended_within(&self, patience: Duration, execution_arn: &str) -> Ended {
+        let deadline = Instant::now() + patience;
+        loop {
+            let found = self.describe(execution_arn).await.unwrap_or_else(|refused| panic!("{refused}"));
+            if found.status != ExecutionStatus::Running {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{execution_arn} has not ended");
+            sleep(POLL).await;
+        }
+    }
+
+    async fn describe(&self, execution_arn: &str) -> Result<Ended, Refused> {
+        let found = self.invoker.states().describe_execution().execution_arn(execution_arn).send().await?;
+        let output = found.output.map_or(Value::Null, |output| serde_json::from_str(&output).expect("JSON"));
+        Ok(Ended { status: found.status, output, error: found.error, cause: found.cause })
+    }
+
+    /// Every event of an execution, as text.
+    pub async fn history(&self, execution_arn: &str) -> String {
+        let states = self.hub().states();
+        let mut pages = states.get_execution_history().execution_arn(execution_arn).into_paginator().send();
+        let mut events = Vec::new();
+        while let Some(page) = pages.next().await {
+            events.push(format!("{:?}", page.expect("a history").events));
+        }
+        events.concat()
+    }
+
+    /// The names of the states that an execution entered.
+    pub async fn states_of(&self, execution_arn: &str) -> Vec<String> {
+        let states = self.hub().states();
+        let mut pages = states.get_execution_history().execution_arn(execution_arn).into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let entered =
+                page.expect("a history").events.into_iter().filter_map(|event| event.state_entered_event_details);
+            names.extend(entered.map(|state| state.name));
+        }
+        names
+    }
+
+    /// The item of a transaction in the table; nothing when there is none.
+    pub async fn item(&self, transaction: impl ToString) -> Option<Value> {
+        let key = AttributeValue::S(transaction.to_string());
+        let request = self.hub().dynamodb().get_item().table_name(&self.names.table).key("transaction_id", key);
+        let found = request.consistent_read(true).send().await.expect("the table can be read");
+        found.item.map(|item| object(&item))
+    }
+
+    /// The status of a transaction in the table.
+    pub async fn status(&self, transaction: TransactionId) -> String {
+        let item = self.item(transaction).await.unwrap_or_else(|| panic!("{transaction} is not recorded"));
+        item["status"].as_str().expect("a status").to_owned()
+    }
+
+    /// Every item of the table.
+    pub async fn items(&self) -> Vec<Value> {
+        let dynamodb = self.hub().dynamodb();
+        let mut pages = dynamodb.scan().table_name(&self.names.table).into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            items.extend(page.expect("a page").items.unwrap_or_default().iter().map(object));
+        }
+        items
+    }
+
+    /// A transaction's role, as the administrator of its account sees it; nothing when there is none.
+    pub async fn role(&self, transaction: TransactionId, account: &str) -> Option<Role> {
+        let iam = self.root(account).iam();
+        match iam.get_role().role_name(transaction.role_name()).send().await.map_err(Refused::from) {
+            Ok(found) => found.role,
+            Err(refused) if refused.code == "NoSuchEntity" => None,
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+
+    /// Whether an access's role is there.
+    pub async fn role_is_there(&self, access: &Access) -> bool {
+        self.role(access.transaction_id, access.account()).await.is_some()
+    }
+
+    /// Nothing is left of a transaction: no item, no lease, no role in any account.
+    pub async fn assert_untouched(&self, transaction: TransactionId) {
+        assert_eq!(self.item(transaction).await, None, "an item");
+        assert_eq!(self.lease_status(transaction).await, None, "a lease");
+        for account in Account::ALL {
+            assert!(self.role(transaction, account.id()).await.is_none(), "a role in {}", account.id());
+        }
+    }
+
+    /// The id of a person of the identity store.
+    pub async fn user_id(&self, login: &str) -> String {
+        let mut pages =
+            self.hub().identities().list_users().identity_store_id(&self.names.identity_store).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let users = page.expect("a page").users;
+            if let Some(user) = users.into_iter().find(|user| user.user_name() == Some(&format!("{login}@example.com")))
+            {
+                return user.user_id;
+            }
+        }
+        panic!("{login} is nobody");
+    }
+}
+
+/// Polls until `wanted` is true.
+pub async fn until(what: &str, mut wanted: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !wanted().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        sleep(POLL).await;
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint::new(variable("AWS_ENDPOINT_URL"), variable("AWS_REGION"))
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this through `python -m daypass_local run --`"))
+}
+
+fn object(attributes: &HashMap<String, AttributeValue>) -> Value {
+    Value::Object(attributes.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>())
+}
+
+fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!(text),
+        AttributeValue::N(number) => serde_json::from_str(number).expect("a number"),
+        AttributeValue::Bool(flag) => json!(flag),
+        AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::M(map) => object(map),
+        AttributeValue::Null(_) => Value::Null,
+        other => panic!("an attribute of a type that no item has: {other:?}"),
+    }
+}
