@@ -1,0 +1,457 @@
+"""The two state machines, with functions that do as they are told: where each error leads and what the caller learns.
+
+What can be seen in the definitions is held by `tests/tests/state_machines/`; here their JSONata is evaluated.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Accounts, allow, package, service_trust
+
+from daypass_local.aws import Aws
+
+MACHINES = Path(__file__).resolve().parents[2] / "statemachine"
+TASKS = ("validate", "record", "authn", "authz", "create-role", "issue-creds", "delete-role")
+ATTEMPTS = 3
+"""How often deprovision tries here, instead of for a day."""
+
+STAND_IN = """
+import json, os, time, urllib.request
+api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
+task, folder = os.environ["TASK"], os.environ["FOLDER"]
+while True:
+    with urllib.request.urlopen(f"{api}/invocation/next") as asked:
+        request, event = asked.headers["Lambda-Runtime-Aws-Request-Id"], json.loads(asked.read())
+    key = f"record.{next(iter(event['operation']))}" if task == "record" else task
+    with open(f"{folder}/calls", "a") as calls:
+        print(json.dumps([key, event]), file=calls)
+    with open(f"{folder}/script") as file:
+        script = json.load(file)
+    outcomes = script["outcomes"].get(key)
+    outcome = outcomes.pop(0) if outcomes else {"answer": script["answers"].get(key, {})}
+    with open(f"{folder}/script", "w") as file:
+        json.dump(script, file)
+    time.sleep(outcome.pop("sleep", 0))
+    kind, answer = ("response", outcome["answer"]) if "answer" in outcome else ("error", outcome)
+    urllib.request.urlopen(urllib.request.Request(
+        f"{api}/invocation/{request}/{kind}", json.dumps(answer).encode())).read()
+"""
+
+Outcomes = dict[str, list[dict[str, Any]]]
+"""What the functions do instead of answering, call after call: by task, for record by operation."""
+
+
+def error(name: str, message: str = "this is why", times: int = 1) -> list[dict[str, Any]]:
+    return [{"errorType": name, "errorMessage": message}] * times
+
+
+BROKEN = error("Runtime.ExitError", "it broke")
+ROLE_ARN = "arn:aws:iam::222222222222:role/daypass/daypass-t"
+PERSON = {"user_id": "u-1", "user_name": "alex"}
+AUTHORIZATION = {"group_id": "g-1", "reason": "alex is in the group"}
+ROLE = {"role_arn": ROLE_ARN, "role_id": "AROAEXAMPLE", "created_at": "2026-11-23T09:00:01Z"}
+SESSION = {"source_identity": "alex@example.com", "credentials_expire_at": "2026-11-23T09:30:00Z"}
+DELETED = {"existed": True, "detached_policies": [], "deleted_inline_policies": [], "left_instance_profiles": []}
+
+
+class World:
+    """Both machines in the hub, the functions that they call, and what those are told to do."""
+
+    def __init__(self, aws: Aws, folder: Path) -> None:
+        accounts = Accounts(aws, uuid.uuid4().hex[:12])
+        self.folder, self.suffix = folder, accounts.suffix
+        self.sfn = aws.root("stepfunctions", accounts.hub)
+        may = allow(["lambda:InvokeFunction", "states:StartExecution"])
+        self.role = accounts.role(
+            accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")], policies=[may]
+        )
+        function_role = accounts.role(accounts.hub, "function", trusts=[service_trust("lambda.amazonaws.com")])
+        self.arns = {}
+        for task in TASKS:
+            function = aws.root("lambda", accounts.hub).create_function(
+                FunctionName=f"{task}-{self.suffix}",
+                Runtime="provided.al2023",
+                Handler="bootstrap",
+                Role=function_role,
+                Code={"ZipFile": package(STAND_IN)},
+                Environment={"Variables": {"TASK": task, "FOLDER": str(folder)}},
+            )
+            self.arns[task.replace("-", "_")] = function["FunctionArn"]
+        lease = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+        self.lease = self.arns["deprovision"] = self.make("lease", "STANDARD", json.dumps(lease))
+        self.provision = self.make("provision", "EXPRESS", self.definition("provision"))
+        self.deprovision = self.make("deprovision", "STANDARD", self.definition("deprovision"))
+
+    def definition(self, name: str) -> str:
+        text = (MACHINES / f"{name}.asl.json").read_text()
+        for key, arn in self.arns.items():
+            text = text.replace(f"${{{key}}}", arn)
+        return text.replace('"MaxAttempts": 220', f'"MaxAttempts": {ATTEMPTS - 1}')
+
+    def make(self, name: str, kind: str, definition: str) -> str:
+        name = f"{name}-{self.suffix}"
+        made = self.sfn.create_state_machine(name=name, type=kind, roleArn=self.role, definition=definition)
+        return str(made["stateMachineArn"])
+
+    def script(self, outcomes: Outcomes, answers: dict[str, Any]) -> None:
+        (self.folder / "calls").write_text("")
+        (self.folder / "script").write_text(json.dumps({"outcomes": outcomes, "answers": answers}))
+
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        """What the functions were called with since the last script, in order."""
+        return [tuple(json.loads(line)) for line in (self.folder / "calls").read_text().splitlines()]
+
+    def payload(self, key: str) -> Any:
+        return next(payload for called, payload in self.calls if called == key)
+
+    def states(self, execution: str) -> str:
+        events = self.sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+        return " ".join(
+            event["stateEnteredEventDetails"]["name"] for event in events if "StateEntered" in event["type"]
+        )
+
+    def fault(self, aws: Aws, action: str, error: str, **more: Any) -> None:
+        aws.control("/_daypass/faults", {"action": action, "error": error, "caller": self.role} | more)
+
+
+@pytest.fixture(scope="module")
+def shared_world(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(aws, tmp_path_factory.mktemp("stand-ins"))
+
+
+@pytest.fixture
+def world(shared_world: World, aws: Aws) -> Iterator[World]:
+    """Waits for nothing: a lease ends at once and a retry follows immediately."""
+    aws.control("/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": 0})
+    return shared_world
+
+
+# Provision
+
+
+class Provisioning:
+    """One execution of the provision machine, after its end."""
+
+    def __init__(self, world: World, outcomes: Outcomes | None = None, machine: str = "", name: str = "") -> None:
+        self.id = name or str(uuid.uuid4())
+        self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
+        self.transaction = {"transaction_id": self.id, "expires_at": "2026-11-23T10:00:00Z", "role_arn": ROLE_ARN}
+        answers = {
+            "validate": self.transaction,
+            "authn": PERSON,
+            "authz": AUTHORIZATION,
+            "create-role": ROLE,
+            "issue-creds": SESSION | {"sealed_credentials": "SEALED"},
+            "record.provisioned": {"transaction_id": self.id, "status": "provisioned"},
+            "delete-role": DELETED,
+        }
+        world.script(outcomes or {}, answers)
+        ended = world.sfn.start_sync_execution(
+            stateMachineArn=machine or world.provision, name=self.id, input='{"email": "alex@example.com"}'
+        )
+        self.execution, self.status, self.error = ended["executionArn"], ended["status"], ended.get("error")
+        self.output, self.cause = (json.loads(ended.get(key, "null")) for key in ("output", "cause"))
+        self.path = world.states(self.execution)
+
+
+def test_a_request_is_granted(world: World) -> None:
+    run = Provisioning(world)
+    assert run.output == {"transaction_id": run.id, "status": "provisioned", "sealed_credentials": "SEALED"}
+    by, transaction = {"execution_arn": run.execution}, {"transaction": run.transaction}
+    execution = {"transaction_id": run.id, "requested_at": world.payload("validate")["requested_at"]}
+    recorded = transaction | SESSION | {"person": PERSON, "authorization": AUTHORIZATION, "role": ROLE}
+    assert world.calls == [
+        ("validate", execution | {"request": {"email": "alex@example.com"}}),
+        ("record.processing", by | {"operation": {"processing": run.transaction}}),
+        ("authn", transaction),
+        ("authz", transaction | {"person": PERSON}),
+        ("create-role", transaction),
+        ("issue-creds", transaction | {"person": PERSON}),
+        ("record.provisioned", by | {"operation": {"provisioned": recorded | {"lease_execution_arn": run.lease}}}),
+    ]
+    lease = json.loads(world.sfn.describe_execution(executionArn=run.lease)["input"])
+    assert lease == {"schema": 1, "transaction_id": run.id, "expires_at": run.transaction["expires_at"]}
+
+
+AUTHORIZED = "Validate RecordProcessing Authenticate Authorize"
+CREATED = f"{AUTHORIZED} StartLease CreateRole"
+ISSUED = f"{CREATED} IssueCredentials"
+PROVISIONED = f"{ISSUED} RecordProvisioned"
+DENIED = "RecordDenied Denied"
+FAILED = "RecordFailed Failed"
+UNDONE = f"DeleteRole {FAILED}"
+PASSING = "Throttled AwsUnavailable"
+
+ERRORS = [
+    ("validate", "InvalidRequest", "Validate Denied"),
+    ("record.processing", "TransactionConflict", "Validate RecordProcessing Denied"),
+    ("record.processing", f"InvalidRequest {PASSING}", f"Validate RecordProcessing {FAILED}"),
+    ("authn", "UserNotFound UserDisabled", f"Validate RecordProcessing Authenticate {DENIED}"),
+    ("authn", f"InvalidRequest {PASSING}", f"Validate RecordProcessing Authenticate {FAILED}"),
+    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{AUTHORIZED} {DENIED}"),
+    ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
+    ("create-role", "TargetAccountNotOnboarded", f"{CREATED} WasCreateRoleRetried {FAILED}"),
+    ("create-role", "RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", f"InvalidRequest QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {UNDONE}"),
+    ("issue-creds", f"InvalidRequest {PASSING}", f"{ISSUED} {UNDONE}"),
+    ("record.provisioned", f"TransactionConflict TransactionNotFound {PASSING}", f"{PROVISIONED} {UNDONE}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "path"), [(task, name, path) for task, names, path in ERRORS for name in names.split()]
+)
+def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: str, path: str) -> None:
+    name = f"Daypass.{name}"
+    run = Provisioning(world, {task: error(name, times=10)})
+    status = "denied" if path.endswith("Denied") else "failed"
+    assert (run.status, run.path, run.error) == ("FAILED", path, name)
+    assert run.cause == {"transaction_id": run.id, "status": status, "reason": "this is why"}
+    if path.endswith((DENIED, FAILED)):
+        known = {"person": PERSON if "Authorize" in path else None}
+        known |= {"authorization": AUTHORIZATION if "StartLease" in path else None}
+        recorded = known | {"transaction_id": run.id, "error": name, "reason": "this is why"}
+        operation = {"execution_arn": run.execution, "operation": {status: recorded}}
+        assert world.payload(f"record.{status}") == operation
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "path"),
+    [
+        ("validate", "Validate", "Validate Failed"),
+        ("record.processing", "RecordProcessing", f"Validate RecordProcessing {FAILED}"),
+        ("authn", "Authenticate", f"Validate RecordProcessing Authenticate {FAILED}"),
+        ("authz", "Authorize", f"{AUTHORIZED} {FAILED}"),
+        ("create-role", "CreateRole", f"{CREATED} {UNDONE}"),
+        ("issue-creds", "IssueCredentials", f"{ISSUED} {UNDONE}"),
+        ("record.provisioned", "RecordProvisioned", f"{PROVISIONED} {UNDONE}"),
+    ],
+)
+def test_any_other_error_is_told_as_one_of_ours(world: World, task: str, state: str, path: str) -> None:
+    run = Provisioning(world, {task: BROKEN})
+    reason = f"{state} did not succeed (Runtime.ExitError: it broke); "
+    reason += "try again, and tell the operators when that does not help"
+    assert (run.status, run.path, run.error) == ("FAILED", path, "Daypass.AwsUnavailable")
+    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": reason}
+    if path.endswith(FAILED):
+        recorded = world.payload("record.failed")["operation"]["failed"]
+        assert (recorded["error"], recorded["reason"]) == ("Daypass.AwsUnavailable", reason)
+
+
+@pytest.mark.parametrize("cause", ["no JSON", "{", '{"errorMessage"', '{"error": "no message"}', ""])
+def test_a_cause_that_no_function_wrote(world: World, aws: Aws, cause: str) -> None:
+    world.fault(aws, "lambda:InvokeFunction", "Unknown", message=cause, skip=2)
+    run = Provisioning(world)
+    assert (run.path, run.error) == (f"Validate RecordProcessing Authenticate {FAILED}", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith(f"Authenticate did not succeed (Lambda.Unknown: {cause}); ")
+
+
+def test_a_function_that_hangs(world: World) -> None:
+    impatient = world.definition("provision").replace('"TimeoutSeconds": 65', '"TimeoutSeconds": 1')
+    run = Provisioning(world, {"create-role": [{"sleep": 1.5}]}, world.make("impatient", "EXPRESS", impatient))
+    assert (run.path, run.error) == (f"{CREATED} {UNDONE}", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith("CreateRole did not succeed (States.Timeout: ")
+
+
+def test_what_passes_is_tried_again(world: World) -> None:
+    quick = error("Daypass.Throttled") + error("Daypass.AwsUnavailable", times=2)
+    slow = error("Daypass.QuotaExceeded", times=2) + error("Daypass.RoleNotVisibleYet", times=3)
+    tasks = ("record.processing", "authn", "authz", "issue-creds", "record.provisioned")
+    run = Provisioning(world, dict.fromkeys(tasks, quick) | {"create-role": slow})
+    assert (run.status, len(world.calls)) == ("SUCCEEDED", 1 + 5 * 4 + 6)
+
+
+@pytest.mark.parametrize("lost", ["Service", "AWSLambda", "SdkClient", "TooManyRequests"])
+def test_a_lost_invocation_is_repeated(world: World, aws: Aws, lost: str) -> None:
+    world.fault(aws, "lambda:InvokeFunction", f"{lost}Exception", times=3)
+    world.fault(aws, "lambda:InvokeFunction", f"{lost}Exception", times=3, skip=1, execute=True)
+    assert Provisioning(world).status == "SUCCEEDED"
+
+
+def test_a_lost_start_of_the_lease_is_repeated(world: World, aws: Aws) -> None:
+    for lost in ("ExecutionLimitExceeded", "ThrottlingException", "SdkClientException"):
+        world.fault(aws, "states:StartExecution", lost)
+    assert Provisioning(world).status == "SUCCEEDED"
+
+
+def test_without_a_lease_there_is_no_role(world: World, aws: Aws) -> None:
+    world.fault(aws, "states:StartExecution", "AccessDeniedException", message="no")
+    run = Provisioning(world)
+    assert (run.path, run.error) == (f"{AUTHORIZED} StartLease {FAILED}", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith("StartLease did not succeed (StepFunctions.AccessDeniedException: no); ")
+
+
+def test_an_execution_that_somebody_else_named_so_is_no_lease(world: World) -> None:
+    name = str(uuid.uuid4())
+    world.sfn.start_execution(stateMachineArn=world.lease, name=name, input='{"expires_at": "2099-01-01T00:00:00Z"}')
+    run = Provisioning(world, name=name)
+    assert (run.path, run.error) == (f"{AUTHORIZED} StartLease {FAILED}", "Daypass.TransactionConflict")
+    assert run.cause["status"] == "failed"
+    assert "under a new name" in run.cause["reason"]
+
+
+def test_a_denial_that_cannot_be_recorded_is_not_told(world: World) -> None:
+    busy = error("Daypass.Throttled", "busy", times=4)
+    run = Provisioning(world, {"authz": error("Daypass.NotAMember"), "record.denied": busy})
+    assert (run.path, run.error) == (f"{AUTHORIZED} RecordDenied Failed", "Daypass.Throttled")
+    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": "busy"}
+    run = Provisioning(world, {"authz": error("Daypass.NotAMember"), "record.denied": BROKEN})
+    assert (run.path, run.error) == (f"{AUTHORIZED} RecordDenied Failed", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith("RecordDenied did not succeed ")
+
+
+@pytest.mark.parametrize("second", [error("Daypass.AwsUnavailable", times=6), BROKEN], ids=["ours", "other"])
+@pytest.mark.parametrize(("task", "path"), [("delete-role", "DeleteRole Failed"), ("record.failed", UNDONE)])
+def test_of_two_errors_the_first_is_told(world: World, task: str, path: str, second: list[dict[str, Any]]) -> None:
+    run = Provisioning(world, {"issue-creds": error("Daypass.InvalidRequest", "the first"), task: second})
+    assert (run.path, run.error) == (f"{ISSUED} {path}", "Daypass.InvalidRequest")
+    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": "the first"}
+
+
+def test_the_age_of_a_role_is_told_when_it_is_known(world: World) -> None:
+    run = Provisioning(world, {"issue-creds": BROKEN})
+    role = {"transaction_id": run.id, "role_arn": ROLE_ARN}
+    assert world.payload("delete-role") == role | {"role_created_at": ROLE["created_at"]}
+    run = Provisioning(world, {"create-role": BROKEN})
+    assert world.payload("delete-role") == role | {"transaction_id": run.id}
+
+
+def test_an_account_that_was_closed_meanwhile_may_hold_a_role(world: World) -> None:
+    closed = error("Daypass.Throttled") + error("Daypass.TargetAccountNotOnboarded", "closed")
+    run = Provisioning(world, {"create-role": closed})
+    assert run.path == f"{CREATED} WasCreateRoleRetried {UNDONE}"
+    assert (run.error, run.cause["reason"]) == ("Daypass.TargetAccountNotOnboarded", "closed")
+
+
+# Deprovision
+
+RELEASE = {"transaction_id": "t-1", "target_aws_account": "dev"}
+LEASE = {"schema": 1, "transaction_id": "t-1", "expires_at": "2099-11-23T10:00:00Z"}
+ENDED = {"deprovisioning_transaction_id": "d-1", "original_transaction_id": "t-1", "status": "deprovisioned"}
+ROLE_TO_DELETE = {"role_arn": ROLE_ARN, "role_created_at": "2026-11-23T09:00:01Z"}
+LOOKED_UP = "LeaseOrRelease RecordDeprovisioning"
+DELETING = f"{LOOKED_UP} HasItEnded DeleteRole"
+
+
+class Ending:
+    """One execution of the deprovision machine, after its end."""
+
+    def __init__(self, world: World, asked: Any, outcomes: Outcomes | None = None, **found: Any) -> None:
+        ending = ENDED | ROLE_TO_DELETE | {"status": "deprovisioning", "already_ended": False} | found
+        answers = {"record.deprovisioning": ending, "delete-role": DELETED, "record.deprovisioned": ENDED}
+        world.script(outcomes or {}, answers)
+        started = world.sfn.start_execution(stateMachineArn=world.deprovision, input=json.dumps(asked))
+        self.execution = started["executionArn"]
+        deadline = time.monotonic() + 20
+        while (ended := world.sfn.describe_execution(executionArn=self.execution))["status"] == "RUNNING":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        self.status, self.error = ended["status"], ended.get("error")
+        self.output = json.loads(ended["output"]) if self.status == "SUCCEEDED" else None
+        self.cause = json.loads(ended["cause"]) if str(self.error).startswith("Daypass.") else None
+        self.path = world.states(self.execution)
+
+
+@pytest.mark.parametrize(("asked", "start"), [(RELEASE, "LeaseOrRelease"), (LEASE, "LeaseOrRelease WaitForExpiry")])
+def test_a_transaction_is_ended(world: World, asked: dict[str, Any], start: str) -> None:
+    run = Ending(world, asked)
+    assert run.output == ENDED
+    assert run.path == f"{start} RecordDeprovisioning HasItEnded DeleteRole RecordDeprovisioned Deprovisioned"
+    by, ended = {"execution_arn": run.execution}, {"transaction_id": "t-1", "deleted": DELETED}
+    assert world.calls == [
+        ("record.deprovisioning", by | {"operation": {"deprovisioning": asked}}),
+        ("delete-role", ROLE_TO_DELETE | {"transaction_id": "t-1"}),
+        ("record.deprovisioned", by | {"operation": {"deprovisioned": ended}}),
+    ]
+
+
+@pytest.mark.parametrize("ended", [ENDED, ENDED | {"deprovisioning_transaction_id": None, "status": "failed"}])
+def test_what_has_ended_is_left_alone(world: World, ended: dict[str, Any]) -> None:
+    run = Ending(world, RELEASE, already_ended=True, **ended)
+    assert (run.path, run.output) == (f"{LOOKED_UP} HasItEnded AlreadyDeprovisioned", ended)
+
+
+@pytest.mark.parametrize("name", ["InvalidRequest", "TransactionNotFound", "TransactionMismatch"])
+def test_an_input_that_can_never_be_right_is_refused_at_once(world: World, name: str) -> None:
+    run = Ending(world, RELEASE, {"record.deprovisioning": error(f"Daypass.{name}")})
+    assert (run.path, run.error) == (f"{LOOKED_UP} Refused", f"Daypass.{name}")
+    assert run.cause == {"transaction_id": "t-1", "status": "failed", "reason": "this is why"}
+
+
+@pytest.mark.parametrize(
+    "expiry",
+    [
+        *("", "tomorrow", "2026-11-23", "2026-13-01T00:00:00Z", "2026-11-23T24:00:00Z", " 2026-11-23T10:00:00Z"),
+        *("2026-11-23T10:00:00+01:00", 1, None, True, ["2026-11-23T10:00:00Z"], {}),
+    ],
+)
+def test_a_malformed_expiry_is_refused(world: World, expiry: Any) -> None:
+    run = Ending(world, LEASE | {"expires_at": expiry})
+    assert (run.path, run.error) == ("LeaseOrRelease Refused", "Daypass.InvalidRequest")
+    assert run.cause["transaction_id"] == "t-1"
+    assert "`expires_at`" in run.cause["reason"]
+    assert world.calls == []
+
+
+def test_a_day_that_the_calendar_does_not_have_fails_the_wait(world: World) -> None:
+    run = Ending(world, LEASE | {"expires_at": "2026-02-30T10:00:00Z"})
+    assert (run.status, run.path) == ("FAILED", "LeaseOrRelease WaitForExpiry")
+
+
+@pytest.mark.parametrize("asked", [None, 1, "rubbish", [], {}, [LEASE, LEASE]])
+def test_rubbish_is_refused(world: World, asked: Any) -> None:
+    run = Ending(world, asked, {"record.deprovisioning": error("Daypass.InvalidRequest")})
+    assert run.path.endswith(" Refused")
+    assert (run.error, run.cause["status"]) == ("Daypass.InvalidRequest", "failed")
+
+
+@pytest.mark.parametrize("name", ["Daypass.Throttled", "Daypass.AwsUnavailable", "Runtime.ExitError"])
+@pytest.mark.parametrize(
+    ("task", "state", "path"),
+    [
+        ("record.deprovisioning", "RecordDeprovisioning", f"{LOOKED_UP} DeprovisionFailed"),
+        ("delete-role", "DeleteRole", f"{DELETING} RecordDeprovisionFailed DeprovisionFailed"),
+        ("record.deprovisioned", "RecordDeprovisioned", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
+    ],
+)
+def test_all_the_rest_is_tried_for_long(world: World, task: str, state: str, path: str, name: str) -> None:
+    assert Ending(world, RELEASE, {task: error(name, times=ATTEMPTS - 1)}).status == "SUCCEEDED"
+    run = Ending(world, RELEASE, {task: error(name, times=ATTEMPTS)})
+    told, reason = name, "this is why"
+    if not name.startswith("Daypass."):
+        told = "Daypass.AwsUnavailable"
+        reason = (
+            f"{state} did not succeed ({name}: this is why); release the transaction again when the cause is mended"
+        )
+    assert (run.path, run.error) == (path, told)
+    assert run.cause == {"transaction_id": "t-1", "status": "failed", "reason": reason}
+    if "RecordDeprovisionFailed" in path:
+        recorded = world.payload("record.deprovision_failed")["operation"]["deprovision_failed"]
+        assert recorded == {"transaction_id": "t-1", "error": told, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "path"),
+    [
+        ("delete-role", "InvalidRequest", f"{DELETING} RecordDeprovisionFailed DeprovisionFailed"),
+        ("record.deprovisioned", "InvalidRequest", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
+        ("record.deprovisioned", "TransactionNotFound", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
+    ],
+)
+def test_what_time_does_not_mend_is_not_tried_again(world: World, task: str, name: str, path: str) -> None:
+    run = Ending(world, RELEASE, {task: error(f"Daypass.{name}")})
+    assert (run.path, run.error) == (path, f"Daypass.{name}")
+
+
+@pytest.mark.parametrize("second", [error("Daypass.TransactionNotFound"), BROKEN * ATTEMPTS], ids=["ours", "other"])
+def test_a_failed_deletion_is_told_even_when_it_cannot_be_recorded(world: World, second: list[dict[str, Any]]) -> None:
+    first = error("Daypass.TargetAccountNotOnboarded", "the first", times=ATTEMPTS)
+    run = Ending(world, RELEASE, {"delete-role": first, "record.deprovision_failed": second})
+    assert run.error == "Daypass.TargetAccountNotOnboarded"
+    assert run.cause == {"transaction_id": "t-1", "status": "failed", "reason": "the first"}
