@@ -126,11 +126,11 @@ impl Aws {
         aws_sdk_identitystore::Client::new(&self.config)
     }
 
-    /// One call of any service, for which an SDK crate would be too much.
+    /// One call of any service, for which an SDK crate would be too much; returns the answer's body.
     ///
     /// # Errors
     /// AWS's error code.
-    pub async fn call(&self, call: &Call<'_>) -> Result<(), Refused> {
+    pub async fn call(&self, call: &Call<'_>) -> Result<String, Refused> {
         let (method, path, headers, body) = call.parts();
         let mut request = self.endpoint.request(method, &path, body.clone());
         let host = self.endpoint.url.trim_start_matches("http://").to_owned();
@@ -140,7 +140,8 @@ impl Aws {
         }
         self.sign(&mut request, call.service(), body.as_bytes());
         let (status, body) = self.endpoint.send(request).await;
-        if status < 400 { Ok(()) } else { Err(Refused::read(status, &String::from_utf8_lossy(&body))) }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        if status < 400 { Ok(body) } else { Err(Refused::read(status, body)) }
     }
 
     fn sign(&self, request: &mut HttpRequest, service: &str, body: &[u8]) {
@@ -221,15 +222,15 @@ impl Refused {
         self.code.starts_with("AccessDenied") || codes.contains(&self.code.as_str())
     }
 
-    fn read(status: u16, body: &str) -> Self {
-        let in_xml = || Some(body.split_once("<Code>")?.1.split_once("</Code>")?.0.to_owned());
+    fn read(status: u16, message: String) -> Self {
+        let in_xml = || Some(message.split_once("<Code>")?.1.split_once("</Code>")?.0.to_owned());
         let in_json = || {
-            let body: Value = serde_json::from_str(body).ok()?;
+            let body: Value = serde_json::from_str(&message).ok()?;
             let code = body.get("__type").or_else(|| body.get("code"))?.as_str()?;
             Some(code.rsplit('#').next().unwrap_or(code).to_owned())
         };
         let code = in_xml().or_else(in_json).unwrap_or_else(|| format!("HTTP {status}"));
-        Self { code, message: body.to_owned() }
+        Self { code, message }
     }
 }
 

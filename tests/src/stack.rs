@@ -1,12 +1,17 @@
 //! The deployed stack, as the scenarios see it.
 
-use std::{collections::HashMap, env, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    time::{Duration, SystemTime},
+};
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_iam::types::Role;
 use aws_sdk_sfn::types::{ExecutionStatus, SyncExecutionStatus};
-use daypass::ids::TransactionId;
+use daypass::{ids::TransactionId, timestamp::Timestamp};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -14,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    aws::{Aws, Endpoint, Refused},
+    aws::{Aws, Call, Endpoint, Refused},
     engine::Engine,
     pipeline::{Access, Account, Answer, Failure, Request},
 };
@@ -271,34 +276,45 @@ impl Stack {
         }
     }
 
+    /// The status of an execution of the deprovision machine.
+    pub async fn status_of(&self, execution_arn: &str) -> ExecutionStatus {
+        self.describe(execution_arn).await.unwrap_or_else(|refused| panic!("{refused}")).status
+    }
+
     async fn describe(&self, execution_arn: &str) -> Result<Ended, Refused> {
         let found = self.invoker.states().describe_execution().execution_arn(execution_arn).send().await?;
         let output = found.output.map_or(Value::Null, |output| serde_json::from_str(&output).expect("JSON"));
         Ok(Ended { status: found.status, output, error: found.error, cause: found.cause })
     }
 
-    /// Every event of an execution, as text.
-    pub async fn history(&self, execution_arn: &str) -> String {
-        let states = self.hub().states();
-        let mut pages = states.get_execution_history().execution_arn(execution_arn).into_paginator().send();
-        let mut events = Vec::new();
-        while let Some(page) = pages.next().await {
-            events.push(format!("{:?}", page.expect("a history").events));
+    /// Every event of an execution, as Step Functions writes it. (AWS keeps none of an EXPRESS execution; the engine
+    /// does.)
+    pub async fn history(&self, execution_arn: &str) -> Vec<Value> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Page {
+            events: Vec<Value>,
+            next_token: Option<Value>,
         }
-        events.concat()
+        let (hub, mut events) = (self.hub(), Vec::new());
+        let mut request = json!({"executionArn": execution_arn, "maxResults": 1000});
+        loop {
+            let body = request.to_string();
+            let call = Call::Json("states", "AWSStepFunctions.GetExecutionHistory", &body);
+            let answer = hub.call(&call).await.unwrap_or_else(|refused| panic!("{refused}"));
+            let page: Page = serde_json::from_str(&answer).expect("a page of history");
+            events.extend(page.events);
+            match page.next_token {
+                Some(token) => request["nextToken"] = token,
+                None => return events,
+            }
+        }
     }
 
     /// The names of the states that an execution entered.
     pub async fn states_of(&self, execution_arn: &str) -> Vec<String> {
-        let states = self.hub().states();
-        let mut pages = states.get_execution_history().execution_arn(execution_arn).into_paginator().send();
-        let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            let entered =
-                page.expect("a history").events.into_iter().filter_map(|event| event.state_entered_event_details);
-            names.extend(entered.map(|state| state.name));
-        }
-        names
+        let name = |event: &Value| Some(event.get("stateEnteredEventDetails")?["name"].as_str()?.to_owned());
+        self.history(execution_arn).await.iter().filter_map(name).collect()
     }
 
     /// The item of a transaction in the table; nothing when there is none.
@@ -372,6 +388,21 @@ pub async fn until(what: &str, mut wanted: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "in vain: {what}");
         sleep(POLL).await;
     }
+}
+
+/// Whether a moment has come.
+#[must_use]
+pub fn has_come(moment: Timestamp) -> bool {
+    now() >= moment
+}
+
+/// Waits for a moment.
+pub async fn at(moment: Timestamp) {
+    sleep(moment.since(now())).await;
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_datetime(SystemTime::now().into())
 }
 
 fn endpoint() -> Endpoint {

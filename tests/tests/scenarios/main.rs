@@ -1,1 +1,19 @@
-//! What Daypass promises, on a deployed stack: the real templates, state machines and functions on the local engine.
+//! What Daypass promises, played on a deployed stack: the real templates, state machines and functions, on the local
+//! engine. `make test-e2e` runs it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
+
+mod calls;
+mod concurrency;
+mod denials;
+mod duplicates;
+mod faults;
+mod isolation;
+mod leases;
+mod patience;
+mod personas;
+mod releases;
+mod requests;
+mod secrets;
+mod sizes;
+mod tampering;

@@ -1,0 +1,257 @@
+//! Whatever fails while a role is provisioned: it succeeds after retries, or it fails by a name that callers know, and
+//! then there is no role, or a running lease. All of it runs alone, with retries a hundred times as fast.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use daypass::error::ErrorName;
+use daypass_tests::{
+    engine::{Fault, RecordedCall},
+    pipeline::{Access, Answer, Request},
+    stack::{Stack, until},
+};
+use serde_json::json;
+
+const PACE: f64 = 0.01;
+/// Six seconds at that pace: longer than any provisioning here takes.
+const LEASE: Duration = Duration::from_mins(10);
+
+/// Where a fault can strike: the n-th call of an action.
+#[derive(Clone, Debug)]
+struct Point {
+    call: RecordedCall,
+    before: u32,
+}
+
+impl Point {
+    fn is_task(&self) -> bool {
+        self.call.caller.ends_with(":role/daypass-provision")
+    }
+
+    /// A fault here, of a kind that passes.
+    fn fault(&self) -> Fault {
+        let fault = Fault::of(&self.call.action).skipping(self.before);
+        match self.call.action.as_str() {
+            "states:StartExecution" => fault.with(500, "AWSStepFunctionsException"),
+            "lambda:InvokeFunction" => fault.with(500, "ServiceException").by(":role/daypass-provision"),
+            _ => fault,
+        }
+    }
+}
+
+/// Every call of a provisioning that goes well, and every invocation of a function in it.
+async fn points(stack: &Stack) -> Vec<Point> {
+    let request = Request::by("alex");
+    stack.released(&stack.provision(&request).await).await; // whatever is cold gets warm
+    stack.engine.forget_calls().await;
+    let request = Request::by("alex");
+    let access = stack.provision(&request).await;
+    let calls = stack.engine.calls().await;
+    stack.released(&access).await;
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let made_by_daypass = calls
+        .into_iter()
+        .filter(|call| call.caller.contains("/daypass-") && !call.caller.contains("/daypass-invoker/"));
+    made_by_daypass
+        .map(|call| {
+            let count = seen.entry(call.action.clone()).or_default();
+            *count += 1;
+            Point { call, before: *count - 1 }
+        })
+        .collect()
+}
+
+/// Asks for a role while a fault is armed; it must have struck.
+async fn ask_under(stack: &Stack, fault: Fault, request: &Request) -> (Answer, Vec<RecordedCall>) {
+    stack.engine.forget_calls().await;
+    stack.engine.arm(fault.clone()).await;
+    let answer = stack.ask(request).await;
+    let calls = stack.engine.calls().await;
+    assert!(calls.iter().any(|call| call.error.is_some()), "{fault:?} did not strike");
+    stack.engine.disarm().await;
+    (answer, calls)
+}
+
+/// Promise 1: in the order of the calls, a lease is running before a role is made.
+fn assert_lease_came_first(calls: &[RecordedCall]) {
+    let first = |action: &str| calls.iter().position(|call| call.action == action);
+    if let Some(role) = first("iam:CreateRole") {
+        let lease = first("states:StartExecution").expect("a lease");
+        assert!(lease < role, "{calls:#?}");
+    }
+}
+
+async fn assert_works_and_goes(stack: &Stack, request: &Request, answer: Answer) {
+    let grant = answer.result.unwrap_or_else(|failure| panic!("{failure:?}"));
+    let access = Access::open(request, answer.execution_arn, grant);
+    stack.assume(&access).await;
+    assert_eq!(stack.status(access.transaction_id).await, "provisioned");
+    assert_eq!(stack.lease_status(access.transaction_id).await, Some(ExecutionStatus::Running));
+    assert_eq!(stack.released(&access).await.output["status"], "deprovisioned");
+    assert!(!stack.role_is_there(&access).await);
+}
+
+/// No access, a name that callers know, and no role that nobody will delete.
+async fn assert_failed_safely(stack: &Stack, request: &Request, answer: Answer) {
+    let failure = answer.result.expect_err("no access");
+    assert!(ErrorName::ALL.iter().any(|name| name.as_str() == failure.error), "{failure:?}");
+    assert_eq!(
+        (failure.cause.status.as_str(), failure.cause.transaction_id.as_str()),
+        ("failed", request.name.as_str())
+    );
+    assert!(!failure.cause.reason.is_empty());
+
+    let id = request.transaction_id();
+    let status = stack.item(id).await.map(|item| item["status"].as_str().unwrap().to_owned());
+    let role = stack.role(id, request.body["target_aws_account_id"].as_str().unwrap()).await.is_some();
+    let lease = stack.lease_status(id).await;
+    if role {
+        assert_eq!(lease, Some(ExecutionStatus::Running), "{status:?}: a role that nobody will delete");
+        let ended = stack.deprovision(&json!({"transaction_id": id})).await;
+        assert_eq!(ended.status, ExecutionStatus::Succeeded, "{ended:?}");
+        assert!(stack.role(id, request.body["target_aws_account_id"].as_str().unwrap()).await.is_none());
+        assert_eq!(stack.status(id).await, "failed");
+    } else if status.as_deref() == Some("processing") {
+        // It could not be told whether there is a role: the lease will look again.
+        assert_eq!(lease, Some(ExecutionStatus::Running), "nobody ends the transaction");
+    } else {
+        assert!(matches!(status.as_deref(), None | Some("failed")), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_answer_that_is_lost_is_asked_for_again() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for point in points(&stack).await {
+        println!("{point:?}");
+        let request = Request::by("alex");
+        let (answer, calls) = ask_under(&stack, point.fault().after_execution(), &request).await;
+        assert_lease_came_first(&calls);
+        assert_works_and_goes(&stack, &request, answer).await;
+    }
+}
+
+#[tokio::test]
+async fn each_call_that_is_unavailable_for_a_moment_is_tried_again() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for point in points(&stack).await {
+        println!("{point:?}");
+        let request = Request::by("alex");
+        // The SDK tries three times within a function; then it is the state machine's turn.
+        let times = if point.is_task() { 2 } else { 3 };
+        let (answer, calls) = ask_under(&stack, point.fault().times(times), &request).await;
+        assert_lease_came_first(&calls);
+        assert_works_and_goes(&stack, &request, answer).await;
+    }
+}
+
+#[tokio::test]
+async fn each_call_that_stays_unavailable_ends_safely() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for point in points(&stack).await {
+        println!("{point:?}");
+        let request = Request::by("alex");
+        // An answer that the SDK does not retry, for the sake of time.
+        let fault = if point.is_task() { point.fault() } else { point.fault().with(400, "Unexpected") };
+        let (answer, calls) = ask_under(&stack, fault.always(), &request).await;
+        assert_lease_came_first(&calls);
+        assert_failed_safely(&stack, &request, answer).await;
+    }
+}
+
+#[tokio::test]
+async fn each_answer_that_stays_lost_ends_safely() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for point in points(&stack).await.into_iter().filter(|point| !point.is_task()) {
+        println!("{point:?}");
+        let request = Request::by("alex");
+        let fault = point.fault().with(400, "Unexpected").after_execution().always();
+        let (answer, calls) = ask_under(&stack, fault, &request).await;
+        assert_lease_came_first(&calls);
+        assert_failed_safely(&stack, &request, answer).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_lease_there_is_no_role() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for error in ["AWSStepFunctionsException", "ExecutionLimitExceeded", "AccessDeniedException"] {
+        let request = Request::by("alex");
+        let fault = Fault::of("states:StartExecution").with(400, error).always();
+        let (answer, calls) = ask_under(&stack, fault, &request).await;
+        assert!(answer.result.is_err());
+        let made: Vec<_> = calls.iter().filter(|call| call.accounts.contains(&"222222222222".to_owned())).collect();
+        assert!(made.is_empty(), "{error}: the target account was called: {made:?}");
+        assert_eq!(stack.lease_status(request.transaction_id()).await, None);
+        assert_eq!(stack.status(request.transaction_id()).await, "failed");
+    }
+}
+
+/// When it cannot be recorded that there is access, there is none.
+#[tokio::test]
+async fn credentials_are_withheld_when_that_cannot_be_recorded() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let request = Request::by("alex");
+    // The first is RecordProcessing; the next four are RecordProvisioned with its retries.
+    let record = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").on(":daypass-record");
+    let (answer, calls) = ask_under(&stack, record.by(":role/daypass-provision").skipping(1).times(4), &request).await;
+    assert_eq!(answer.result.unwrap_err().error, "Daypass.AwsUnavailable");
+    assert!(calls.iter().any(|call| call.action == "iam:DeleteRole" && call.error.is_none()));
+    let id = request.transaction_id();
+    assert!(stack.role(id, "222222222222").await.is_none());
+    assert_eq!(stack.status(id).await, "failed");
+    let late = stack.deprovision(&json!({"transaction_id": id})).await;
+    assert_eq!((late.status, &late.output["status"]), (ExecutionStatus::Succeeded, &json!("failed")));
+}
+
+/// The second line of defence: what provisioning could not take back, its lease does.
+#[tokio::test]
+async fn a_role_that_provisioning_cannot_take_back_is_the_leases() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let request = Request::by("alex").lasting(LEASE);
+    let id = request.transaction_id();
+    for action in ["iam:AttachRolePolicy", "iam:DeleteRole"] {
+        stack.engine.arm(Fault::of(action).with(400, "Unexpected").on(&id.role_name()).always()).await;
+    }
+    let failure = stack.failure(&request).await;
+    stack.engine.disarm().await;
+    assert_eq!(failure.error, "Daypass.AwsUnavailable");
+    assert!(failure.cause.reason.contains("iam:AttachRolePolicy"), "the first error is told: {}", failure.cause.reason);
+    assert!(stack.role(id, "222222222222").await.is_some());
+    assert_eq!(stack.status(id).await, "processing");
+    assert_lease_ends_it(&stack, &request).await;
+}
+
+/// The functions are gone in the middle of a provisioning, and stay away from it.
+#[tokio::test]
+async fn a_provisioning_that_dies_midway_is_ended_by_its_lease() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let request = Request::by("alex").lasting(LEASE);
+    let id = request.transaction_id();
+    // Validate, RecordProcessing, Authenticate, Authorize and CreateRole have been.
+    let dead = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").by(":role/daypass-provision");
+    stack.engine.arm(dead.skipping(5).always()).await;
+    let failure = stack.failure(&request).await;
+    assert_eq!(failure.error, "Daypass.AwsUnavailable", "{failure:?}");
+    assert!(stack.role(id, "222222222222").await.is_some());
+    assert_eq!(stack.status(id).await, "processing");
+    assert_lease_ends_it(&stack, &request).await;
+}
+
+async fn assert_lease_ends_it(stack: &Stack, request: &Request) {
+    let id = request.transaction_id();
+    assert_eq!(stack.lease_status(id).await, Some(ExecutionStatus::Running));
+    let ended = stack.ended(&stack.lease(id)).await;
+    assert_eq!(ended.status, ExecutionStatus::Succeeded, "{ended:?}");
+    assert_eq!(ended.output["status"], "failed");
+    assert!(stack.role(id, "222222222222").await.is_none());
+    until("the transaction has failed", async || stack.status(id).await == "failed").await;
+}

@@ -1,0 +1,48 @@
+//! What must hold of the machines. A check lists what does not hold, in words; none is good.
+
+mod contract;
+mod patience;
+mod promises;
+mod shape;
+
+use crate::asl::Machine;
+
+/// Both machines.
+pub struct Machines {
+    pub provision: Machine,
+    pub deprovision: Machine,
+}
+
+impl Machines {
+    pub fn both(&self) -> [&Machine; 2] {
+        [&self.provision, &self.deprovision]
+    }
+}
+
+pub type Check = fn(&Machines) -> Vec<String>;
+
+/// All checks, each with the name under which a test that breaks it finds it.
+pub const ALL: &[(&str, Check)] = &[
+    ("targets exist", shape::targets_exist),
+    ("states are reachable", shape::states_are_reachable),
+    ("comments", shape::comments),
+    ("tasks end or go on", shape::tasks_end_or_go_on),
+    ("retriers", shape::retriers),
+    ("catchers", shape::catchers),
+    ("variables", shape::variables_are_assigned),
+    ("failures", shape::failures_are_kept_alike),
+    ("references", contract::references),
+    ("error names", contract::error_names),
+    ("raised and caught", contract::raised_is_caught),
+    ("tried again", contract::what_passes_is_tried_again),
+    ("timeouts", contract::tasks_outlive_functions),
+    ("payloads", contract::payloads),
+    ("order", promises::order),
+    ("no role is forgotten", promises::no_role_is_forgotten),
+    ("denials", promises::denials),
+    ("ends", promises::ends),
+    ("lease", promises::lease),
+    ("secrets", promises::secrets),
+    ("patience of provision", patience::provision),
+    ("patience of deprovision", patience::deprovision),
+];

@@ -1,0 +1,112 @@
+//! How long the machines try, and that they may.
+
+use std::time::Duration;
+
+use daypass::persona::MAX_ROLE_TTL;
+
+use super::Machines;
+use crate::asl::{By, Edge, Machine, Retrier, State, Task};
+
+const HOUR: f64 = 3_600.0;
+/// Of an Express execution (its guide, "quotas").
+const EXPRESS_SECONDS: u32 = 300;
+/// Of a Standard execution.
+const STANDARD: Duration = Duration::from_hours(365 * 24);
+const HISTORY_EVENTS: f64 = 25_000.0;
+/// TaskScheduled, TaskStarted, and TaskFailed or TaskSucceeded.
+const EVENTS_OF_AN_ATTEMPT: u32 = 3;
+const EVENTS_OF_A_STATE: u32 = 2;
+
+/// The delays of a retrier together, in seconds, when none is shortened by jitter. FULL jitter takes a random part of
+/// each: half of it in the mean.
+pub fn longest_delays(retrier: &Retrier) -> f64 {
+    let limit = f64::from(retrier.max_delay_seconds.unwrap_or(u32::MAX));
+    let rate = retrier.backoff_rate.unwrap_or(2.0);
+    let first = f64::from(retrier.interval_seconds.unwrap_or(1));
+    std::iter::successors(Some(first), |delay| Some((delay * rate).min(limit)))
+        .take(retrier.max_attempts as usize)
+        .sum()
+}
+
+/// The longest time that an execution of provision can spend waiting, in seconds: for every delay of every retry, and
+/// for each function that hangs until its state gives it up. A state that gives up does not try again: it fails.
+pub fn longest_provisioning(provision: &Machine) -> f64 {
+    heaviest(provision, &|edge, task| {
+        let hangs = matches!(edge.by, By::Catch(catcher) if catcher.error_equals == ["States.ALL"]);
+        let given_up = if hangs { f64::from(task.timeout_seconds) } else { 0.0 };
+        task.retry.iter().map(longest_delays).sum::<f64>() + given_up
+    })
+}
+
+/// The longest time that an execution of deprovision can take from the end of its wait, in seconds: every attempt of
+/// every task hangs, and every delay is the longest.
+pub fn longest_deprovisioning(deprovision: &Machine) -> f64 {
+    heaviest(deprovision, &|_, task| {
+        task.retry.iter().map(longest_delays).sum::<f64>() + attempts(task) * f64::from(task.timeout_seconds)
+    })
+}
+
+/// The events of the longest execution of deprovision.
+pub fn longest_history(deprovision: &Machine) -> f64 {
+    let states = f64::from(EVENTS_OF_A_STATE) * deprovision.definition.states.len() as f64;
+    states + heaviest(deprovision, &|_, task| f64::from(EVENTS_OF_AN_ATTEMPT) * attempts(task))
+}
+
+/// How often a task runs at most: every retrier counts for itself.
+fn attempts(task: &Task) -> f64 {
+    1.0 + task.retry.iter().map(|retrier| f64::from(retrier.max_attempts)).sum::<f64>()
+}
+
+/// The weight of the heaviest way through a machine, each state taken at most once.
+fn heaviest(machine: &Machine, weight: &dyn Fn(&Edge<'_>, &Task) -> f64) -> f64 {
+    fn from<'a>(machine: &'a Machine, state: &'a str, before: &[&'a str], weight: &dyn Fn(&Edge<'_>, &Task) -> f64) -> f64 {
+        let before = &[before, &[state]].concat();
+        let onward = machine.edges_from(state).into_iter().filter(|edge| !before.contains(&edge.to)).map(|edge| {
+            let own = match &machine.definition.states[state] {
+                State::Task(task) => weight(&edge, task),
+                _ => 0.0,
+            };
+            own + from(machine, edge.to, before, weight)
+        });
+        onward.fold(0.0, f64::max)
+    }
+    from(machine, &machine.definition.start_at, &[], weight)
+}
+
+/// All retries have their time before the machine's end, and that comes before Express ends the execution.
+pub fn provision(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let (longest, limit) = (longest_provisioning(provision), provision.definition.timeout_seconds);
+    let mut problems = vec![];
+    if longest >= f64::from(limit) {
+        problems.push(format!("provision may wait for {longest} s, and ends after {limit} s"));
+    }
+    if limit >= EXPRESS_SECONDS {
+        problems.push(format!("provision ends itself after {limit} s, Express does after {EXPRESS_SECONDS} s"));
+    }
+    problems
+}
+
+/// Every task of deprovision is tried for a day, whatever the jitter makes of it (in the mean), within the history and
+/// the time that an execution has; the machine's limit cuts no lease and no retry short.
+pub fn deprovision(Machines { deprovision, .. }: &Machines) -> Vec<String> {
+    let mut problems = vec![];
+    for (state, task) in deprovision.tasks() {
+        for retrier in task.retry.iter().filter(|retrier| retrier.max_attempts > 0) {
+            let mean = longest_delays(retrier) / 2.0 / HOUR;
+            if mean < 24.0 {
+                let errors = retrier.error_equals.join(", ");
+                problems.push(format!("deprovision: {state} retries {errors} for {mean:.1} h in the mean"));
+            }
+        }
+    }
+    let events = longest_history(deprovision);
+    if events > HISTORY_EVENTS {
+        problems.push(format!("deprovision may have {events} events"));
+    }
+    let limit = Duration::from_secs(deprovision.definition.timeout_seconds.into());
+    let longest = MAX_ROLE_TTL.as_secs_f64() + longest_deprovisioning(deprovision);
+    if limit.as_secs_f64() <= longest || limit >= STANDARD {
+        problems.push(format!("deprovision may need {:.0} h, and ends after {:.0} h", longest / HOUR, limit.as_secs_f64() / HOUR));
+    }
+    problems
+}

@@ -1,0 +1,194 @@
+//! What the design promises of the machines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use serde_json::{Value, json};
+
+use super::Machines;
+use crate::{
+    asl::{By, Call, Edge, Machine, State, Task, texts},
+    repository,
+};
+
+/// The edge on which a state's work is done.
+fn succeeds(edge: &Edge<'_>, state: &str) -> bool {
+    edge.from == state && matches!(edge.by, By::Next)
+}
+
+fn is_called(task: &Task, keys: &[&str]) -> bool {
+    matches!(task.call(), Ok(Call::Function(key, _) | Call::Start(key)) if keys.contains(&key))
+}
+
+fn records(task: &Task, operation: &str) -> bool {
+    task.call() == Ok(Call::Function("record", Some(operation)))
+}
+
+/// What happens only after something else has succeeded.
+pub fn order(machines: &Machines) -> Vec<String> {
+    type Calls = fn(&Task) -> bool;
+    let touches_the_target: Calls = |task| is_called(task, &["create_role", "issue_creds", "delete_role"]);
+    let in_provision: &[(&str, Calls)] = &[
+        // The transaction is recorded and the lease is running before there can be a role (promise 1).
+        ("RecordProcessing", |task| is_called(task, &["deprovision"])),
+        ("StartLease", |task| is_called(task, &["create_role", "issue_creds"])),
+        // Denied means untouched (promise 4).
+        ("Authenticate", |task| is_called(task, &["authz"])),
+        ("Authorize", touches_the_target),
+        ("Authorize", |task| is_called(task, &["deprovision"])),
+        // Credentials are for a role that exists, and are handed out once that is recorded.
+        ("CreateRole", |task| is_called(task, &["issue_creds"])),
+        ("IssueCredentials", |task| records(task, "provisioned")),
+    ];
+    let in_deprovision: &[(&str, Calls)] = &[
+        ("RecordDeprovisioning", touches_the_target),
+        ("DeleteRole", |task| records(task, "deprovisioned")),
+        ("RecordDeprovisioning", |task| records(task, "deprovision_failed")),
+    ];
+    let mut problems = vec![];
+    for (machine, rules) in [(&machines.provision, in_provision), (&machines.deprovision, in_deprovision)] {
+        for (first, then) in rules {
+            let reached = machine.reached(&machine.definition.start_at, |edge| !succeeds(edge, first));
+            let early = machine.tasks().filter(|(state, task)| then(task) && reached.contains(state));
+            problems.extend(early.map(|(state, _)| format!("{}: {state} may come without {first}", machine.name)));
+        }
+    }
+    problems
+}
+
+/// From CreateRole on, an execution ends in one of four ways: with a grant; after DeleteRole; with nothing of ours in
+/// the account; or with a role that DeleteRole could not delete, and then the transaction stays open for its lease.
+pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let mut problems = vec![];
+    let nothing_is_ours = |edge: &Edge<'_>| match edge.by {
+        By::Catch(catcher) => edge.from == "CreateRole" && catcher.error_equals == ["Daypass.RoleConflict"],
+        By::Default => edge.from == "WasCreateRoleRetried",
+        By::Next | By::Rule(_) => false,
+    };
+    let kept = provision.reached("CreateRole", |edge| edge.from != "DeleteRole" && !nothing_is_ours(edge));
+    let ends = kept.into_iter().filter(|state| provision.is_end(state) && *state != "RecordProvisioned");
+    problems.extend(ends.map(|state| format!("{state} may come with a role that nobody deletes")));
+
+    let retried = json!("{% $states.context.State.RetryCount > 0 %}");
+    let closed_account = |edge: &Edge<'_>| {
+        edge.from == "CreateRole"
+            && matches!(edge.by, By::Catch(catcher) if catcher.error_equals == ["Daypass.TargetAccountNotOnboarded"])
+            && provision.assigned(edge).get("retried") == Some(&retried)
+    };
+    if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| closed_account(&edge)) {
+        problems.push("WasCreateRoleRetried is for an account that could not be entered at the first attempt".to_owned());
+    }
+    if !provision.edges_from("WasCreateRoleRetried").iter().any(|edge| {
+        matches!(edge.by, By::Rule(rule) if rule.condition == "{% $retried %}" && edge.to == "DeleteRole")
+    }) {
+        problems.push("WasCreateRoleRetried does not delete when it was".to_owned());
+    }
+
+    let not_deleted = provision.edges_from("DeleteRole").into_iter().filter(|edge| !succeeds(edge, "DeleteRole"));
+    let after = not_deleted.flat_map(|edge| provision.reached(edge.to, |_| true));
+    problems.extend(
+        after
+            .filter(|state| matches!(provision.definition.states[*state], State::Task(_)))
+            .map(|state| format!("{state} may come after DeleteRole has failed: the lease must find the transaction open")),
+    );
+    problems
+}
+
+/// Which errors are denials, and that each is recorded; but for a request that nothing was recorded of.
+pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let expected = [
+        ("Validate", "Denied", vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"]),
+        ("RecordProcessing", "Denied", vec!["Daypass.TransactionConflict"]),
+        ("Authenticate", "RecordDenied", vec!["Daypass.UserDisabled", "Daypass.UserNotFound"]),
+        ("Authorize", "RecordDenied", vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"]),
+    ];
+    let expected: BTreeMap<_, BTreeSet<&str>> =
+        expected.into_iter().map(|(from, to, errors)| ((from, to), errors.into_iter().collect())).collect();
+    let mut found: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut problems = vec![];
+    for edge in provision.edges().filter(|edge| ["Denied", "RecordDenied"].contains(&edge.to)) {
+        match edge.by {
+            By::Catch(catcher) => {
+                found.entry((edge.from, edge.to)).or_default().extend(catcher.error_equals.iter().map(String::as_str));
+            }
+            By::Next if edge.from == "RecordDenied" => {}
+            By::Next | By::Rule(_) | By::Default => problems.push(format!("{} denies without an error", edge.from)),
+        }
+    }
+    if found != expected {
+        problems.push(format!("denials are {found:?} instead of {expected:?}"));
+    }
+    problems
+}
+
+/// The ways to end. The alarm knows a failure by the name of its state.
+pub fn ends(machines: &Machines) -> Vec<String> {
+    let ends = |machine: &Machine| -> Vec<String> {
+        machine.definition.states.keys().filter(|state| machine.is_end(state)).cloned().collect()
+    };
+    let mut problems = vec![];
+    let expected = [
+        vec!["Denied", "Failed", "RecordProvisioned"],
+        vec!["AlreadyDeprovisioned", "DeprovisionFailed", "Deprovisioned", "Refused"],
+    ];
+    for (machine, expected) in machines.both().into_iter().zip(expected) {
+        let found = ends(machine);
+        if found != expected {
+            problems.push(format!("{} ends in {found:?} instead of {expected:?}", machine.name));
+        }
+    }
+    let monitoring = fs::read_to_string(repository().join("cdk/lib/constructs/monitoring.ts")).expect("the alarms");
+    let counted = monitoring.split("'$.details.name', '=', '").nth(1).and_then(|rest| rest.split('\'').next());
+    if !counted.is_some_and(|state| matches!(machines.provision.definition.states.get(state), Some(State::Fail(_)))) {
+        problems.push(format!("the alarm counts {counted:?}, in which provision never ends"));
+    }
+    problems
+}
+
+/// A lease is started with the transaction's id as its name, and carries the schema number, the id and the expiry
+/// (promise 8).
+pub fn lease(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let expected = json!({
+        "StateMachineArn": "${deprovision}",
+        "Name": "{% $transaction.transaction_id %}",
+        "Input": {
+            "schema": 1,
+            "transaction_id": "{% $transaction.transaction_id %}",
+            "expires_at": "{% $transaction.expires_at %}",
+        },
+    });
+    let starts: Vec<&Value> = provision
+        .tasks()
+        .filter(|(_, task)| matches!(task.call(), Ok(Call::Start(_))))
+        .map(|(_, task)| &task.arguments)
+        .collect();
+    if starts == [&expected] { vec![] } else { vec![format!("leases start with {starts:?}")] }
+}
+
+/// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate.
+pub fn secrets(machines: &Machines) -> Vec<String> {
+    let expected = [
+        ("sealed_credentials", vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"]),
+        ("$states.input", vec!["/States/Validate/Arguments/Payload/request"]),
+    ];
+    let mut problems = vec![];
+    for (word, expected) in expected {
+        let places: BTreeSet<String> = texts(&machines.provision.document)
+            .into_iter()
+            .filter(|(_, text)| text.contains(word))
+            .map(|(at, _)| at)
+            .collect();
+        if !places.iter().eq(&expected) {
+            problems.push(format!("{word} stands in {places:?}"));
+        }
+    }
+    if machines.provision.document["States"]["IssueCredentials"]["Output"] != json!({}) {
+        problems.push("IssueCredentials hands on more than the variables that it assigns".to_owned());
+    }
+    if texts(&machines.deprovision.document).iter().any(|(_, text)| text.contains("credentials")) {
+        problems.push("deprovision knows of credentials".to_owned());
+    }
+    problems
+}
