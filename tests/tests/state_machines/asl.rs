@@ -204,10 +204,10 @@ impl Machine {
 
     /// Whether an execution can end in that state.
     pub fn is_end(&self, state: &str) -> bool {
-        match &self.definition.states[state] {
-            State::Task(task) => task.end,
-            State::Succeed(_) | State::Fail(_) => true,
-            State::Choice(_) | State::Wait(_) => false,
+        match self.definition.states.get(state) {
+            Some(State::Task(task)) => task.end,
+            Some(State::Succeed(_) | State::Fail(_)) => true,
+            Some(State::Choice(_) | State::Wait(_)) | None => false,
         }
     }
 
@@ -278,7 +278,7 @@ pub fn texts(document: &Value) -> Vec<(String, &str)> {
     found
 }
 
-/// The JSONata of a text, if it is any.
+/// The expression that a text is, if it is one.
 pub fn expression(text: &str) -> Option<&str> {
     text.strip_prefix("{%")?.strip_suffix("%}").map(str::trim)
 }

@@ -19,6 +19,8 @@ impl Machines {
     }
 }
 
+pub use patience::{longest_delays, longest_deprovisioning, longest_history, longest_provisioning};
+
 pub type Check = fn(&Machines) -> Vec<String>;
 
 /// All checks, each with the name under which a test that breaks it finds it.

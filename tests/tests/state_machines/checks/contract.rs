@@ -39,17 +39,38 @@ const LAMBDA: &[&str] = &[
     "Lambda.TooManyRequestsException",
 ];
 
+const CREATE_ROLE: &[ErrorName] = &[
+    InvalidRequest,
+    ErrorName::TargetAccountNotOnboarded,
+    ErrorName::RoleConflict,
+    QuotaExceeded,
+    RoleNotVisibleYet,
+    Throttled,
+    AwsUnavailable,
+];
+const DELETE_ROLE: &[ErrorName] =
+    &[InvalidRequest, ErrorName::TargetAccountNotOnboarded, RoleNotVisibleYet, Throttled, AwsUnavailable];
+const RECORD: &[(&str, &[ErrorName])] = &[
+    ("processing", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict]),
+    ("denied", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
+    ("failed", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
+    ("provisioned", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
+    ("deprovisioning", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound, TransactionMismatch]),
+    ("deprovisioned", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound]),
+    ("deprovision_failed", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound]),
+];
+
 /// The error names that a task can end with.
 fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
     match (function, operation) {
         ("validate", None) => daypass_validate::RAISES,
         ("authn", None) => daypass_authn::RAISES,
         ("authz", None) => daypass_authz::RAISES,
-        ("create_role", None) => daypass_create_role::RAISES,
+        ("create_role", None) => CREATE_ROLE,
         ("issue_creds", None) => daypass_issue_creds::RAISES,
-        ("delete_role", None) => daypass_delete_role::RAISES,
+        ("delete_role", None) => DELETE_ROLE,
         ("record", Some(operation)) => {
-            daypass_record::RAISES.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, raises)| raises)
+            RECORD.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, raises)| raises)
         }
         _ => &[],
     }
@@ -70,8 +91,9 @@ fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Option<&s
 /// anything in another place.
 pub fn references(machines: &Machines) -> Vec<String> {
     let folders = fs::read_dir(repository().join("tasks")).expect("the folder of the tasks");
-    let mut provision: BTreeSet<String> =
-        folders.map(|task| task.expect("a task").file_name().into_string().expect("a name").replace('-', "_")).collect();
+    let mut provision: BTreeSet<String> = folders
+        .map(|task| task.expect("a task").file_name().into_string().expect("a name").replace('-', "_"))
+        .collect();
     provision.insert("deprovision".to_owned());
     let deprovision = BTreeSet::from(["record", "delete_role"].map(str::to_owned));
 
@@ -90,9 +112,9 @@ pub fn references(machines: &Machines) -> Vec<String> {
         if called != expected {
             problems.push(format!("{} calls {called:?} instead of {expected:?}", machine.name));
         }
-        let elsewhere = texts(&machine.document)
-            .into_iter()
-            .filter(|(at, text)| text.contains("${") && !at.ends_with("/FunctionName") && !at.ends_with("/StateMachineArn"));
+        let elsewhere = texts(&machine.document).into_iter().filter(|(at, text)| {
+            text.contains("${") && !at.ends_with("/FunctionName") && !at.ends_with("/StateMachineArn")
+        });
         problems.extend(elsewhere.map(|(at, _)| format!("{}: {at} refers to something", machine.name)));
     }
     problems
@@ -105,7 +127,9 @@ pub fn error_names(machines: &Machines) -> Vec<String> {
     for machine in machines.both() {
         for (at, text) in texts(&machine.document) {
             let names = text.match_indices("Daypass.").map(|(start, _)| {
-                let end = text[start + 8..].find(|c: char| !c.is_ascii_alphanumeric()).map_or(text.len(), |end| start + 8 + end);
+                let end = text[start + 8..]
+                    .find(|c: char| !c.is_ascii_alphanumeric())
+                    .map_or(text.len(), |end| start + 8 + end);
                 &text[start..end]
             });
             let unknown = names.filter(|name| !known(name));
@@ -150,8 +174,10 @@ pub fn what_passes_is_tried_again(machines: &Machines) -> Vec<String> {
         } else {
             names(raised.filter(|error| !LASTING.contains(error)))
         };
-        let tried = || task.retry.iter().filter(|retrier| retrier.max_attempts > 0).map(|retrier| &retrier.error_equals);
-        let refused = task.retry.iter().filter(|retrier| retrier.max_attempts == 0).map(|retrier| &retrier.error_equals);
+        let tried =
+            || task.retry.iter().filter(|retrier| retrier.max_attempts > 0).map(|retrier| &retrier.error_equals);
+        let refused =
+            task.retry.iter().filter(|retrier| retrier.max_attempts == 0).map(|retrier| &retrier.error_equals);
         let found = ours(tried());
         if found != expected {
             problems.push(format!("{}: {state} retries {found:?} instead of {expected:?}", machine.name));
@@ -161,7 +187,8 @@ pub fn what_passes_is_tried_again(machines: &Machines) -> Vec<String> {
         if found != expected {
             problems.push(format!("{}: {state} gives up at once on {found:?} instead of {expected:?}", machine.name));
         }
-        let lambda: Vec<_> = tried().flatten().map(String::as_str).filter(|error| error.starts_with("Lambda.")).collect();
+        let lambda: Vec<_> =
+            tried().flatten().map(String::as_str).filter(|error| error.starts_with("Lambda.")).collect();
         if lambda != LAMBDA {
             problems.push(format!("{}: {state} retries {lambda:?} instead of {LAMBDA:?}", machine.name));
         }
@@ -201,15 +228,13 @@ pub fn payloads(machines: &Machines) -> Vec<String> {
     let values = values();
     let mut problems = vec![];
     for (machine, state, task, key, _) in functions(machines) {
-        let read = filled(&task.arguments["Payload"], &values).and_then(|payload| {
-            match key {
-                "validate" => reads::<ValidateInput>(&payload),
-                "record" => reads::<RecordInput>(&payload),
-                "authn" | "create_role" => reads::<TransactionInput>(&payload),
-                "authz" | "issue_creds" => reads::<PersonInput>(&payload),
-                "delete_role" => reads::<DeleteRoleInput>(&payload),
-                _ => Err("nothing is known of what it reads".to_owned()),
-            }
+        let read = filled(&task.arguments["Payload"], &values).and_then(|payload| match key {
+            "validate" => reads::<ValidateInput>(&payload),
+            "record" => reads::<RecordInput>(&payload),
+            "authn" | "create_role" => reads::<TransactionInput>(&payload),
+            "authz" | "issue_creds" => reads::<PersonInput>(&payload),
+            "delete_role" => reads::<DeleteRoleInput>(&payload),
+            _ => Err("nothing is known of what it reads".to_owned()),
         });
         problems.extend(read.err().map(|problem| format!("{}: {state} sends {key}: {problem}", machine.name)));
     }
@@ -266,9 +291,7 @@ fn filled(template: &Value, values: &Value) -> Result<Value, String> {
                 Some(fields) => fields.split(", ").map(|field| object_field(field, values)).collect(),
             },
         },
-        Value::Object(fields) => {
-            fields.iter().map(|(key, field)| Ok((key.clone(), filled(field, values)?))).collect()
-        }
+        Value::Object(fields) => fields.iter().map(|(key, field)| Ok((key.clone(), filled(field, values)?))).collect(),
         Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Ok(template.clone()),
     }
 }

@@ -13,8 +13,9 @@ const EXPRESS_SECONDS: u32 = 300;
 /// Of a Standard execution.
 const STANDARD: Duration = Duration::from_hours(365 * 24);
 const HISTORY_EVENTS: f64 = 25_000.0;
-/// TaskScheduled, TaskStarted, and TaskFailed or TaskSucceeded.
+/// It is scheduled, it starts, it ends.
 const EVENTS_OF_AN_ATTEMPT: u32 = 3;
+/// It is entered and left.
 const EVENTS_OF_A_STATE: u32 = 2;
 
 /// The delays of a retrier together, in seconds, when none is shortened by jitter. FULL jitter takes a random part of
@@ -48,7 +49,7 @@ pub fn longest_deprovisioning(deprovision: &Machine) -> f64 {
 
 /// The events of the longest execution of deprovision.
 pub fn longest_history(deprovision: &Machine) -> f64 {
-    let states = f64::from(EVENTS_OF_A_STATE) * deprovision.definition.states.len() as f64;
+    let states: f64 = deprovision.definition.states.values().map(|_| f64::from(EVENTS_OF_A_STATE)).sum();
     states + heaviest(deprovision, &|_, task| f64::from(EVENTS_OF_AN_ATTEMPT) * attempts(task))
 }
 
@@ -59,11 +60,16 @@ fn attempts(task: &Task) -> f64 {
 
 /// The weight of the heaviest way through a machine, each state taken at most once.
 fn heaviest(machine: &Machine, weight: &dyn Fn(&Edge<'_>, &Task) -> f64) -> f64 {
-    fn from<'a>(machine: &'a Machine, state: &'a str, before: &[&'a str], weight: &dyn Fn(&Edge<'_>, &Task) -> f64) -> f64 {
+    fn from<'a>(
+        machine: &'a Machine,
+        state: &'a str,
+        before: &[&'a str],
+        weight: &dyn Fn(&Edge<'_>, &Task) -> f64,
+    ) -> f64 {
         let before = &[before, &[state]].concat();
         let onward = machine.edges_from(state).into_iter().filter(|edge| !before.contains(&edge.to)).map(|edge| {
-            let own = match &machine.definition.states[state] {
-                State::Task(task) => weight(&edge, task),
+            let own = match machine.definition.states.get(state) {
+                Some(State::Task(task)) => weight(&edge, task),
                 _ => 0.0,
             };
             own + from(machine, edge.to, before, weight)
@@ -106,7 +112,11 @@ pub fn deprovision(Machines { deprovision, .. }: &Machines) -> Vec<String> {
     let limit = Duration::from_secs(deprovision.definition.timeout_seconds.into());
     let longest = MAX_ROLE_TTL.as_secs_f64() + longest_deprovisioning(deprovision);
     if limit.as_secs_f64() <= longest || limit >= STANDARD {
-        problems.push(format!("deprovision may need {:.0} h, and ends after {:.0} h", longest / HOUR, limit.as_secs_f64() / HOUR));
+        problems.push(format!(
+            "deprovision may need {:.0} h, and ends after {:.0} h",
+            longest / HOUR,
+            limit.as_secs_f64() / HOUR
+        ));
     }
     problems
 }

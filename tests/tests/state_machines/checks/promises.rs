@@ -58,8 +58,8 @@ pub fn order(machines: &Machines) -> Vec<String> {
     problems
 }
 
-/// From CreateRole on, an execution ends in one of four ways: with a grant; after DeleteRole; with nothing of ours in
-/// the account; or with a role that DeleteRole could not delete, and then the transaction stays open for its lease.
+/// From `CreateRole` on, an execution ends in one of four ways: with a grant; after `DeleteRole`; with nothing of ours
+/// in the account; or with a role that `DeleteRole` could not delete, and then the transaction stays open for its lease.
 pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String> {
     let mut problems = vec![];
     let nothing_is_ours = |edge: &Edge<'_>| match edge.by {
@@ -78,21 +78,22 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
             && provision.assigned(edge).get("retried") == Some(&retried)
     };
     if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| closed_account(&edge)) {
-        problems.push("WasCreateRoleRetried is for an account that could not be entered at the first attempt".to_owned());
+        problems
+            .push("WasCreateRoleRetried is for an account that could not be entered at the first attempt".to_owned());
     }
-    if !provision.edges_from("WasCreateRoleRetried").iter().any(|edge| {
-        matches!(edge.by, By::Rule(rule) if rule.condition == "{% $retried %}" && edge.to == "DeleteRole")
-    }) {
+    if !provision
+        .edges_from("WasCreateRoleRetried")
+        .iter()
+        .any(|edge| matches!(edge.by, By::Rule(rule) if rule.condition == "{% $retried %}" && edge.to == "DeleteRole"))
+    {
         problems.push("WasCreateRoleRetried does not delete when it was".to_owned());
     }
 
     let not_deleted = provision.edges_from("DeleteRole").into_iter().filter(|edge| !succeeds(edge, "DeleteRole"));
     let after = not_deleted.flat_map(|edge| provision.reached(edge.to, |_| true));
-    problems.extend(
-        after
-            .filter(|state| matches!(provision.definition.states[*state], State::Task(_)))
-            .map(|state| format!("{state} may come after DeleteRole has failed: the lease must find the transaction open")),
-    );
+    problems.extend(after.filter(|state| matches!(provision.definition.states.get(*state), Some(State::Task(_)))).map(
+        |state| format!("{state} may come after DeleteRole has failed: the lease must find the transaction open"),
+    ));
     problems
 }
 
@@ -102,7 +103,11 @@ pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
         ("Validate", "Denied", vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"]),
         ("RecordProcessing", "Denied", vec!["Daypass.TransactionConflict"]),
         ("Authenticate", "RecordDenied", vec!["Daypass.UserDisabled", "Daypass.UserNotFound"]),
-        ("Authorize", "RecordDenied", vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"]),
+        (
+            "Authorize",
+            "RecordDenied",
+            vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"],
+        ),
     ];
     let expected: BTreeMap<_, BTreeSet<&str>> =
         expected.into_iter().map(|(from, to, errors)| ((from, to), errors.into_iter().collect())).collect();
@@ -116,6 +121,9 @@ pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
             By::Next if edge.from == "RecordDenied" => {}
             By::Next | By::Rule(_) | By::Default => problems.push(format!("{} denies without an error", edge.from)),
         }
+    }
+    if !provision.edges_from("RecordDenied").iter().any(|edge| succeeds(edge, "RecordDenied") && edge.to == "Denied") {
+        problems.push("a denial that was recorded is not told".to_owned());
     }
     if found != expected {
         problems.push(format!("denials are {found:?} instead of {expected:?}"));
@@ -170,7 +178,10 @@ pub fn lease(Machines { provision, .. }: &Machines) -> Vec<String> {
 /// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate.
 pub fn secrets(machines: &Machines) -> Vec<String> {
     let expected = [
-        ("sealed_credentials", vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"]),
+        (
+            "sealed_credentials",
+            vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"],
+        ),
         ("$states.input", vec!["/States/Validate/Arguments/Payload/request"]),
     ];
     let mut problems = vec![];

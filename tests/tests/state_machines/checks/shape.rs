@@ -67,9 +67,10 @@ pub fn retriers(machines: &Machines) -> Vec<String> {
                 let errors = retrier.error_equals.join(", ");
                 format!("{state} retries {errors} without interval, growth, limit or jitter")
             }));
-            problems.extend(wildcards(named.iter().map(|retrier| &retrier.error_equals)).map(|error| {
-                format!("{state} retries {error} before the end")
-            }));
+            problems.extend(
+                wildcards(named.iter().map(|retrier| &retrier.error_equals))
+                    .map(|error| format!("{state} retries {error} before the end")),
+            );
         }
         problems
     })
@@ -101,9 +102,10 @@ pub fn catchers(machines: &Machines) -> Vec<String> {
             if last.error_equals != ["States.ALL"] {
                 problems.push(format!("{state} does not catch States.ALL at last"));
             }
-            problems.extend(wildcards(named.iter().map(|catcher| &catcher.error_equals)).map(|error| {
-                format!("{state} catches {error} before the end")
-            }));
+            problems.extend(
+                wildcards(named.iter().map(|catcher| &catcher.error_equals))
+                    .map(|error| format!("{state} catches {error} before the end")),
+            );
         }
         problems
     })
@@ -139,11 +141,8 @@ pub fn variables_are_assigned(machines: &Machines) -> Vec<String> {
 pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
     const KEPT: &str =
         "{% $merge([{'State': $states.context.State.Name, 'Cause': 'it gave no reason'}, $states.errorOutput]) %}";
-    const AFTER_A_FAILURE: &[(&str, &str)] = &[
-        ("provision", "DeleteRole"),
-        ("provision", "RecordFailed"),
-        ("deprovision", "RecordDeprovisionFailed"),
-    ];
+    const AFTER_A_FAILURE: &[(&str, &str)] =
+        &[("provision", "DeleteRole"), ("provision", "RecordFailed"), ("deprovision", "RecordDeprovisionFailed")];
     each(machines, |machine| {
         let mut problems = vec![];
         for edge in machine.edges() {

@@ -1,0 +1,128 @@
+//! The contract of the state machines: with the tasks, with the CDK app, and with what the design promises.
+//!
+//! What can be seen in their definitions is checked here; `local/tests/test_machines.py` evaluates their
+//! expressions.
+
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
+mod asl;
+mod checks;
+mod readme;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use self::{asl::Machine, checks::Machines};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn document(name: &str) -> Value {
+    let text = fs::read_to_string(repository().join(format!("statemachine/{name}.asl.json"))).expect("a definition");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn machines(provision: Value, deprovision: Value) -> Result<Machines, String> {
+    Ok(Machines {
+        provision: Machine::read("provision", provision)?,
+        deprovision: Machine::read("deprovision", deprovision)?,
+    })
+}
+
+fn shipped() -> Machines {
+    machines(document("provision"), document("deprovision")).expect("two machines")
+}
+
+#[test]
+fn the_machines_keep_their_contract() {
+    let machines = shipped();
+    let problems: Vec<String> = checks::ALL.iter().flat_map(|(_, check)| check(&machines)).collect();
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn the_readme_shows_the_machines() {
+    let readme = fs::read_to_string(readme::path()).expect("the README of the machines");
+    let current = readme::showing(&readme, &shipped());
+    if env::var_os("UPDATE_DIAGRAMS").is_some() {
+        fs::write(readme::path(), current).expect("the README is written");
+    } else {
+        assert!(readme == current, "statemachine/README.md is stale: run this test again with UPDATE_DIAGRAMS=1");
+    }
+}
+
+#[test]
+fn the_readme_would_show_a_change() {
+    let readme = fs::read_to_string(readme::path()).expect("the README of the machines");
+    for (machine, pointer, value) in [
+        ("provision", "/States/Authorize/Next", json!("CreateRole")),
+        ("provision", "/States/Authorize/Catch/0/Next", json!("Denied")),
+        ("provision", "/States/Authorize/Retry/0/MaxAttempts", json!(2)),
+        ("deprovision", "/States/HasItEnded/Default", json!("RecordDeprovisioned")),
+        ("deprovision", "/TimeoutSeconds", json!(604_800)),
+    ] {
+        let changed = changed(machine, pointer, value).expect("two machines");
+        assert_ne!(readme, readme::showing(&readme, &changed), "{machine}{pointer}");
+    }
+}
+
+/// `breaks.json` holds, for each check, changes that it must find: a machine, a JSON pointer, and what is put there (null:
+/// it goes away). The last ones cannot even be read.
+#[test]
+fn every_check_can_fail() {
+    const UNREADABLE: &str = "it cannot be read";
+    type Change = (String, String, Value);
+
+    let breaks: BTreeMap<String, Vec<Change>> = serde_json::from_str(include_str!("breaks.json")).expect("changes");
+    for (check, (machine, pointer, value)) in
+        breaks.iter().flat_map(|(check, all)| all.iter().map(move |one| (check, one)))
+    {
+        let found: BTreeSet<&str> = match changed(machine, pointer, value.clone()) {
+            Ok(machines) => {
+                checks::ALL.iter().filter(|(_, check)| !check(&machines).is_empty()).map(|(name, _)| *name).collect()
+            }
+            Err(_) => BTreeSet::from([UNREADABLE]),
+        };
+        assert!(found.contains(check.as_str()), "{machine}{pointer} = {value} is found by {found:?}, not by {check}");
+    }
+    let broken: BTreeSet<&str> = breaks.keys().map(String::as_str).collect();
+    let checks: BTreeSet<&str> = checks::ALL.iter().map(|(name, _)| *name).chain([UNREADABLE]).collect();
+    assert_eq!(broken, checks);
+}
+
+/// The shipped machines with one change.
+fn changed(machine: &str, pointer: &str, value: Value) -> Result<Machines, String> {
+    let (mut provision, mut deprovision) = (document("provision"), document("deprovision"));
+    put(if machine == "provision" { &mut provision } else { &mut deprovision }, pointer, value);
+    machines(provision, deprovision)
+}
+
+/// Sets, adds, or with null removes what a JSON pointer names.
+fn put(document: &mut Value, pointer: &str, value: Value) {
+    let (parent, last) = pointer.rsplit_once('/').expect("a pointer");
+    match document.pointer_mut(parent).unwrap_or_else(|| panic!("nothing is at {parent}")) {
+        Value::Object(fields) if value.is_null() => {
+            fields.remove(last).unwrap_or_else(|| panic!("nothing is at {pointer}"));
+        }
+        Value::Object(fields) => {
+            fields.insert(last.to_owned(), value);
+        }
+        Value::Array(items) => {
+            let index: usize = last.parse().expect("an index");
+            if value.is_null() {
+                items.remove(index);
+            } else if index == items.len() {
+                items.push(value);
+            } else {
+                items[index] = value;
+            }
+        }
+        other => panic!("{other} at {parent} has no parts"),
+    }
+}
