@@ -2,6 +2,7 @@
 
 mod contract;
 mod patience;
+mod payloads;
 mod promises;
 mod shape;
 
@@ -38,7 +39,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("raised and caught", contract::raised_is_caught),
     ("tried again", contract::what_passes_is_tried_again),
     ("timeouts", contract::tasks_outlive_functions),
-    ("payloads", contract::payloads),
+    ("payloads", payloads::payloads),
     ("order", promises::order),
     ("no role is forgotten", promises::no_role_is_forgotten),
     ("denials", promises::denials),

@@ -5,20 +5,12 @@ use std::{
     fs,
 };
 
-use daypass::{
-    contract::{
-        DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput, ValidateInput,
-    },
-    error::ErrorName,
-    samples,
-    stage::parse_input,
-};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use daypass::error::ErrorName;
+use serde_json::Value;
 
 use super::Machines;
 use crate::{
-    asl::{Call, Machine, Task, expression, texts},
+    asl::{Call, Machine, Task, texts},
     repository,
 };
 
@@ -77,7 +69,7 @@ fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
 }
 
 /// Every task of both machines that calls a function: machine, state, task, substitution key, operation of record.
-fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Option<&str>)> {
+pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Option<&str>)> {
     let of = |machine| {
         Machine::tasks(machine).filter_map(move |(state, task)| match task.call() {
             Ok(Call::Function(key, operation)) => Some((machine, state, task, key, operation)),
@@ -99,19 +91,19 @@ pub fn references(machines: &Machines) -> Vec<String> {
 
     let mut problems = vec![];
     for (machine, expected) in machines.both().into_iter().zip([provision, deprovision]) {
-        let mut called = BTreeSet::new();
-        for (state, task) in machine.tasks() {
-            match task.call() {
-                Ok(Call::Function(key, _) | Call::Start(key)) => called.insert(key.to_owned()),
-                Err(problem) => {
-                    problems.push(format!("{}: {state}: {problem}", machine.name));
-                    continue;
-                }
-            };
-        }
+        let calls: Vec<_> = machine.tasks().map(|(state, task)| (state, task.call())).collect();
+        let called: BTreeSet<String> = calls
+            .iter()
+            .filter_map(|(_, call)| match call {
+                Ok(Call::Function(key, _) | Call::Start(key)) => Some((*key).to_owned()),
+                Err(_) => None,
+            })
+            .collect();
         if called != expected {
             problems.push(format!("{} calls {called:?} instead of {expected:?}", machine.name));
         }
+        let unknown = calls.iter().filter_map(|(state, call)| Some((state, call.as_ref().err()?)));
+        problems.extend(unknown.map(|(state, problem)| format!("{}: {state}: {problem}", machine.name)));
         let elsewhere = texts(&machine.document).into_iter().filter(|(at, text)| {
             text.contains("${") && !at.ends_with("/FunctionName") && !at.ends_with("/StateMachineArn")
         });
@@ -122,18 +114,16 @@ pub fn references(machines: &Machines) -> Vec<String> {
 
 /// Every name of ours is one.
 pub fn error_names(machines: &Machines) -> Vec<String> {
-    let known = |name: &str| ErrorName::ALL.iter().any(|known| known.as_str() == name);
     let mut problems = vec![];
     for machine in machines.both() {
         for (at, text) in texts(&machine.document) {
-            let names = text.match_indices("Daypass.").map(|(start, _)| {
-                let end = text[start + 8..]
-                    .find(|c: char| !c.is_ascii_alphanumeric())
-                    .map_or(text.len(), |end| start + 8 + end);
-                &text[start..end]
-            });
-            let unknown = names.filter(|name| !known(name));
-            problems.extend(unknown.map(|name| format!("{}: {at}: no error is named {name}", machine.name)));
+            for name in text.split("Daypass.").skip(1) {
+                let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+                let name = format!("Daypass.{}", &name[..end]);
+                if !ErrorName::ALL.iter().any(|known| known.as_str() == name) {
+                    problems.push(format!("{}: {at}: no error is named {name}", machine.name));
+                }
+            }
         }
     }
     problems
@@ -163,32 +153,27 @@ pub fn raised_is_caught(machines: &Machines) -> Vec<String> {
     problems
 }
 
-/// In provision what may pass within seconds is tried again; in deprovision all that is not beyond hope. Both retry
-/// what goes wrong with Lambda itself.
+/// In provision what may pass within seconds is tried again; in deprovision all that is not beyond hope, and that is
+/// given up at once. Both retry what goes wrong with Lambda itself.
 pub fn what_passes_is_tried_again(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
     for (machine, state, task, key, operation) in functions(machines) {
         let raised = raises(key, operation).iter();
-        let expected = if machine.name == "provision" {
-            names(raised.filter(|error| PASSING.contains(error)))
+        let (tried, given_up) = if machine.name == "provision" {
+            (names(raised.filter(|error| PASSING.contains(error))), names([]))
         } else {
-            names(raised.filter(|error| !LASTING.contains(error)))
+            let (given_up, tried): (Vec<_>, Vec<_>) = raised.partition(|error| LASTING.contains(error));
+            (names(tried), names(given_up))
         };
-        let tried =
-            || task.retry.iter().filter(|retrier| retrier.max_attempts > 0).map(|retrier| &retrier.error_equals);
-        let refused =
-            task.retry.iter().filter(|retrier| retrier.max_attempts == 0).map(|retrier| &retrier.error_equals);
-        let found = ours(tried());
-        if found != expected {
-            problems.push(format!("{}: {state} retries {found:?} instead of {expected:?}", machine.name));
+        let retriers = |tried: bool| task.retry.iter().filter(move |retrier| (retrier.max_attempts > 0) == tried);
+        for (what, expected, is_tried) in [("retries", tried, true), ("gives up at once on", given_up, false)] {
+            let found = ours(retriers(is_tried).map(|retrier| &retrier.error_equals));
+            if found != expected {
+                problems.push(format!("{}: {state} {what} {found:?} instead of {expected:?}", machine.name));
+            }
         }
-        let lasting = names(raises(key, operation).iter().filter(|error| LASTING.contains(error)));
-        let (found, expected) = (ours(refused), if machine.name == "provision" { BTreeSet::new() } else { lasting });
-        if found != expected {
-            problems.push(format!("{}: {state} gives up at once on {found:?} instead of {expected:?}", machine.name));
-        }
-        let lambda: Vec<_> =
-            tried().flatten().map(String::as_str).filter(|error| error.starts_with("Lambda.")).collect();
+        let all_tried = retriers(true).flat_map(|retrier| &retrier.error_equals).map(String::as_str);
+        let lambda: Vec<_> = all_tried.filter(|error| error.starts_with("Lambda.")).collect();
         if lambda != LAMBDA {
             problems.push(format!("{}: {state} retries {lambda:?} instead of {LAMBDA:?}", machine.name));
         }
@@ -221,93 +206,4 @@ pub fn tasks_outlive_functions(machines: &Machines) -> Vec<String> {
         }
     }
     problems
-}
-
-/// What a task is sent is what it reads.
-pub fn payloads(machines: &Machines) -> Vec<String> {
-    let values = values();
-    let mut problems = vec![];
-    for (machine, state, task, key, _) in functions(machines) {
-        let read = filled(&task.arguments["Payload"], &values).and_then(|payload| match key {
-            "validate" => reads::<ValidateInput>(&payload),
-            "record" => reads::<RecordInput>(&payload),
-            "authn" | "create_role" => reads::<TransactionInput>(&payload),
-            "authz" | "issue_creds" => reads::<PersonInput>(&payload),
-            "delete_role" => reads::<DeleteRoleInput>(&payload),
-            _ => Err("nothing is known of what it reads".to_owned()),
-        });
-        problems.extend(read.err().map(|problem| format!("{}: {state} sends {key}: {problem}", machine.name)));
-    }
-    problems
-}
-
-fn reads<T: DeserializeOwned>(payload: &Value) -> Result<(), String> {
-    parse_input::<T>(&payload.to_string()).map(|_| ()).map_err(|failure| failure.message)
-}
-
-/// The variables of both machines and the context, with values as the tasks answer them.
-fn values() -> Value {
-    let transaction = samples::transaction();
-    let ending = Deprovisioning {
-        deprovisioning_transaction_id: Some(transaction.transaction_id),
-        original_transaction_id: transaction.transaction_id,
-        status: Status::Deprovisioning,
-        already_ended: false,
-        role_arn: transaction.role_arn.clone(),
-        role_created_at: transaction.requested_at,
-    };
-    json!({
-        "states": {
-            "input": { "any": "thing" },
-            "context": {
-                "Execution": {
-                    "Id": "arn:aws:states:us-east-1:111111111111:execution:daypass-deprovision:x",
-                    "Name": transaction.transaction_id,
-                    "StartTime": "2026-11-23T09:00:00.123Z",
-                },
-            },
-        },
-        "transaction": transaction,
-        "person": samples::person(),
-        "authorization": samples::authorization(),
-        "role": samples::role(),
-        "lease_execution_arn": "arn:aws:states:us-east-1:111111111111:execution:daypass-deprovision:x",
-        "source_identity": "alex@example.com",
-        "credentials_expire_at": transaction.requested_at,
-        "failure": { "State": "CreateRole", "Error": "Daypass.AwsUnavailable", "Cause": "it gave no reason" },
-        "ending": ending,
-        "deleted": DeletedRole::default(),
-    })
-}
-
-/// A template with its expressions replaced. Only those that name a value are evaluated, alone or as the fields of an
-/// object; every other gives a text.
-fn filled(template: &Value, values: &Value) -> Result<Value, String> {
-    match template {
-        Value::String(text) => match expression(text) {
-            None => Ok(template.clone()),
-            Some(expression) => match expression.strip_prefix('{').and_then(|object| object.strip_suffix('}')) {
-                None => named(expression, values),
-                Some(fields) => fields.split(", ").map(|field| object_field(field, values)).collect(),
-            },
-        },
-        Value::Object(fields) => fields.iter().map(|(key, field)| Ok((key.clone(), filled(field, values)?))).collect(),
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Ok(template.clone()),
-    }
-}
-
-/// `'key': $the.value`
-fn object_field(field: &str, values: &Value) -> Result<(String, Value), String> {
-    let (key, value) = field.split_once(": ").ok_or_else(|| format!("{field} is no field"))?;
-    Ok((key.trim_matches('\'').to_owned(), named(value, values)?))
-}
-
-/// `$the.value`
-fn named(expression: &str, values: &Value) -> Result<Value, String> {
-    let is_path = |c: char| c.is_ascii_alphanumeric() || ['_', '.'].contains(&c);
-    let Some(path) = expression.strip_prefix('$').filter(|path| path.chars().all(is_path)) else {
-        return Ok(json!("a text"));
-    };
-    let pointer = format!("/{}", path.replace('.', "/"));
-    values.pointer(&pointer).cloned().ok_or_else(|| format!("there is no {expression}"))
 }
