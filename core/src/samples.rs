@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-mod json_service;
+mod service;
+pub mod target;
 
-pub use json_service::json_service;
+pub use service::{json_service, query_service};
 
 use crate::{
     contract::{Authorization, CreatedRole, Person, Transaction, in_hours},

@@ -70,12 +70,16 @@ fn http_client() -> Result<SharedHttpClient, lambda_runtime::Error> {
 
 /// A call to AWS that failed in a way that its task has no better word for.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} failed with {detail}")]
-pub struct AwsError {
+#[error("{} failed with {}", .0.call, .0.detail)]
+pub struct AwsError(#[source] Box<FailedCall>);
+
+/// In a box of its own, because every `Result` of a task has room for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+struct FailedCall {
     call: &'static str,
     code: Option<String>,
     detail: String,
-    #[source]
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -93,14 +97,21 @@ impl AwsError {
                 (Some(code), None) => code.clone(),
                 (None, _) => DisplayErrorContext(&error).to_string(),
             };
-            Self { call, code, detail: shortened(&detail, 500), source: Box::new(error) }
+            Self(Box::new(FailedCall { call, code, detail: shortened(&detail, 500), source: Box::new(error) }))
         }
+    }
+
+    /// For tests: what `call` fails with when AWS answers `code`.
+    #[cfg(feature = "samples")]
+    #[must_use]
+    pub fn from_code(call: &'static str, code: &str) -> Self {
+        Self(Box::new(FailedCall { call, code: Some(code.to_owned()), detail: code.to_owned(), source: code.into() }))
     }
 
     /// AWS's code of the error, if AWS answered at all.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+        self.0.code.as_deref()
     }
 
     /// Whether AWS says that what the call was about is not there.

@@ -1,1 +1,247 @@
-//! x
+//! Creates the deploy role in the target account.
+//!
+//! A role that exists and carries this transaction's tag is continued, so the task may run any number of times. The guard
+//! is on the role before any permission is.
+
+use aws_sdk_iam::{
+    Client,
+    types::{Role, Tag},
+};
+use daypass::{
+    contract::{CreatedRole, Transaction, TransactionInput},
+    error::ErrorName,
+    ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
+    lambda::{AwsError, Provisioner, ProvisionerError},
+    persona::{Entitlement, Personas},
+    policy::Policy,
+    stage::{Named, Stage},
+    text::{Quoted, tag_value},
+    timestamp::Timestamp,
+};
+use futures_util::future::{try_join, try_join_all};
+
+mod policies;
+#[cfg(test)]
+mod tests;
+
+/// What create-role can end with.
+pub const RAISES: &[ErrorName] = &[
+    ErrorName::InvalidRequest,
+    ErrorName::TargetAccountNotOnboarded,
+    ErrorName::RoleConflict,
+    ErrorName::QuotaExceeded,
+    ErrorName::RoleNotVisibleYet,
+    ErrorName::Throttled,
+    ErrorName::AwsUnavailable,
+];
+
+/// The inline policy that ends access at the expiry.
+const GUARD_POLICY_NAME: &str = "daypass-guard";
+/// The inline policy that holds the persona's own statements.
+const PERSONA_POLICY_NAME: &str = "daypass-persona";
+
+/// The task.
+#[derive(Clone, Debug)]
+pub struct CreateRole {
+    provisioner: Provisioner,
+    pipeline_role: RoleArn,
+    personas: Personas,
+}
+
+impl CreateRole {
+    /// A task that lets sessions of `pipeline_role` assume what it creates.
+    #[must_use]
+    pub fn new(provisioner: Provisioner, pipeline_role: RoleArn, personas: Personas) -> Self {
+        Self { provisioner, pipeline_role, personas }
+    }
+
+    /// What the persona is entitled to in the environment.
+    fn entitlement(&self, transaction: &Transaction) -> Result<&Entitlement, CreateRoleError> {
+        let environment = transaction.environment.as_ref().and_then(|name| self.personas.environment(name));
+        let persona = self.personas.persona(&transaction.persona);
+        persona.zip(environment).map(|(persona, environment)| persona.entitlement(environment)).ok_or_else(|| {
+            let environment = transaction.environment.clone().unwrap_or_default();
+            CreateRoleError::UnknownPersona { persona: transaction.persona.clone(), environment }
+        })
+    }
+}
+
+impl Stage for CreateRole {
+    type Input = TransactionInput;
+    type Output = CreatedRole;
+    type Error = CreateRoleError;
+
+    async fn run(&self, input: TransactionInput, _now: Timestamp) -> Result<CreatedRole, CreateRoleError> {
+        let transaction = input.transaction;
+        let entitlement = self.entitlement(&transaction)?;
+        let session = self.provisioner.session(transaction.transaction_id, &transaction.role_arn).await?;
+        let account = Account { iam: Client::new(&session), transaction: &transaction };
+        let role = account.create(&self.pipeline_role).await?;
+        account.put_policy(GUARD_POLICY_NAME, &policies::guard(&transaction)).await?;
+        let custom = async {
+            match &entitlement.custom_policy {
+                Some(policy) => account.put_policy(PERSONA_POLICY_NAME, policy).await,
+                None => Ok(()),
+            }
+        };
+        let managed = try_join_all(entitlement.managed_policies.iter().map(|arn| account.attach_policy(arn)));
+        try_join(custom, managed).await?;
+        let created_at = Timestamp::from_unix_seconds(role.create_date.secs());
+        Ok(CreatedRole { role_arn: transaction.role_arn, role_id: role.role_id, created_at })
+    }
+
+    async fn warm_up(&self) {
+        self.provisioner.warm_up().await;
+    }
+}
+
+/// The target account, with a session that can manage the transaction's role there.
+struct Account<'a> {
+    iam: Client,
+    transaction: &'a Transaction,
+}
+
+impl Account<'_> {
+    /// Creates the role, or finds that it was created for this transaction before.
+    async fn create(&self, pipeline_role: &RoleArn) -> Result<Role, CreateRoleError> {
+        let Transaction { email, persona, role_name, role_arn, .. } = self.transaction;
+        let tags = policies::tags(self.transaction).into_iter().filter_map(|(key, value)| {
+            // It can be built: both of its parts are there.
+            Tag::builder().key(key).value(value).build().ok()
+        });
+        let request = self
+            .iam
+            .create_role()
+            .path(DEPLOY_ROLE_PATH)
+            .role_name(role_name)
+            .description(format!("{persona}, for one deployment of {}", tag_value(email.as_str())))
+            .permissions_boundary(role_arn.boundary())
+            .assume_role_policy_document(policies::trust(self.transaction, pipeline_role).to_json())
+            .set_tags(Some(tags.collect()));
+        match request.send().await.map_err(AwsError::of("iam:CreateRole")) {
+            Ok(created) => created.role.ok_or_else(|| CreateRoleError::NotVisibleYet { role: role_arn.clone() }),
+            Err(error) if error.code() == Some("EntityAlreadyExists") => self.existing().await,
+            // Not about the role, which is yet to be: without the boundary there is no creating it.
+            Err(error) if error.is_not_found() => Err(CreateRoleError::Aws(error)),
+            Err(error) => Err(self.explained(error)),
+        }
+    }
+
+    /// The role, if it is this transaction's: its path, its tag and its boundary.
+    async fn existing(&self) -> Result<Role, CreateRoleError> {
+        let Transaction { transaction_id, role_name, role_arn, .. } = self.transaction;
+        let conflict = || CreateRoleError::Conflict { role: role_arn.clone() };
+        let request = self.iam.get_role().role_name(role_name);
+        let role = match request.send().await.map_err(AwsError::of("iam:GetRole")) {
+            Ok(found) => found.role.ok_or_else(conflict)?,
+            // The session can read the transaction's role: one that it cannot read has another path.
+            Err(error) if error.is_access_denied() => return Err(conflict()),
+            Err(error) => return Err(self.explained(error)),
+        };
+        let id = transaction_id.to_string();
+        let tagged = role.tags().iter().any(|tag| tag.key() == TRANSACTION_TAG && tag.value() == id);
+        let boundary = role.permissions_boundary().and_then(|it| it.permissions_boundary_arn());
+        let ours = role.arn == role_arn.to_string() && tagged && boundary == Some(role_arn.boundary().as_str());
+        if ours { Ok(role) } else { Err(conflict()) }
+    }
+
+    async fn put_policy(&self, name: &str, policy: &Policy) -> Result<(), CreateRoleError> {
+        let request = self.iam.put_role_policy().role_name(&self.transaction.role_name).policy_name(name);
+        let answer = request.policy_document(policy.to_json()).send().await;
+        answer.map(drop).map_err(|error| self.explained(AwsError::of("iam:PutRolePolicy")(error)))
+    }
+
+    async fn attach_policy(&self, arn: &str) -> Result<(), CreateRoleError> {
+        let request = self.iam.attach_role_policy().role_name(&self.transaction.role_name).policy_arn(arn);
+        match request.send().await.map_err(AwsError::of("iam:AttachRolePolicy")) {
+            Ok(_) => Ok(()),
+            // The role is not the only entity that may be missing, and no code tells them apart.
+            Err(error) if error.is_not_found() && error.to_string().contains(arn) => {
+                Err(CreateRoleError::UnknownPolicy { arn: arn.to_owned(), source: error })
+            }
+            Err(error) => Err(self.explained(error)),
+        }
+    }
+
+    /// What an error about a role that has been created means.
+    fn explained(&self, source: AwsError) -> CreateRoleError {
+        match source.code() {
+            Some("NoSuchEntity") => CreateRoleError::NotVisibleYet { role: self.transaction.role_arn.clone() },
+            Some("LimitExceeded") => {
+                CreateRoleError::Quota { account: self.transaction.target_aws_account_id.clone(), source }
+            }
+            _ => CreateRoleError::Aws(source),
+        }
+    }
+}
+
+/// Why there is no deploy role, or only a part of one.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateRoleError {
+    /// Persona or environment is gone from personas.json since the request was validated.
+    #[error(
+        "there is no persona {} in environment {} any more; personas.json was changed meanwhile: start again",
+        Quoted(.persona), Quoted(.environment)
+    )]
+    UnknownPersona {
+        /// The persona.
+        persona: String,
+        /// The environment.
+        environment: String,
+    },
+    /// The target account cannot be worked in.
+    #[error(transparent)]
+    Provisioner(#[from] ProvisionerError),
+    /// The name is taken.
+    #[error(
+        "a role with the name of `{role}` exists in that account and is not this transaction's; it was left alone: find \
+         out whose it is, and start again"
+    )]
+    Conflict {
+        /// The role that was to be created.
+        role: RoleArn,
+    },
+    /// The account has as many as it may have.
+    #[error(
+        "account {account} is at a quota of IAM ({source}); delete roles that nobody needs there, or raise the quota in \
+         Service Quotas"
+    )]
+    Quota {
+        /// The target account.
+        account: AccountId,
+        /// What IAM answered.
+        #[source]
+        source: AwsError,
+    },
+    /// IAM has created the role and does not show it yet.
+    #[error("IAM does not show `{role}` yet, which it has just created")]
+    NotVisibleYet {
+        /// The role.
+        role: RoleArn,
+    },
+    /// personas.json names a policy that AWS does not have.
+    #[error("there is no policy `{arn}`; whoever keeps personas.json has to correct it")]
+    UnknownPolicy {
+        /// The ARN.
+        arn: String,
+        /// What IAM answered.
+        #[source]
+        source: AwsError,
+    },
+    /// IAM did not answer, or with something else.
+    #[error(transparent)]
+    Aws(AwsError),
+}
+
+impl Named for CreateRoleError {
+    fn name(&self) -> ErrorName {
+        match self {
+            Self::UnknownPersona { .. } => ErrorName::InvalidRequest,
+            Self::Provisioner(error) => error.name(),
+            Self::Conflict { .. } => ErrorName::RoleConflict,
+            Self::Quota { .. } => ErrorName::QuotaExceeded,
+            Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
+            Self::UnknownPolicy { source, .. } | Self::Aws(source) => source.name(),
+        }
+    }
+}

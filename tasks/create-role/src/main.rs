@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! The Lambda function `create-role`.
+
+use std::process::ExitCode;
+
+use daypass::lambda::{Provisioner, connect, main as serve, personas, setting};
+use daypass_create_role::CreateRole;
+
+fn main() -> ExitCode {
+    serve(|| {
+        let provisioner = Provisioner::new(&connect()?, setting("DAYPASS_EXTERNAL_ID")?);
+        Ok(CreateRole::new(provisioner, setting("DAYPASS_PIPELINE_ROLE_ARN")?, personas()?))
+    })
+}

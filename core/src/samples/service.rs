@@ -1,0 +1,91 @@
+//! Stand-ins for AWS services below the SDK: real clients, real (de)serialisation, no network.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::{
+    client::{
+        behavior_version::BehaviorVersion,
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
+use aws_types::{SdkConfig, region::Region};
+use serde_json::{Value, json};
+
+/// What clients of a service that speaks AWS JSON are built from. `answer` is the service: it gets the name of an
+/// operation and its input, and returns the output, or the code of an error. Nothing is tried again.
+#[must_use]
+pub fn json_service(answer: impl Fn(&str, Value) -> Result<Value, &'static str> + Send + Sync + 'static) -> SdkConfig {
+    config(move |request| {
+        let target = request.headers().get("x-amz-target").expect("an AWS JSON request");
+        let operation = target.rsplit('.').next().expect("an operation");
+        let input = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON");
+        match answer(operation, input) {
+            Ok(output) => (200, output.to_string()),
+            Err(code) => (400, json!({"__type": code, "message": format!("{operation} says {code}")}).to_string()),
+        }
+    })
+}
+
+/// What clients of a service that speaks AWS Query are built from. `answer` is the service: it gets the name of an
+/// operation and its parameters, and returns what is inside the XML of the result, or the code of an error. Nothing is
+/// tried again.
+#[must_use]
+pub fn query_service(
+    answer: impl Fn(&str, &BTreeMap<String, String>) -> Result<String, &'static str> + Send + Sync + 'static,
+) -> SdkConfig {
+    config(move |request| {
+        let body = request.body().bytes().expect("a body in memory");
+        let parameters: BTreeMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
+        let operation = &parameters["Action"];
+        match answer(operation, &parameters) {
+            Ok(xml) => (
+                200,
+                format!("<{operation}Response><{operation}Result>{xml}</{operation}Result></{operation}Response>"),
+            ),
+            Err(code) => {
+                let message = format!("{operation} says {code}");
+                (
+                    400,
+                    format!(
+                        "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+                    ),
+                )
+            }
+        }
+    })
+}
+
+fn config(answer: impl Fn(&HttpRequest) -> (u16, String) + Send + Sync + 'static) -> SdkConfig {
+    let connector = SharedHttpConnector::new(Service(Arc::new(answer)));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "test")))
+        .sleep_impl(TokioSleep::new())
+        .retry_config(RetryConfig::disabled())
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build()
+}
+
+type Answer = dyn Fn(&HttpRequest) -> (u16, String) + Send + Sync;
+
+struct Service(Arc<Answer>);
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl HttpConnector for Service {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (status, body) = (self.0)(&request);
+        let status = StatusCode::try_from(status).expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+    }
+}

@@ -1,0 +1,223 @@
+use std::{collections::BTreeSet, fmt::Write};
+
+use daypass::{
+    persona::GUARD_POLICY_CHARS,
+    samples::{
+        self,
+        target::{Fault, FaultyCall, Role as TargetRole, Target},
+    },
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+const PERSONAS: &str = include_str!("../../../personas.json");
+const PIPELINE_ROLE: &str = "arn:aws:iam::111111111111:role/daypass-pipeline";
+
+fn task(target: &Target) -> CreateRole {
+    let provisioner = Provisioner::new(&target.config(), "external".to_owned());
+    CreateRole::new(provisioner, PIPELINE_ROLE.parse().unwrap(), Personas::parse(PERSONAS).unwrap())
+}
+
+async fn create(target: &Target) -> Result<CreatedRole, CreateRoleError> {
+    let transaction = samples::transaction();
+    task(target).run(TransactionInput { transaction }, samples::requested_at()).await
+}
+
+fn role(target: &Target) -> TargetRole {
+    target.state().roles[&samples::transaction().role_name].clone()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// What it is to be: created once, in one go, with nothing going wrong.
+async fn good() -> TargetRole {
+    let target = Target::default();
+    create(&target).await.unwrap();
+    role(&target)
+}
+
+#[tokio::test]
+async fn the_role() {
+    let target = Target::default();
+    let created = create(&target).await.unwrap();
+    assert_eq!(created.role_arn, samples::transaction().role_arn);
+    assert_eq!(created.role_id, "AROAEXAMPLE");
+    assert_eq!(created.created_at, samples::requested_at());
+    let role = role(&target);
+    insta::assert_json_snapshot!(json!({
+        "arn": role.arn,
+        "description": role.description,
+        "boundary": role.boundary,
+        "tags": role.tags,
+        "trust": json(&role.trust),
+        "inline": role.inline.iter().map(|(name, policy)| (name, json(policy))).collect::<Vec<_>>(),
+        "attached": role.attached,
+    }));
+}
+
+#[tokio::test]
+async fn no_permission_stands_without_the_guard() {
+    let target = Target::default();
+    create(&target).await.unwrap();
+    let calls = target.take_calls();
+    assert_eq!(calls[..3], ["AssumeRole", "CreateRole", "PutRolePolicy daypass-guard"]);
+    assert!(calls[3..].iter().all(|call| call.starts_with("AttachRolePolicy") || call.ends_with("daypass-persona")));
+}
+
+#[tokio::test]
+async fn the_session_can_manage_this_role_only() {
+    let target = Target::default();
+    create(&target).await.unwrap();
+    let sessions = std::mem::take(&mut target.state().sessions);
+    let [(policy, external_id)] = &sessions[..] else { panic!("one session") };
+    assert_eq!(external_id, "external");
+    let resources = &json(policy)["Statement"][0]["Resource"];
+    assert_eq!(resources[0], samples::transaction().role_arn.to_string());
+}
+
+/// Wherever it was interrupted, with or without the last call carried out, the next attempt completes the role.
+#[tokio::test]
+async fn any_attempt_can_be_continued() {
+    let good = good().await;
+    let calls = {
+        let target = Target::default();
+        create(&target).await.unwrap();
+        target.take_calls().len()
+    };
+    for nth in 0..calls {
+        for carried_out in [false, true] {
+            let target = Target::default();
+            let fault = Fault { call: FaultyCall::Nth(nth), code: "ServiceFailure", carried_out };
+            target.state().faults.push(fault);
+            assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable);
+            target.state().faults.clear();
+            create(&target).await.unwrap();
+            assert_eq!(role(&target), good, "interrupted at call {nth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_its_own_role_is_continued() {
+    type Change = fn(&mut TargetRole);
+    let changes: [Change; 4] = [
+        |role| role.tags.clear(),
+        |role| drop(role.tags.insert(TRANSACTION_TAG.to_owned(), "another".to_owned())),
+        |role| role.boundary = None,
+        |role| role.arn = role.arn.replace("/daypass/", "/"),
+    ];
+    for change in changes {
+        let target = Target::default();
+        let mut taken = TargetRole { inline: [].into(), attached: [].into(), ..good().await };
+        change(&mut taken);
+        target.state().roles.insert(samples::transaction().role_name, taken.clone());
+        let error = create(&target).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::RoleConflict);
+        insta::assert_snapshot!("conflict", error);
+        assert_eq!(role(&target), taken, "it is left alone");
+    }
+    // A role of this name at another path cannot be read.
+    let target = Target::default();
+    for (call, code) in [("CreateRole", "EntityAlreadyExists"), ("GetRole", "AccessDenied")] {
+        target.state().faults.push(Fault { call: FaultyCall::Operation(call), code, carried_out: false });
+    }
+    assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::RoleConflict);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_a_name_and_a_remedy() {
+    let cases = [
+        ("AssumeRole", "AccessDenied", ErrorName::TargetAccountNotOnboarded),
+        ("AssumeRole", "Throttling", ErrorName::Throttled),
+        ("CreateRole", "LimitExceeded", ErrorName::QuotaExceeded),
+        ("CreateRole", "NoSuchEntity", ErrorName::AwsUnavailable),
+        ("CreateRole", "Throttling", ErrorName::Throttled),
+        ("PutRolePolicy", "NoSuchEntity", ErrorName::RoleNotVisibleYet),
+        ("AttachRolePolicy", "NoSuchEntity", ErrorName::RoleNotVisibleYet),
+        ("AttachRolePolicy", "LimitExceeded", ErrorName::QuotaExceeded),
+        ("AttachRolePolicy", "AccessDenied", ErrorName::AwsUnavailable),
+    ];
+    let mut texts = String::new();
+    for (operation, code, name) in cases {
+        let target = Target::default();
+        let fault = Fault { call: FaultyCall::Operation(operation), code, carried_out: false };
+        target.state().faults.push(fault);
+        let error = create(&target).await.unwrap_err();
+        assert_eq!(error.name(), name, "{operation} {code}");
+        writeln!(texts, "{operation} {code}: {name}\n  {error}").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[tokio::test]
+async fn personas_json_may_have_changed_meanwhile() {
+    let target = Target::default();
+    let transaction = Transaction { environment: Some("staging".to_owned()), ..samples::transaction() };
+    let error = task(&target).run(TransactionInput { transaction }, samples::requested_at()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::InvalidRequest);
+    insta::assert_snapshot!(error);
+    assert!(target.take_calls().is_empty());
+}
+
+#[test]
+fn a_policy_that_aws_does_not_have() {
+    let source = || AwsError::from_code("iam:AttachRolePolicy", "NoSuchEntity");
+    let error = CreateRoleError::UnknownPolicy { arn: "arn:aws:iam::aws:policy/Typo".to_owned(), source: source() };
+    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    insta::assert_snapshot!(error);
+}
+
+/// Every persona gets its entitlement, in every environment, and fits what IAM allows.
+#[tokio::test]
+async fn every_persona_fits() {
+    let personas = Personas::parse(PERSONAS).unwrap();
+    for persona in personas.personas() {
+        for environment in personas.environments() {
+            let target = Target::default();
+            let (persona_name, environment_name) = (persona.name().to_owned(), environment.name().to_owned());
+            let transaction =
+                Transaction { persona: persona_name, environment: Some(environment_name), ..samples::transaction() };
+            task(&target).run(TransactionInput { transaction }, samples::requested_at()).await.unwrap();
+            let role = role(&target);
+            let entitlement = persona.entitlement(environment);
+            assert_eq!(role.attached, entitlement.managed_policies.iter().cloned().collect());
+            let custom = entitlement.custom_policy.as_ref().map(Policy::to_json);
+            assert_eq!(role.inline.get(PERSONA_POLICY_NAME), custom.as_ref());
+            assert!(role.inline[GUARD_POLICY_NAME].len() <= GUARD_POLICY_CHARS);
+            assert!(role.inline.values().map(String::len).sum::<usize>() <= 10_240);
+            assert!(role.trust.len() <= 2_048);
+        }
+    }
+}
+
+#[test]
+fn tags_are_what_iam_takes() {
+    let transaction = Transaction {
+        email: "o'brien@example.com".parse().unwrap(),
+        branch: "fix/#12".to_owned(),
+        run_url: Some("https://ci.example.com/?run=1&x=~".to_owned()),
+        ..samples::transaction()
+    };
+    insta::assert_json_snapshot!(policies::tags(&transaction));
+}
+
+#[test]
+fn raises_what_it_says() {
+    let role = || samples::transaction().role_arn;
+    let source = || AwsError::from_code("iam:CreateRole", "ServiceFailure");
+    let account = "222222222222".parse().unwrap();
+    let own = [
+        CreateRoleError::UnknownPersona { persona: String::new(), environment: String::new() },
+        CreateRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role(), source: source() }),
+        CreateRoleError::Conflict { role: role() },
+        CreateRoleError::Quota { account, source: source() },
+        CreateRoleError::NotVisibleYet { role: role() },
+        CreateRoleError::UnknownPolicy { arn: String::new(), source: source() },
+    ];
+    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+    let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
+    assert_eq!(raised, RAISES.iter().copied().collect());
+}
