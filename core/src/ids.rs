@@ -66,6 +66,12 @@ impl TransactionId {
         RoleArn { partition, account, path: DEPLOY_ROLE_PATH.to_owned(), name: self.role_name() }
     }
 
+    /// Whether `role` is the transaction's deploy role, in whichever account.
+    #[must_use]
+    pub fn owns(self, role: &RoleArn) -> bool {
+        role.path == DEPLOY_ROLE_PATH && role.name == self.role_name()
+    }
+
     /// The id of the item that records the end of the transaction. It derives from this one, so that every execution
     /// that ends the transaction, and every retry of it, writes the same item.
     #[must_use]
@@ -306,6 +312,9 @@ mod tests {
         let arn = id.role_arn("aws", &"222222222222".parse().expect("an account"));
         assert_eq!(arn.to_string(), format!("arn:aws:iam::222222222222:role/daypass/daypass-{ID}"));
         assert_eq!(arn.to_string().parse::<RoleArn>().as_ref(), Ok(&arn));
+        assert!(id.owns(&arn));
+        assert!(!id.deprovisioning_id().owns(&arn), "the name is another");
+        assert!(!id.owns(&RoleArn { path: "/".to_owned(), ..arn.clone() }), "the path is another");
         assert_eq!(arn.provisioner().to_string(), "arn:aws:iam::222222222222:role/daypass-provisioner");
         assert_eq!(arn.boundary(), "arn:aws:iam::222222222222:policy/daypass-boundary");
         let bad = ["", "x", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"];

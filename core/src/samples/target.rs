@@ -109,7 +109,10 @@ impl State {
         };
         match self.faults.iter().find(hit).copied() {
             Some(Fault { code, carried_out: false, .. }) => Err(code),
-            Some(Fault { code, carried_out: true, .. }) => self.carry_out(operation, parameters).and(Err(code)),
+            Some(Fault { code, carried_out: true, .. }) => {
+                let _lost = self.carry_out(operation, parameters);
+                Err(code)
+            }
             None => self.carry_out(operation, parameters),
         }
     }

@@ -1,0 +1,227 @@
+use std::{collections::BTreeSet, fmt::Write};
+
+use daypass::samples::{
+    self,
+    target::{Fault, FaultyCall, Role as TargetRole, Target},
+};
+use serde_json::json;
+
+use super::*;
+
+/// A role as create-role leaves it, and with what a hostile or careless administrator adds.
+fn tampered() -> TargetRole {
+    let arn = samples::transaction().role_arn;
+    let names = |prefix: &str| (1..=5).map(|n| format!("{prefix}-{n}")).collect::<BTreeSet<_>>();
+    let mut inline = names("extra");
+    inline.extend(["daypass-guard".to_owned(), "daypass-persona".to_owned()]);
+    TargetRole {
+        boundary: Some(arn.boundary()),
+        arn: arn.to_string(),
+        attached: names("arn:aws:iam::aws:policy/Extra"),
+        inline: inline.into_iter().map(|name| (name, "{}".to_owned())).collect(),
+        profiles: names("profile"),
+        ..TargetRole::default()
+    }
+}
+
+fn target(role: TargetRole) -> Target {
+    let target = Target::default();
+    target.state().roles.insert(samples::transaction().role_name, role);
+    target
+}
+
+fn is_gone(target: &Target) -> bool {
+    target.state().roles.is_empty()
+}
+
+/// Deletes the role at an age of `minutes`.
+async fn delete(target: &Target, minutes: u64) -> Result<DeletedRole, DeleteRoleError> {
+    let transaction = samples::transaction();
+    let input = DeleteRoleInput {
+        transaction_id: transaction.transaction_id,
+        role_arn: transaction.role_arn,
+        role_created_at: Some(samples::requested_at()),
+    };
+    let provisioner = Provisioner::new(&target.config(), "external".to_owned());
+    let now = samples::requested_at().plus(Duration::from_mins(minutes));
+    DeleteRole::new(provisioner).run(input, now).await
+}
+
+#[tokio::test]
+async fn whatever_hangs_on_the_role_goes_with_it() {
+    let target = target(tampered());
+    insta::assert_json_snapshot!(delete(&target, 60).await.unwrap());
+    assert!(is_gone(&target));
+}
+
+#[tokio::test]
+async fn access_ends_first_and_nothing_is_allowed_meanwhile() {
+    let target = target(tampered());
+    delete(&target, 60).await.unwrap();
+    let calls = target.take_calls();
+    let at = |wanted: &str| calls.iter().position(|call| call == wanted).unwrap();
+    assert_eq!(calls[..2], ["AssumeRole", "PutRolePolicy daypass-deny-all"]);
+    let lifted = at("DeleteRolePolicy daypass-deny-all");
+    assert!(at("DetachRolePolicy arn:aws:iam::aws:policy/Extra-5") < at("DeleteRolePolicy daypass-guard"));
+    assert!(calls[..lifted].iter().any(|call| call == "DeleteRolePolicy daypass-persona"));
+    assert!(calls[lifted + 1..].iter().all(|call| !call.starts_with("DeleteRolePolicy")));
+    assert_eq!(calls[calls.len() - 2..], ["DeleteRole", "GetRole"]);
+    insta::assert_snapshot!(deny_all().to_json());
+}
+
+/// Wherever it was interrupted, with or without the last call carried out, the next attempt deletes the role.
+#[tokio::test]
+async fn any_attempt_can_be_continued() {
+    for missing_is_denied in [false, true] {
+        let calls = {
+            let target = target(tampered());
+            delete(&target, 60).await.unwrap();
+            target.take_calls().len()
+        };
+        for nth in 0..calls {
+            for carried_out in [false, true] {
+                let target = target(tampered());
+                target.state().missing_is_denied = missing_is_denied;
+                let fault = Fault { call: FaultyCall::Nth(nth), code: "ServiceFailure", carried_out };
+                target.state().faults.push(fault);
+                assert_eq!(delete(&target, 60).await.unwrap_err().name(), ErrorName::AwsUnavailable);
+                target.state().faults.clear();
+                delete(&target, 60).await.unwrap();
+                assert!(is_gone(&target), "interrupted at call {nth}");
+                assert!(!delete(&target, 60).await.unwrap().existed, "and once more");
+            }
+        }
+    }
+}
+
+/// Each step may find that its work has been done: the same as any one thing being gone from the role.
+#[tokio::test]
+async fn every_step_tolerates_having_happened_before() {
+    for operation in ["DetachRolePolicy", "DeleteRolePolicy", "RemoveRoleFromInstanceProfile", "DeleteRole"] {
+        let target = target(tampered());
+        let fault = Fault { call: FaultyCall::Operation(operation), code: "NoSuchEntity", carried_out: true };
+        target.state().faults.push(fault);
+        delete(&target, 60).await.unwrap();
+        assert!(is_gone(&target), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_nothing_can_be_put_on_is_deleted_all_the_same() {
+    let without_boundary = target(TargetRole { boundary: None, ..tampered() });
+    delete(&without_boundary, 60).await.unwrap();
+    assert!(is_gone(&without_boundary));
+    let full = target(tampered());
+    let fault = Fault { call: FaultyCall::Operation("PutRolePolicy"), code: "LimitExceeded", carried_out: false };
+    full.state().faults.push(fault);
+    delete(&full, 60).await.unwrap();
+    assert!(is_gone(&full));
+}
+
+#[tokio::test]
+async fn a_young_role_that_is_missing_is_not_visible_yet() {
+    for missing_is_denied in [false, true] {
+        let target = target(tampered());
+        target.state().missing_is_denied = missing_is_denied;
+        target.state().invisible = true;
+        for minutes in [0, 4] {
+            assert_eq!(delete(&target, minutes).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet);
+        }
+        target.state().invisible = false;
+        assert!(delete(&target, 4).await.unwrap().existed, "seen and deleted: gone, however young");
+        assert!(!delete(&target, 5).await.unwrap().existed, "old enough to be gone");
+    }
+}
+
+#[tokio::test]
+async fn a_role_of_unknown_age_may_be_young() {
+    let transaction = samples::transaction();
+    let input = DeleteRoleInput {
+        transaction_id: transaction.transaction_id,
+        role_arn: transaction.role_arn,
+        role_created_at: None,
+    };
+    let provisioner = Provisioner::new(&Target::default().config(), "external".to_owned());
+    let error = DeleteRole::new(provisioner).run(input, samples::requested_at()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::RoleNotVisibleYet);
+}
+
+/// What IAM refuses to show or to take off must not be read as gone.
+#[tokio::test]
+async fn a_role_that_stands_is_never_called_deleted() {
+    let refused = [
+        "ListInstanceProfilesForRole",
+        "ListRolePolicies",
+        "DetachRolePolicy",
+        "RemoveRoleFromInstanceProfile",
+        "DeleteRole",
+    ];
+    for operation in refused {
+        let target = target(tampered());
+        let fault = Fault { call: FaultyCall::Operation(operation), code: "AccessDenied", carried_out: false };
+        target.state().faults.push(fault);
+        assert_eq!(delete(&target, 60).await.unwrap_err().name(), ErrorName::AwsUnavailable, "{operation}");
+        assert!(!is_gone(&target));
+    }
+}
+
+#[tokio::test]
+async fn only_the_transactions_own_role_is_deleted() {
+    let target = target(tampered());
+    for role in ["role/daypass/daypass-11111111-1111-1111-1111-111111111111", "role/admin"] {
+        let input = DeleteRoleInput {
+            transaction_id: samples::transaction().transaction_id,
+            role_arn: format!("arn:aws:iam::333333333333:{role}").parse().unwrap(),
+            role_created_at: None,
+        };
+        let provisioner = Provisioner::new(&target.config(), "external".to_owned());
+        let error = DeleteRole::new(provisioner).run(input, samples::requested_at()).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::InvalidRequest);
+        assert!(target.take_calls().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_session_can_manage_this_role_only() {
+    let target = target(tampered());
+    delete(&target, 60).await.unwrap();
+    let sessions = std::mem::take(&mut target.state().sessions);
+    let [(policy, external_id)] = &sessions[..] else { panic!("one session") };
+    assert_eq!(external_id, "external");
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+    let resources = json!([samples::transaction().role_arn, "arn:aws:iam::333333333333:instance-profile/*"]);
+    assert_eq!(policy["Statement"][0]["Resource"], resources);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_a_name() {
+    let mut texts = String::new();
+    for (operation, code, name) in [
+        ("AssumeRole", "AccessDenied", ErrorName::TargetAccountNotOnboarded),
+        ("PutRolePolicy", "Throttling", ErrorName::Throttled),
+        ("ListRolePolicies", "Throttling", ErrorName::Throttled),
+        ("DeleteRole", "DeleteConflict", ErrorName::AwsUnavailable),
+        ("DeleteRole", "AccessDenied", ErrorName::AwsUnavailable),
+    ] {
+        let target = target(tampered());
+        target.state().faults.push(Fault { call: FaultyCall::Operation(operation), code, carried_out: false });
+        let error = delete(&target, 60).await.unwrap_err();
+        assert_eq!(error.name(), name, "{operation} {code}");
+        writeln!(texts, "{operation} {code}: {name}\n  {error}").unwrap();
+    }
+    let (role, transaction) = (samples::transaction().role_arn, samples::transaction().transaction_id);
+    let own = [
+        DeleteRoleError::NotOfTransaction { role: role.provisioner(), transaction },
+        DeleteRoleError::NotVisibleYet { role: role.clone() },
+        DeleteRoleError::StillThere,
+    ];
+    for error in &own {
+        writeln!(texts, "{}\n  {error}", error.name()).unwrap();
+    }
+    insta::assert_snapshot!(texts);
+    let source = AwsError::from_code("sts:AssumeRole", "AccessDenied");
+    let refused = DeleteRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role, source });
+    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+    let raised: BTreeSet<_> = own.iter().chain([&refused]).map(Named::name).chain(every_task).collect();
+    assert_eq!(raised, RAISES.iter().copied().collect());
+}
