@@ -31,15 +31,6 @@ const LAMBDA: &[&str] = &[
     "Lambda.TooManyRequestsException",
 ];
 
-const CREATE_ROLE: &[ErrorName] = &[
-    InvalidRequest,
-    ErrorName::TargetAccountNotOnboarded,
-    ErrorName::RoleConflict,
-    QuotaExceeded,
-    RoleNotVisibleYet,
-    Throttled,
-    AwsUnavailable,
-];
 const DELETE_ROLE: &[ErrorName] =
     &[InvalidRequest, ErrorName::TargetAccountNotOnboarded, RoleNotVisibleYet, Throttled, AwsUnavailable];
 const RECORD: &[(&str, &[ErrorName])] = &[
@@ -58,7 +49,7 @@ fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
         ("validate", None) => daypass_validate::RAISES,
         ("authn", None) => daypass_authn::RAISES,
         ("authz", None) => daypass_authz::RAISES,
-        ("create_role", None) => CREATE_ROLE,
+        ("create_role", None) => daypass_create_role::RAISES,
         ("issue_creds", None) => daypass_issue_creds::RAISES,
         ("delete_role", None) => DELETE_ROLE,
         ("record", Some(operation)) => {

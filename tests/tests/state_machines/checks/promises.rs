@@ -62,24 +62,24 @@ pub fn order(machines: &Machines) -> Vec<String> {
 /// in the account; or with a role that `DeleteRole` could not delete, and then the transaction stays open for its lease.
 pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String> {
     let mut problems = vec![];
-    let nothing_is_ours = |edge: &Edge<'_>| match edge.by {
-        By::Catch(catcher) => edge.from == "CreateRole" && catcher.error_equals == ["Daypass.RoleConflict"],
-        By::Default => edge.from == "WasCreateRoleRetried",
-        By::Next | By::Rule(_) => false,
-    };
+    let nothing_is_ours = |edge: &Edge<'_>| edge.from == "WasCreateRoleRetried" && matches!(edge.by, By::Default);
     let kept = provision.reached("CreateRole", |edge| edge.from != "DeleteRole" && !nothing_is_ours(edge));
     let ends = kept.into_iter().filter(|state| provision.is_end(state) && *state != "RecordProvisioned");
     problems.extend(ends.map(|state| format!("{state} may come with a role that nobody deletes")));
 
     let retried = json!("{% $states.context.State.RetryCount > 0 %}");
-    let closed_account = |edge: &Edge<'_>| {
-        edge.from == "CreateRole"
-            && matches!(edge.by, By::Catch(catcher) if catcher.error_equals == ["Daypass.TargetAccountNotOnboarded"])
-            && provision.assigned(edge).get("retried") == Some(&retried)
+    let denies_a_role = |edge: &Edge<'_>| match edge.by {
+        By::Catch(catcher) => {
+            let errors = &catcher.error_equals;
+            errors.iter().all(|error| ["Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"].contains(&&**error))
+                && edge.from == "CreateRole"
+                && catcher.assign.get("retried") == Some(&retried)
+        }
+        By::Next | By::Rule(_) | By::Default => false,
     };
-    if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| closed_account(&edge)) {
+    if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| denies_a_role(&edge)) {
         problems
-            .push("WasCreateRoleRetried is for an account that could not be entered at the first attempt".to_owned());
+            .push("WasCreateRoleRetried is for errors that say at the first attempt that there is no role".to_owned());
     }
     if !provision
         .edges_from("WasCreateRoleRetried")
