@@ -89,8 +89,7 @@ impl FromStr for TransactionId {
             Ok(uuid) if uuid.hyphenated().to_string() == text => Ok(Self(uuid)),
             _ => Err(IdError {
                 value: text.to_owned(),
-                expected: "a UUID in lower case (it is the name of the execution: leave it out, and Step Functions \
-                           chooses one)",
+                expected: "a UUID in lower case, as Step Functions gives it to an execution that is started without a name",
             }),
         }
     }

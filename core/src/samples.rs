@@ -7,7 +7,7 @@ use std::time::Duration;
 mod service;
 pub mod target;
 
-pub use service::{json_service, query_service};
+pub use service::{Refusal, json_service, query_service};
 
 use crate::{
     contract::{Authorization, CreatedRole, Person, Transaction, in_hours},

@@ -131,7 +131,8 @@ impl AwsError {
     #[must_use]
     pub fn name(&self) -> ErrorName {
         match self.code() {
-            // The codes that the SDK's own retries count as throttling, less those of services that are not used here.
+            // The codes that the SDK's own retries count as throttling, less those of services that are not used here, and
+            // DynamoDB's for an item that somebody else is writing.
             Some(
                 "Throttling"
                 | "ThrottlingException"
@@ -141,6 +142,7 @@ impl AwsError {
                 | "TooManyRequestsException"
                 | "ProvisionedThroughputExceededException"
                 | "TransactionInProgressException"
+                | "TransactionConflictException"
                 | "RequestLimitExceeded"
                 | "LimitExceededException"
                 | "SlowDown"

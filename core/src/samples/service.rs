@@ -16,17 +16,39 @@ use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
 use aws_types::{SdkConfig, region::Region};
 use serde_json::{Value, json};
 
+/// An error of a service that speaks AWS JSON.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The code.
+    pub code: &'static str,
+    /// The members that the error has beside its message: an object.
+    pub members: Value,
+}
+
+impl From<&'static str> for Refusal {
+    fn from(code: &'static str) -> Self {
+        Self { code, members: json!({}) }
+    }
+}
+
 /// What clients of a service that speaks AWS JSON are built from. `answer` is the service: it gets the name of an
-/// operation and its input, and returns the output, or the code of an error. Nothing is tried again.
+/// operation and its input, and returns the output or an error. Nothing is tried again.
 #[must_use]
-pub fn json_service(answer: impl Fn(&str, Value) -> Result<Value, &'static str> + Send + Sync + 'static) -> SdkConfig {
+pub fn json_service<E: Into<Refusal>>(
+    answer: impl Fn(&str, Value) -> Result<Value, E> + Send + Sync + 'static,
+) -> SdkConfig {
     config(move |request| {
         let target = request.headers().get("x-amz-target").expect("an AWS JSON request");
         let operation = target.rsplit('.').next().expect("an operation");
         let input = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON");
         match answer(operation, input) {
             Ok(output) => (200, output.to_string()),
-            Err(code) => (400, json!({"__type": code, "message": format!("{operation} says {code}")}).to_string()),
+            Err(refusal) => {
+                let Refusal { code, members: mut error } = refusal.into();
+                error["__type"] = code.into();
+                error["message"] = format!("{operation} says {code}").into();
+                (400, error.to_string())
+            }
         }
     })
 }

@@ -111,7 +111,7 @@ async fn a_release_that_races_the_lease_makes_one_end() {
 async fn assert_one_end(stack: &Stack, access: &Access, executions: &[String]) {
     assert!(!stack.role_is_there(access).await);
     let original = stack.item(access.transaction_id).await.unwrap();
-    let changes = original["changes"].as_array().unwrap_or_else(|| panic!("every change: {original:#}"));
+    let changes = original["status_changes"].as_array().unwrap_or_else(|| panic!("every change: {original:#}"));
     let terminal: Vec<_> = changes.iter().filter(|change| change["status"] == "deprovisioned").collect();
     assert_eq!(terminal.len(), 1, "{original:#}");
     assert_eq!(ends_of(stack, access.transaction_id).await.len(), 1);

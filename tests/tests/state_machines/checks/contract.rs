@@ -31,18 +31,6 @@ const LAMBDA: &[&str] = &[
     "Lambda.TooManyRequestsException",
 ];
 
-const DELETE_ROLE: &[ErrorName] =
-    &[InvalidRequest, ErrorName::TargetAccountNotOnboarded, RoleNotVisibleYet, Throttled, AwsUnavailable];
-const RECORD: &[(&str, &[ErrorName])] = &[
-    ("processing", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict]),
-    ("denied", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
-    ("failed", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
-    ("provisioned", &[InvalidRequest, Throttled, AwsUnavailable, ErrorName::TransactionConflict, TransactionNotFound]),
-    ("deprovisioning", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound, TransactionMismatch]),
-    ("deprovisioned", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound]),
-    ("deprovision_failed", &[InvalidRequest, Throttled, AwsUnavailable, TransactionNotFound]),
-];
-
 /// The error names that a task can end with.
 fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
     match (function, operation) {
@@ -51,9 +39,9 @@ fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
         ("authz", None) => daypass_authz::RAISES,
         ("create_role", None) => daypass_create_role::RAISES,
         ("issue_creds", None) => daypass_issue_creds::RAISES,
-        ("delete_role", None) => DELETE_ROLE,
+        ("delete_role", None) => daypass_delete_role::RAISES,
         ("record", Some(operation)) => {
-            RECORD.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, raises)| raises)
+            daypass_record::RAISES.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, raises)| raises)
         }
         _ => &[],
     }

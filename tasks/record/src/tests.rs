@@ -1,0 +1,440 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use daypass::{
+    contract::DeletedRole,
+    samples::{self, Refusal},
+    stage::parse_input,
+};
+use serde_json::{Value, json};
+
+use self::fake::{FakeTable, Items, Trouble};
+use super::*;
+
+mod fake;
+
+const PROVISION: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:1";
+const OTHER: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:2";
+const LEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:6f0f4a38";
+const RELEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:6f0f4a38-release";
+
+/// What the machines say, in their words.
+fn say(operation: &str) -> Value {
+    let id = samples::transaction().transaction_id;
+    let content = match operation {
+        "processing" => json!(samples::transaction()),
+        "denied" => json!({
+            "transaction_id": id, "error": "Daypass.NotAMember", "reason": "alex is not in it",
+            "person": samples::person(), "authorization": null,
+        }),
+        "failed" => json!({
+            "transaction_id": id, "error": "Daypass.QuotaExceeded", "reason": "no room for a role",
+            "person": samples::person(), "authorization": samples::authorization(),
+        }),
+        "provisioned" => json!({
+            "transaction": samples::transaction(), "person": samples::person(),
+            "authorization": samples::authorization(), "lease_execution_arn": LEASE, "role": samples::role(),
+            "source_identity": "alex@example.com", "credentials_expire_at": "2026-11-23T10:00:02Z",
+        }),
+        "deprovisioning" => json!({"transaction_id": id}),
+        "deprovisioned" => {
+            let detached_policies = vec!["arn:aws:iam::aws:policy/PowerUserAccess".to_owned()];
+            json!({"transaction_id": id, "deleted": DeletedRole {existed: true, detached_policies, ..Default::default()}})
+        }
+        "deprovision_failed" => {
+            json!({"transaction_id": id, "error": "Daypass.Throttled", "reason": "IAM asked to slow down"})
+        }
+        _ => panic!("{operation}"),
+    };
+    json!({operation: content})
+}
+
+impl FakeTable {
+    /// `by` records `operation`, a minute after the one before.
+    async fn tell(&self, by: &str, operation: Value) -> Result<Value, RecordError> {
+        let input = json!({"execution_arn": by, "operation": operation}).to_string();
+        let input: RecordInput = parse_input(&input).unwrap();
+        let changes =
+            self.items().values().filter_map(|it| Some(it.get("status_changes")?["L"].as_array()?.len() as u64)).sum();
+        let now = samples::requested_at().plus(Duration::from_mins(changes));
+        let answer = self.record().run(input, now).await;
+        answer.map(|recorded| serde_json::to_value(recorded).unwrap())
+    }
+
+    async fn after(operations: Before<'_>) -> Self {
+        let table = Self::default();
+        for (by, operation) in operations {
+            table.tell(by, say(operation)).await.unwrap();
+        }
+        table.calls();
+        table
+    }
+
+    /// The statuses that the transaction had, and those of its end.
+    fn statuses(&self) -> (Vec<String>, Vec<String>) {
+        let id = samples::transaction().transaction_id;
+        let items = self.items();
+        let of = |id: TransactionId| {
+            let Some(item) = items.get(&id.to_string()) else { return vec![] };
+            let changes = item["status_changes"]["L"].as_array().unwrap();
+            let changes: Vec<_> =
+                changes.iter().map(|it| it["M"]["status"]["S"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(item["status"]["S"], *changes.last().unwrap());
+            changes
+        };
+        (of(id), of(id.deprovisioning_id()))
+    }
+}
+
+/// Who has recorded what.
+type Before<'a> = &'a [(&'a str, &'a str)];
+
+const PROVISIONED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "provisioned")];
+
+fn provisioned_and(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [PROVISIONED, more].concat()
+}
+
+/// What each step answers, which calls it makes, and what is in the table afterwards.
+#[tokio::test]
+async fn a_transaction_from_beginning_to_end() {
+    let table = FakeTable::default();
+    let steps = [
+        (PROVISION, "processing", &["PutItem"][..]),
+        (PROVISION, "provisioned", &["UpdateItem"]),
+        (RELEASE, "deprovisioning", &["GetItem", "TransactWriteItems"]),
+        (RELEASE, "deprovisioned", &["TransactWriteItems"]),
+    ];
+    for (by, operation, calls) in steps {
+        let answer = table.tell(by, say(operation)).await.unwrap();
+        assert_eq!(table.calls(), calls);
+        insta::assert_json_snapshot!(operation, json!({"answer": answer, "items": table.plain()}));
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_comes_to_nothing() {
+    for operation in ["denied", "failed"] {
+        let table = FakeTable::after(&[(PROVISION, "processing")]).await;
+        let answer = table.tell(PROVISION, say(operation)).await.unwrap();
+        assert_eq!(table.calls(), ["UpdateItem"]);
+        insta::assert_json_snapshot!(operation, json!({"answer": answer, "items": table.plain()}));
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_could_not_be_deleted_can_be_deleted_later() {
+    let table = FakeTable::after(&provisioned_and(&[(LEASE, "deprovisioning")])).await;
+    let answer = table.tell(LEASE, say("deprovision_failed")).await.unwrap();
+    insta::assert_json_snapshot!("deprovision_failed", json!({"answer": answer, "items": table.plain()}));
+
+    let answer = table.tell(RELEASE, say("deprovisioning")).await.unwrap();
+    assert_eq!((&answer["already_ended"], &answer["status"]), (&json!(false), &json!("deprovision_failed")));
+    let answer = table.tell(RELEASE, say("deprovisioned")).await.unwrap();
+    assert_eq!(answer["status"], "deprovisioned");
+    insta::assert_json_snapshot!("deprovisioned_later", table.plain());
+}
+
+/// Provisioning died midway: its lease ends it as failed.
+#[tokio::test]
+async fn what_died_midway_fails() {
+    let table = FakeTable::after(&[(PROVISION, "processing")]).await;
+    let answer = table.tell(LEASE, say("deprovisioning")).await.unwrap();
+    insta::assert_json_snapshot!("deprovisioning_processing", json!({"answer": answer, "items": table.plain()}));
+
+    // Should it be alive after all, it gets to know.
+    for operation in ["denied", "failed", "provisioned"] {
+        let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionConflict);
+        insta::assert_snapshot!(format!("{operation}_too_late"), error);
+    }
+    let answer = table.tell(LEASE, say("deprovisioned")).await.unwrap();
+    insta::assert_json_snapshot!("deprovisioned_processing", json!({"answer": answer, "items": table.plain()}));
+}
+
+/// The answer to a write is lost, and the task runs again: the same answer, and nothing is written twice.
+#[tokio::test]
+async fn every_operation_can_be_repeated() {
+    let cases: [(Before, &str, &str, &str); 9] = [
+        (&[], PROVISION, "processing", "PutItem"),
+        (&[(PROVISION, "processing")], PROVISION, "denied", "UpdateItem"),
+        (&[(PROVISION, "processing")], PROVISION, "failed", "UpdateItem"),
+        (&[(PROVISION, "processing")], PROVISION, "provisioned", "UpdateItem"),
+        (PROVISIONED, RELEASE, "deprovisioning", "TransactWriteItems"),
+        (&[(PROVISION, "processing")], LEASE, "deprovisioning", "TransactWriteItems"),
+        (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovisioned", "TransactWriteItems"),
+        (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovision_failed", "TransactWriteItems"),
+        (&[(PROVISION, "processing"), (LEASE, "deprovisioning")], LEASE, "deprovisioned", "TransactWriteItems"),
+    ];
+    for (before, by, operation, write) in cases {
+        let undisturbed = FakeTable::after(before).await;
+        let expected = undisturbed.tell(by, say(operation)).await.unwrap();
+
+        let table = FakeTable::after(before).await;
+        table.trouble(write, Trouble::Lost);
+        let error = table.tell(by, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::AwsUnavailable, "{error}");
+        assert_eq!(table.items(), undisturbed.items(), "{operation} was done");
+        let answer = table.tell(by, say(operation)).await.unwrap();
+        assert_eq!(answer, expected, "{operation} again");
+        assert_eq!(table.items(), undisturbed.items(), "{operation} again changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn an_id_can_be_used_once() {
+    let denied = &[(PROVISION, "processing"), (PROVISION, "denied")][..];
+    let released = &provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovisioned")])[..];
+    for before in [&[(PROVISION, "processing")], PROVISIONED, denied, released] {
+        let table = FakeTable::after(before).await;
+        let items = table.items();
+        let error = table.tell(OTHER, say("processing")).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionConflict);
+        insta::assert_snapshot!(error);
+        for operation in ["denied", "failed", "provisioned"] {
+            let error = table.tell(OTHER, say(operation)).await.unwrap_err();
+            assert_eq!(error.name(), ErrorName::TransactionConflict, "{operation}: {error}");
+        }
+        assert_eq!(table.items(), items);
+    }
+    // Not even the one that had it can have it again.
+    let table = FakeTable::after(PROVISIONED).await;
+    assert_eq!(table.tell(PROVISION, say("processing")).await.unwrap_err().name(), ErrorName::TransactionConflict);
+}
+
+#[tokio::test]
+async fn what_was_never_begun_cannot_go_on() {
+    let table = FakeTable::default();
+    for operation in ["denied", "failed", "provisioned", "deprovisioning", "deprovisioned", "deprovision_failed"] {
+        let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionNotFound, "{operation}");
+        assert_eq!(error.to_string(), "there is no transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11");
+    }
+    assert_eq!(table.items(), Items::new());
+
+    let table = FakeTable::after(PROVISIONED).await;
+    for operation in ["deprovisioned", "deprovision_failed"] {
+        let error = table.tell(LEASE, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionNotFound, "{operation}");
+        assert_eq!(error.to_string(), "the end of transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11 has not begun");
+    }
+}
+
+#[tokio::test]
+async fn a_release_says_nothing_wrong_about_the_transaction() {
+    let table = FakeTable::after(&provisioned_and(&[(RELEASE, "deprovisioning")])).await;
+    let id = samples::transaction().transaction_id;
+    let items = table.items();
+    let wrong = [
+        (json!({}), ErrorName::InvalidRequest),
+        (json!([]), ErrorName::InvalidRequest),
+        (json!({"transaction_id": "x"}), ErrorName::InvalidRequest),
+        (json!({"transaction_id": id, "force": true}), ErrorName::InvalidRequest),
+        (json!({"transaction_id": id, "role_arn": "admin"}), ErrorName::InvalidRequest),
+        (json!({"transaction_id": id, "schema": 2}), ErrorName::InvalidRequest),
+        (json!({"transaction_id": id, "schema": "1"}), ErrorName::InvalidRequest),
+        (json!({"transaction_id": id.deprovisioning_id()}), ErrorName::TransactionNotFound),
+        (json!({"transaction_id": id, "target_aws_account": "payments-dev"}), ErrorName::TransactionMismatch),
+        (json!({"transaction_id": id, "role_arn": "arn:aws:iam::333333333333:role/x"}), ErrorName::TransactionMismatch),
+    ];
+    let mut texts = vec![];
+    for (request, name) in wrong {
+        let error = table.tell(LEASE, json!({"deprovisioning": request})).await.unwrap_err();
+        assert_eq!(error.name(), name, "{request}: {error}");
+        texts.push(format!("{request}\n  {error}"));
+    }
+    assert_eq!(table.items(), items);
+    insta::assert_snapshot!(texts.join("\n"));
+
+    let right = json!({
+        "schema": 1, "transaction_id": id, "expires_at": samples::transaction().expires_at,
+        "target_aws_account": "payments-prod", "role_arn": samples::transaction().role_arn,
+    });
+    table.tell(LEASE, json!({"deprovisioning": right})).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_ended_has_ended() {
+    for (last, end) in [("denied", false), ("failed", false), ("deprovisioned", true)] {
+        let mut before = vec![(PROVISION, "processing"), (PROVISION, last)];
+        if end {
+            before = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, last)]);
+        }
+        let table = FakeTable::after(&before).await;
+        let items = table.items();
+        let answer = table.tell(LEASE, say("deprovisioning")).await.unwrap();
+        let expected = end.then(|| samples::transaction().transaction_id.deprovisioning_id());
+        assert_eq!(answer["deprovisioning_transaction_id"], json!(expected));
+        assert_eq!((&answer["already_ended"], &answer["status"]), (&json!(true), &json!(last)));
+        assert_eq!(table.calls(), ["GetItem"]);
+        for operation in ["deprovisioned", "deprovision_failed"] {
+            let answer = table.tell(LEASE, say(operation)).await.unwrap();
+            assert_eq!(answer["status"], last, "a slow {operation} learns the end");
+        }
+        assert_eq!(table.items(), items);
+    }
+}
+
+/// Promise 6, in every order in which a provisioning, its lease and a release can come.
+#[tokio::test]
+async fn every_order_ends_with_one_terminal_status() {
+    let provision = |last| vec![(PROVISION, "processing"), (PROVISION, last)];
+    let end = |by, last| vec![(by, "deprovisioning"), (by, last)];
+    let mut orders = 0;
+    for last in ["provisioned", "failed", "denied"] {
+        for (lease, release) in [("deprovisioned", "deprovisioned"), ("deprovision_failed", "deprovisioned")] {
+            let mut all = vec![];
+            interleave(&[provision(last), end(LEASE, lease), end(RELEASE, release)], &mut vec![], &mut all);
+            for order in all.into_iter().filter(|order| order[0] == (PROVISION, "processing")) {
+                assert_one_end(&order).await;
+                orders += 1;
+            }
+        }
+    }
+    assert_eq!(orders, 3 * 2 * 30);
+}
+
+async fn assert_one_end(order: Before<'_>) {
+    let table = FakeTable::default();
+    let mut granted = None;
+    for (by, operation) in order {
+        match table.tell(by, say(operation)).await {
+            Ok(_) if *operation == "provisioned" => granted = Some(()),
+            Ok(_) => (),
+            Err(error) => assert_eq!(error.name(), ErrorName::TransactionConflict, "{order:?}: {error}"),
+        }
+    }
+    let (transaction, end) = table.statuses();
+    let terminal = |status: &&String| ["denied", "failed", "deprovisioned"].contains(&status.as_str());
+    assert_eq!(transaction.iter().filter(terminal).count(), 1, "{order:?}: {transaction:?}");
+    assert!(transaction.last().is_some_and(|last| terminal(&last)), "{order:?}: {transaction:?}");
+    assert_eq!(granted.is_some(), transaction.contains(&"provisioned".to_owned()), "{order:?}");
+    assert!(end.last().is_none_or(|last| last == "deprovisioned"), "{order:?}: {end:?}");
+    let item = &table.items()[&samples::transaction().transaction_id.to_string()];
+    assert!(!item.contains_key("open_lease"), "{order:?}");
+}
+
+type Steps<'a> = Vec<(&'a str, &'a str)>;
+
+/// Every order of all steps that keeps the order of each.
+fn interleave<'a>(each: &[Steps<'a>], begun: &mut Steps<'a>, all: &mut Vec<Steps<'a>>) {
+    if each.iter().all(Vec::is_empty) {
+        all.push(begun.clone());
+    }
+    for (i, steps) in each.iter().enumerate().filter(|(_, steps)| !steps.is_empty()) {
+        let mut rest = each.to_owned();
+        rest[i].remove(0);
+        begun.push(steps[0]);
+        interleave(&rest, begun, all);
+        begun.pop();
+    }
+}
+
+/// Somebody else comes between the look and the write.
+#[tokio::test]
+async fn who_is_overtaken_learns_it() {
+    let ending = provisioned_and(&[(RELEASE, "deprovisioning")]);
+    let ended = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovisioned")]);
+    let failed = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovision_failed")]);
+    // Before; what is tried; what comes between; what is said of it.
+    let cases: [(Before, &str, Before, &str); 7] = [
+        (&[(PROVISION, "processing")], "deprovisioning", PROVISIONED, "deprovisioning"),
+        (&[(PROVISION, "processing")], "deprovisioning", &[(PROVISION, "processing"), (PROVISION, "failed")], "failed"),
+        (PROVISIONED, "deprovisioning", &ending, "deprovisioning"),
+        (PROVISIONED, "deprovisioning", &ended, "deprovisioned"),
+        (&ending, "deprovisioned", &ended, "deprovisioned"),
+        (&ending, "deprovisioned", &failed, "deprovisioned"),
+        (&ending, "deprovision_failed", &ended, "deprovisioned"),
+    ];
+    for (before, operation, meanwhile, status) in cases {
+        let table = FakeTable::after(before).await;
+        let rival = FakeTable::after(meanwhile).await.items();
+        table.trouble("TransactWriteItems", Trouble::Overtaken(Box::new(|items| *items = rival)));
+        let answer = table.tell(LEASE, say(operation)).await.unwrap();
+        assert_eq!(answer["status"], status, "{operation}");
+        let (transaction, _) = table.statuses();
+        assert_eq!(transaction.last().unwrap(), status);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_one() {
+    let refused = |code, reasons: &[&str]| {
+        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
+        Trouble::Refused(Refusal { code, members: json!({"CancellationReasons": reasons}) })
+    };
+    let cancelled = "TransactionCanceledException";
+    let cases = [
+        ("processing", "PutItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
+        ("processing", "PutItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
+        ("processing", "PutItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
+        ("deprovisioning", "GetItem", refused("ProvisionedThroughputExceededException", &[]), ErrorName::Throttled),
+        ("deprovisioning", "GetItem", refused("ResourceNotFoundException", &[]), ErrorName::AwsUnavailable),
+        (
+            "deprovisioning",
+            "TransactWriteItems",
+            refused(cancelled, &["ThrottlingError", "None"]),
+            ErrorName::AwsUnavailable,
+        ),
+        ("deprovisioning", "TransactWriteItems", refused(cancelled, &["ValidationError"]), ErrorName::AwsUnavailable),
+        ("deprovisioning", "TransactWriteItems", refused("ThrottlingException", &[]), ErrorName::Throttled),
+    ];
+    for (operation, call, trouble, name) in cases {
+        let table = match operation {
+            "processing" => FakeTable::default(),
+            _ => FakeTable::after(PROVISIONED).await,
+        };
+        let items = table.items();
+        table.trouble(call, trouble);
+        let error = table.tell(LEASE, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), name, "{error}");
+        assert_eq!(table.items(), items);
+    }
+
+    // Items that somebody else is always writing at this moment.
+    let table = FakeTable::after(PROVISIONED).await;
+    for _ in 0..4 {
+        table.trouble("TransactWriteItems", refused(cancelled, &["TransactionConflict", "None"]));
+    }
+    let error = table.tell(LEASE, say("deprovisioning")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::Throttled);
+    insta::assert_snapshot!(error);
+}
+
+#[tokio::test]
+async fn an_item_that_nobody_can_read_is_no_transaction() {
+    let id = samples::transaction().transaction_id.to_string();
+    let item = json!({"transaction_id": {"S": id}, "kind": {"S": "provisioning"}, "status": {"S": "sleeping"}});
+    let table = FakeTable::of([(id, item.as_object().unwrap().clone())].into());
+    let error = table.tell(LEASE, say("deprovisioning")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    insta::assert_snapshot!(error);
+}
+
+#[tokio::test]
+async fn warms_up_with_a_call_that_it_may_make() {
+    let table = FakeTable::default();
+    table.record().warm_up().await;
+    assert_eq!(table.calls(), ["GetItem"]);
+}
+
+#[test]
+fn raises_what_it_says() {
+    let id = samples::transaction().transaction_id;
+    let request = || RecordError::Request(parse_input::<RecordInput>("").unwrap_err());
+    let own = [
+        request(),
+        RecordError::NoObject,
+        RecordError::Schema(2),
+        RecordError::InUse { id, status: Status::Processing },
+        RecordError::Overtaken { id, to: Status::Failed, is: None },
+        RecordError::NotFound(id),
+        RecordError::EndOf { id, original: id },
+        RecordError::NotEnding(id),
+        RecordError::Account { id, recorded: String::new() },
+        RecordError::Role { id, recorded: samples::transaction().role_arn },
+        RecordError::Contended(id),
+    ];
+    let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();
+    let said: BTreeSet<_> = RAISES.iter().flat_map(|(_, names)| *names).copied().collect();
+    assert_eq!(raised, said);
+}

@@ -1,0 +1,229 @@
+//! A table, in DynamoDB's own words: just as much of its expressions as record writes. What it does not know, it refuses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use aws_sdk_dynamodb::Client;
+use daypass::samples::{Refusal, json_service};
+use serde_json::{Map, Value, json};
+
+use crate::Record;
+
+/// The items by id, in DynamoDB's notation.
+pub type Items = BTreeMap<String, Map<String, Value>>;
+
+/// What goes wrong with the next call of an operation.
+pub enum Trouble {
+    /// It is refused with this code.
+    Refused(Refusal),
+    /// It is done, but the answer is lost.
+    Lost,
+    /// Somebody changes the items just before.
+    Overtaken(Box<dyn FnOnce(&mut Items) + Send>),
+}
+
+#[derive(Default)]
+struct State {
+    items: Items,
+    calls: Vec<String>,
+    troubles: Vec<(&'static str, Trouble)>,
+}
+
+/// The fake. Clones are the same table.
+#[derive(Clone, Default)]
+pub struct FakeTable(Arc<Mutex<State>>);
+
+impl fmt::Debug for FakeTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeTable").finish_non_exhaustive()
+    }
+}
+
+impl FakeTable {
+    /// A table with these items.
+    pub fn of(items: Items) -> Self {
+        Self(Arc::new(Mutex::new(State { items, ..State::default() })))
+    }
+
+    pub fn record(&self) -> Record {
+        let this = self.clone();
+        Record::new(Client::new(&json_service(move |operation, input| this.answer(operation, &input))), "table".into())
+    }
+
+    pub fn trouble(&self, operation: &'static str, trouble: Trouble) {
+        self.0.lock().unwrap().troubles.push((operation, trouble));
+    }
+
+    pub fn items(&self) -> Items {
+        self.0.lock().unwrap().items.clone()
+    }
+
+    /// The items in plain JSON.
+    pub fn plain(&self) -> Value {
+        self.items().into_iter().map(|(id, item)| (id, plain(&json!({"M": item})))).collect()
+    }
+
+    /// The operations that were called since it was asked last.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    fn answer(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push(operation.to_owned());
+        let trouble = state.troubles.iter().position(|(of, _)| *of == operation);
+        match trouble.map(|at| state.troubles.remove(at).1) {
+            Some(Trouble::Refused(refusal)) => Err(refusal),
+            Some(Trouble::Overtaken(by)) => {
+                by(&mut state.items);
+                state.items.answer(operation, input)
+            }
+            Some(Trouble::Lost) => match state.items.answer(operation, input) {
+                Ok(_) => Err("InternalServerError".into()),
+                refused => {
+                    // Nothing was done: it is the next one's.
+                    state.troubles.push(("TransactWriteItems", Trouble::Lost));
+                    refused
+                }
+            },
+            None => state.items.answer(operation, input),
+        }
+    }
+}
+
+/// A value in plain JSON.
+fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().and_then(|value| value.iter().next()).unwrap();
+    match (kind.as_str(), inner) {
+        ("M", Value::Object(map)) => map.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("N", Value::String(number)) => serde_json::from_str(number).unwrap(),
+        ("S" | "BOOL", inner) => inner.clone(),
+        _ => panic!("{value} is not known"),
+    }
+}
+
+trait Answer {
+    fn answer(&mut self, operation: &str, input: &Value) -> Result<Value, Refusal>;
+}
+
+impl Answer for Items {
+    fn answer(&mut self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        match operation {
+            "GetItem" => {
+                assert_eq!((&input["TableName"], &input["ConsistentRead"]), (&json!("table"), &json!(true)));
+                let item = self.get(input["Key"]["transaction_id"]["S"].as_str().unwrap());
+                Ok(item.map_or_else(|| json!({}), |item| json!({"Item": item})))
+            }
+            "PutItem" | "UpdateItem" => {
+                let (id, item) = Write(input).applied(self).ok_or("ConditionalCheckFailedException")?;
+                self.insert(id, item);
+                Ok(json!({}))
+            }
+            "TransactWriteItems" => {
+                let writes = input["TransactItems"].as_array().unwrap().iter();
+                let writes = writes.map(|write| write.as_object().unwrap().values().next().unwrap());
+                let applied: Vec<_> = writes.map(|write| Write(write).applied(self)).collect();
+                if applied.iter().all(Option::is_some) {
+                    self.extend(applied.into_iter().flatten());
+                    return Ok(json!({}));
+                }
+                let code =
+                    |it: &Option<_>| json!({"Code": if it.is_some() { "None" } else { "ConditionalCheckFailed" }});
+                let reasons: Vec<_> = applied.iter().map(code).collect();
+                let members = json!({"CancellationReasons": reasons});
+                Err(Refusal { code: "TransactionCanceledException", members })
+            }
+            _ => panic!("{operation} is not needed"),
+        }
+    }
+}
+
+/// A put or an update.
+struct Write<'a>(&'a Value);
+
+impl Write<'_> {
+    /// The item as it is after the write; none when it is not as it should be.
+    fn applied(&self, items: &Items) -> Option<(String, Map<String, Value>)> {
+        assert_eq!(self.0["TableName"], "table");
+        self.assert_placeholders();
+        let put = self.0["Item"].as_object();
+        let key = put.map_or_else(|| &self.0["Key"]["transaction_id"], |item| &item["transaction_id"]);
+        let id = key["S"].as_str().unwrap();
+        let nothing = Map::new();
+        let item = items.get(id).unwrap_or(&nothing);
+        let conditions = self.0["ConditionExpression"].as_str().expect("a conditional write");
+        if !conditions.split(" AND ").all(|condition| self.holds(condition, item)) {
+            return None;
+        }
+        let mut item = item.clone();
+        match put {
+            Some(put) => item.clone_from(put),
+            None => self.update(&mut item),
+        }
+        Some((id.to_owned(), item))
+    }
+
+    fn name(&self, placeholder: &str) -> &str {
+        self.0["ExpressionAttributeNames"][placeholder].as_str().unwrap_or_else(|| panic!("no name {placeholder}"))
+    }
+
+    fn value(&self, placeholder: &str) -> &Value {
+        let value = &self.0["ExpressionAttributeValues"][placeholder];
+        assert!(value.is_object(), "no value {placeholder}");
+        value
+    }
+
+    fn holds(&self, condition: &str, item: &Map<String, Value>) -> bool {
+        let inner = |prefix| condition.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
+        if let Some(name) = inner("attribute_not_exists(") {
+            !item.contains_key(self.name(name))
+        } else if let Some(name) = inner("attribute_exists(") {
+            item.contains_key(self.name(name))
+        } else if let Some((name, values)) = condition.split_once(" IN (") {
+            let mut values = values.strip_suffix(')').unwrap().split(", ");
+            values.any(|value| item.get(self.name(name)) == Some(self.value(value)))
+        } else if let Some((name, value)) = condition.split_once(" = ") {
+            item.get(self.name(name)) == Some(self.value(value))
+        } else {
+            panic!("`{condition}` is not known");
+        }
+    }
+
+    fn update(&self, item: &mut Map<String, Value>) {
+        let expression = self.0["UpdateExpression"].as_str().unwrap();
+        let (set, remove) = expression.split_once(" REMOVE ").unwrap_or((expression, ""));
+        let mut paths = BTreeSet::new();
+        for assignment in set.strip_prefix("SET ").expect("SET").split(", #") {
+            let (name, value) = assignment.trim_start_matches('#').split_once(" = ").unwrap();
+            let name = self.name(&format!("#{name}"));
+            assert!(paths.insert(name), "{name} is there twice");
+            if let Some(entries) = value.strip_prefix(&format!("list_append(#{name}, ")) {
+                let entries = &self.value(entries.strip_suffix(')').unwrap())["L"];
+                item[name]["L"].as_array_mut().unwrap().extend(entries.as_array().unwrap().clone());
+            } else {
+                item.insert(name.to_owned(), self.value(value).clone());
+            }
+        }
+        for name in remove.split(", ").filter(|name| !name.is_empty()).map(|name| self.name(name)) {
+            assert!(paths.insert(name), "{name} is there twice");
+            item.remove(name);
+        }
+    }
+
+    /// DynamoDB refuses a placeholder that no expression uses.
+    fn assert_placeholders(&self) {
+        let text = |name: &str| self.0[name].as_str().unwrap_or_default().to_owned();
+        let expressions = text("UpdateExpression") + " " + &text("ConditionExpression");
+        let split = |c: char| !(c.is_ascii_alphanumeric() || "#:_".contains(c));
+        let used: BTreeSet<_> = expressions.split(split).collect();
+        for kind in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+            for placeholder in self.0[kind].as_object().into_iter().flat_map(Map::keys) {
+                assert!(used.contains(placeholder.as_str()), "{placeholder} is not used");
+            }
+        }
+    }
+}
