@@ -19,7 +19,6 @@ use daypass::{
     stage::{Named, Stage},
     timestamp::Timestamp,
 };
-use futures_util::future::{try_join_all, try_join3};
 
 #[cfg(test)]
 mod tests;
@@ -111,7 +110,7 @@ impl Role<'_> {
     /// Deletes it, in the one order that ends access first.
     async fn delete(&self) -> Result<DeletedRole, DeleteRoleError> {
         self.deny_all().await?;
-        let lists = try_join3(self.attached_policies(), self.inline_policies(), self.instance_profiles()).await?;
+        let lists = (self.attached_policies().await?, self.inline_policies().await?, self.instance_profiles().await?);
         if let (None, None, None) = lists {
             return Ok(DeletedRole::default());
         }
@@ -119,11 +118,18 @@ impl Role<'_> {
         let (attached, mut inline, profiles) =
             (lists.0.unwrap_or_default(), lists.1.unwrap_or_default(), lists.2.unwrap_or_default());
         inline.retain(|name| name != DENY_ALL_POLICY_NAME);
-        try_join_all(attached.iter().map(|arn| self.detach_policy(arn))).await?;
-        try_join_all(inline.iter().map(|name| self.delete_policy(name))).await?;
+        // One after the other: access has ended already, and IAM's rate is shared by the whole account.
+        for arn in &attached {
+            self.detach_policy(arn).await?;
+        }
+        for name in &inline {
+            self.delete_policy(name).await?;
+        }
         // Last, so that nothing that it denies is allowed for a moment.
         self.delete_policy(DENY_ALL_POLICY_NAME).await?;
-        try_join_all(profiles.iter().map(|name| self.leave_profile(name))).await?;
+        for name in &profiles {
+            self.leave_profile(name).await?;
+        }
         let request = self.iam.delete_role().role_name(self.name);
         request.send().await.map_err(AwsError::of("iam:DeleteRole")).found()?;
         let request = self.iam.get_role().role_name(self.name);

@@ -13,9 +13,7 @@ use serde_json::Value;
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{
-        self, DELETED, DEPROVISIONING_ID, NewDeprovisioning, OPEN_LEASE, ORIGINAL, RecordedTransaction, StatusChange,
-    },
+    item::{DELETED, DEPROVISIONING_ID, NewDeprovisioning, OPEN_LEASE, ORIGINAL, RecordedTransaction, StatusChange},
     table::{Change, Item, TableError, Write},
 };
 
@@ -143,17 +141,6 @@ impl Writer<'_> {
             End::Failed(ended) => self.change_for(Status::DeprovisionFailed, &ended.error, &ended.reason),
         }
     }
-
-    /// The transaction of this id: its item, and what of it counts.
-    async fn transaction(&self, id: TransactionId) -> Result<(Item, Box<RecordedTransaction>), RecordError> {
-        match self.table.read(id).await? {
-            Some((item, item::Recorded::Provisioning(transaction))) => Ok((item, transaction)),
-            Some((_, item::Recorded::Deprovisioning { original_transaction_id: original })) => {
-                Err(RecordError::EndOf { id, original })
-            }
-            None => Err(RecordError::NotFound(id)),
-        }
-    }
 }
 
 /// How a deprovisioning ended.
@@ -175,7 +162,7 @@ fn check(request: &DeprovisionRequest, transaction: &RecordedTransaction) -> Res
 }
 
 /// What there is to end. `begun`: the end had begun before.
-fn found(id: TransactionId, transaction: Box<RecordedTransaction>, begun: bool) -> Recorded {
+fn found(id: TransactionId, transaction: RecordedTransaction, begun: bool) -> Recorded {
     let already_ended = is_terminal(transaction.status);
     let moved = !begun && transaction.status == Status::Provisioned;
     Recorded::Deprovisioning(Box::new(Deprovisioning {

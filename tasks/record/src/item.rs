@@ -1,7 +1,7 @@
 //! The items of the table: as they are written first, and as far as they are read again.
 
 use daypass::{
-    contract::{Provisioned, Status, Transaction},
+    contract::{Authorization, Person, Provisioned, Status},
     ids::{RoleArn, TransactionId},
     timestamp::Timestamp,
 };
@@ -24,6 +24,8 @@ pub const DEPROVISIONING_ID: &str = "deprovisioning_transaction_id";
 pub const ERROR: &str = "error";
 /// The same in a sentence.
 pub const REASON: &str = "reason";
+/// In the item that records an end, and only there: the id of the transaction that ended.
+pub const ORIGINAL_ID: &str = "original_transaction_id";
 /// The item of the transaction, as it was when its end began.
 pub const ORIGINAL: &str = "original";
 /// What was deleted.
@@ -44,19 +46,17 @@ pub struct StatusChange {
     pub reason: Option<String>,
 }
 
-/// The item of a transaction, as it is made.
+/// What the item of a transaction has from the beginning, beside the transaction itself.
 #[derive(Serialize)]
 pub struct NewTransaction<'a> {
     pub kind: &'static str,
-    #[serde(flatten)]
-    pub transaction: &'a Transaction,
     pub execution_arn: &'a str,
     pub status: Status,
     pub status_changes: [&'a StatusChange; 1],
     pub open_lease: &'static str,
 }
 
-/// The item that records the end of a transaction, as it is made; [`ORIGINAL`] comes to it.
+/// What the item that records the end of a transaction has from the beginning, beside [`ORIGINAL`].
 #[derive(Serialize)]
 pub struct NewDeprovisioning<'a> {
     pub kind: &'static str,
@@ -67,20 +67,29 @@ pub struct NewDeprovisioning<'a> {
     pub status_changes: [&'a StatusChange; 1],
 }
 
-/// What is known of a transaction once it has come that far.
-#[derive(Default, Serialize)]
-pub struct Facts<'a> {
+/// What is known of the requester and of the decision, as far as it came.
+#[derive(Serialize)]
+pub struct WhoAndWhy<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<&'a str>,
+    user_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_name: Option<&'a str>,
+    user_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub group_id: Option<&'a str>,
+    group_id: Option<&'a str>,
     /// Why the requester may have the role, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision: Option<&'a str>,
-    #[serde(flatten)]
-    pub role: Option<RoleFacts<'a>>,
+    decision: Option<&'a str>,
+}
+
+impl<'a> WhoAndWhy<'a> {
+    pub fn of(person: Option<&'a Person>, authorization: Option<&'a Authorization>) -> Self {
+        Self {
+            user_id: person.map(|it| &*it.user_id),
+            user_name: person.map(|it| &*it.user_name),
+            group_id: authorization.map(|it| &*it.group_id),
+            decision: authorization.map(|it| &*it.reason),
+        }
+    }
 }
 
 /// What is known of a role that is there.
@@ -105,15 +114,7 @@ impl<'a> From<&'a Provisioned> for RoleFacts<'a> {
     }
 }
 
-/// An item of the table, as far as record needs it again.
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Recorded {
-    Provisioning(Box<RecordedTransaction>),
-    Deprovisioning { original_transaction_id: TransactionId },
-}
-
-/// [`NewTransaction`], and what has become of it.
+/// What of a transaction's item counts again.
 #[derive(Deserialize)]
 pub struct RecordedTransaction {
     pub execution_arn: String,

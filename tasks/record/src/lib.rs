@@ -14,10 +14,11 @@ use daypass::{
     timestamp::Timestamp,
 };
 use serde::Serialize;
+use serde_dynamo::{from_attribute_value, from_item};
 
 use self::{
-    item::StatusChange,
-    table::{Table, TableError},
+    item::{ORIGINAL_ID, RecordedTransaction, StatusChange},
+    table::{Item, Table, TableError},
 };
 
 mod deprovisioning;
@@ -110,6 +111,22 @@ impl Writer<'_> {
     fn change_to(&self, status: Status) -> StatusChange {
         let execution_arn = self.execution_arn.to_owned();
         StatusChange { status, at: self.now, execution_arn, error: None, reason: None }
+    }
+
+    /// The transaction of this id, if there is one: its item, and what of it counts.
+    async fn find(&self, id: TransactionId) -> Result<Option<(Item, RecordedTransaction)>, RecordError> {
+        let Some(item) = self.table.read(id).await? else { return Ok(None) };
+        if let Some(original) = item.get(ORIGINAL_ID).cloned() {
+            let original = from_attribute_value(original).map_err(TableError::from)?;
+            return Err(RecordError::EndOf { id, original });
+        }
+        let transaction = from_item(item.clone()).map_err(TableError::from)?;
+        Ok(Some((item, transaction)))
+    }
+
+    /// The same, when there has to be one.
+    async fn transaction(&self, id: TransactionId) -> Result<(Item, RecordedTransaction), RecordError> {
+        self.find(id).await?.ok_or(RecordError::NotFound(id))
     }
 
     fn change_for(&self, status: Status, error: &str, reason: &str) -> StatusChange {

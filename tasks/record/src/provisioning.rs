@@ -1,51 +1,44 @@
 //! The statuses of a transaction until it is provisioned, or is not.
 
-use daypass::contract::{Ended, Grant, Provisioned, Status, Transaction};
-use daypass::ids::TransactionId;
+use daypass::{
+    contract::{Ended, Grant, Provisioned, Status, Transaction},
+    ids::TransactionId,
+};
+use serde_dynamo::to_item;
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{self, DEPROVISIONING_ID, EXECUTION_ARN, Facts, NewTransaction, OPEN_LEASE},
-    table::Change,
+    item::{DEPROVISIONING_ID, EXECUTION_ARN, NewTransaction, OPEN_LEASE, RoleFacts, WhoAndWhy},
+    table::{Change, Item, TableError},
 };
 
 impl Writer<'_> {
     /// A new transaction, with a lease from now on as far as the index knows: it is the safe side.
     pub async fn processing(&self, transaction: &Transaction) -> Result<Recorded, RecordError> {
         let (id, status) = (transaction.transaction_id, Status::Processing);
-        let item = NewTransaction {
+        let beside = NewTransaction {
             kind: "provisioning",
-            transaction,
             execution_arn: self.execution_arn,
             status,
             status_changes: [&self.change_to(status)],
             open_lease: "open",
         };
-        if self.table.create(&item).await? {
-            return Ok(Recorded::Status { transaction_id: id, status });
-        }
-        match self.table.read(id).await? {
-            Some((_, item::Recorded::Provisioning(it))) if it.was_moved_to(status, self.execution_arn) => {
-                Ok(Recorded::Status { transaction_id: id, status })
+        let mut item: Item = to_item(transaction).map_err(TableError::from)?;
+        item.extend(to_item::<_, Item>(beside).map_err(TableError::from)?);
+        if !self.table.create(item).await? {
+            match self.find(id).await? {
+                Some((_, it)) if it.was_moved_to(status, self.execution_arn) => (),
+                Some((_, it)) => return Err(RecordError::InUse { id, status: it.status }),
+                None => return Err(RecordError::Contended(id)),
             }
-            Some((_, item::Recorded::Provisioning(it))) => Err(RecordError::InUse { id, status: it.status }),
-            Some((_, item::Recorded::Deprovisioning { original_transaction_id: original })) => {
-                Err(RecordError::EndOf { id, original })
-            }
-            None => Err(RecordError::Contended(id)),
         }
+        Ok(Recorded::Status { transaction_id: id, status })
     }
 
     /// `denied` or `failed`: nothing is left of the transaction.
     pub async fn ended_as(&self, status: Status, ended: &Ended) -> Result<Recorded, RecordError> {
         let id = ended.transaction_id;
-        let facts = Facts {
-            user_id: ended.person.as_ref().map(|it| &*it.user_id),
-            user_name: ended.person.as_ref().map(|it| &*it.user_name),
-            group_id: ended.authorization.as_ref().map(|it| &*it.group_id),
-            decision: ended.authorization.as_ref().map(|it| &*it.reason),
-            role: None,
-        };
+        let facts = WhoAndWhy::of(ended.person.as_ref(), ended.authorization.as_ref());
         let change = Change::of(id).to(&self.change_for(status, &ended.error, &ended.reason))?;
         self.move_on(id, status, change.set_all(&facts)?.remove(OPEN_LEASE)).await?;
         Ok(Recorded::Status { transaction_id: id, status })
@@ -54,14 +47,9 @@ impl Writer<'_> {
     /// `provisioned`: the answer is what the pipeline gets.
     pub async fn provisioned(&self, it: Provisioned) -> Result<Recorded, RecordError> {
         let (id, status) = (it.transaction.transaction_id, Status::Provisioned);
-        let facts = Facts {
-            user_id: Some(&it.person.user_id),
-            user_name: Some(&it.person.user_name),
-            group_id: Some(&it.authorization.group_id),
-            decision: Some(&it.authorization.reason),
-            role: Some((&it).into()),
-        };
-        self.move_on(id, status, Change::of(id).to(&self.change_to(status))?.set_all(&facts)?).await?;
+        let change = Change::of(id).to(&self.change_to(status))?;
+        let change = change.set_all(&WhoAndWhy::of(Some(&it.person), Some(&it.authorization)))?;
+        self.move_on(id, status, change.set_all(&RoleFacts::from(&it))?).await?;
         Ok(Recorded::Provisioned(Box::new(Grant {
             transaction_id: id,
             iam_role_arn: it.transaction.role_arn,
@@ -79,17 +67,14 @@ impl Writer<'_> {
         if self.table.change(change.if_without(DEPROVISIONING_ID)).await? {
             return Ok(());
         }
-        match self.table.read(id).await? {
-            Some((_, item::Recorded::Provisioning(it))) if it.was_moved_to(status, self.execution_arn) => Ok(()),
-            Some((_, item::Recorded::Provisioning(it))) if it.execution_arn == self.execution_arn => {
-                let is = it.deprovisioning_transaction_id.is_none().then_some(it.status);
-                Err(RecordError::Overtaken { id, to: status, is })
-            }
-            Some((_, item::Recorded::Provisioning(it))) => Err(RecordError::InUse { id, status: it.status }),
-            Some((_, item::Recorded::Deprovisioning { original_transaction_id: original })) => {
-                Err(RecordError::EndOf { id, original })
-            }
-            None => Err(RecordError::NotFound(id)),
+        let (_, it) = self.transaction(id).await?;
+        if it.was_moved_to(status, self.execution_arn) {
+            return Ok(());
         }
+        if it.execution_arn != self.execution_arn {
+            return Err(RecordError::InUse { id, status: it.status });
+        }
+        let is = it.deprovisioning_transaction_id.is_none().then_some(it.status);
+        Err(RecordError::Overtaken { id, to: status, is })
     }
 }

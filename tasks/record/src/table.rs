@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Put, TransactWriteItem},
 };
 use daypass::{contract::Status, ids::TransactionId, lambda::AwsError};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_dynamo::{from_item, to_attribute_value, to_item};
+use serde::Serialize;
+use serde_dynamo::{to_attribute_value, to_item};
 
 use crate::item::{ERROR, REASON, STATUS, STATUS_CHANGES, StatusChange, TRANSACTION_ID};
 
@@ -51,15 +51,14 @@ impl Table {
         Ok(answer.map_err(AwsError::of("dynamodb:GetItem"))?.item)
     }
 
-    /// The item of this id as it is now, as a whole and as `T` reads it.
-    pub async fn read<T: DeserializeOwned>(&self, id: TransactionId) -> Result<Option<(Item, T)>, TableError> {
-        let Some(item) = self.get(&id.to_string()).await? else { return Ok(None) };
-        Ok(Some((item.clone(), from_item(item)?)))
+    /// The item of this id as it is now.
+    pub async fn read(&self, id: TransactionId) -> Result<Option<Item>, TableError> {
+        Ok(self.get(&id.to_string()).await?)
     }
 
     /// Makes an item; false when there is one of its id.
-    pub async fn create(&self, item: &impl Serialize) -> Result<bool, TableError> {
-        let request = self.client.put_item().table_name(&self.name).set_item(Some(to_item(item)?));
+    pub async fn create(&self, item: Item) -> Result<bool, TableError> {
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
         let request = request.condition_expression("attribute_not_exists(#id)");
         match request.expression_attribute_names("#id", TRANSACTION_ID).send().await {
             Ok(_) => Ok(true),
