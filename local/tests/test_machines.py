@@ -306,11 +306,26 @@ def test_a_denial_that_cannot_be_recorded_is_not_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("second", [error("Daypass.AwsUnavailable", times=6), BROKEN], ids=["ours", "other"])
-@pytest.mark.parametrize(("task", "path"), [("delete-role", "DeleteRole Failed"), ("record.failed", UNDONE)])
+@pytest.mark.parametrize(
+    ("task", "path"), [("delete-role", "DeleteRole StartCleanUp Failed"), ("record.failed", UNDONE)]
+)
 def test_of_two_errors_the_first_is_told(world: World, task: str, path: str, second: list[dict[str, Any]]) -> None:
     run = Provisioning(world, {"issue-creds": error("Daypass.InvalidRequest", "the first"), task: second})
     assert (run.path, run.error) == (f"{ISSUED} {path}", "Daypass.InvalidRequest")
     assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": "the first"}
+
+
+def test_what_cannot_be_deleted_at_once_is_handed_over(world: World, aws: Aws) -> None:
+    undeletable = {"issue-creds": BROKEN, "delete-role": error("Daypass.RoleNotVisibleYet", times=6)}
+    run = Provisioning(world, undeletable)
+    assert run.path == f"{ISSUED} DeleteRole StartCleanUp Failed"
+    clean_up = json.loads(world.sfn.describe_execution(executionArn=f"{run.lease}-cleanup")["input"])
+    assert clean_up == {"schema": 1, "transaction_id": run.id}
+
+    world.fault(aws, "states:StartExecution", "AccessDeniedException", skip=1)
+    run = Provisioning(world, undeletable)
+    assert run.path == f"{ISSUED} DeleteRole StartCleanUp Failed"
+    assert run.cause["reason"].startswith("IssueCredentials did not succeed ")
 
 
 def test_the_age_of_a_role_is_told_when_it_is_known(world: World) -> None:

@@ -144,7 +144,7 @@ pub enum By<'a> {
 }
 
 /// What a task calls.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
     /// A function, by its substitution key; for record with the operation that is asked of it.
     Function(&'a str, Option<&'a str>),

@@ -44,7 +44,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("no role is forgotten", promises::no_role_is_forgotten),
     ("denials", promises::denials),
     ("ends", promises::ends),
-    ("lease", promises::lease),
+    ("starts", promises::starts),
     ("secrets", promises::secrets),
     ("patience of provision", patience::provision),
     ("patience of deprovision", patience::deprovision),

@@ -59,7 +59,8 @@ pub fn order(machines: &Machines) -> Vec<String> {
 }
 
 /// From `CreateRole` on, an execution ends in one of four ways: with a grant; after `DeleteRole`; with nothing of ours
-/// in the account; or with a role that `DeleteRole` could not delete, and then the transaction stays open for its lease.
+/// in the account; or with a role that `DeleteRole` could not delete, and then the transaction stays open, and somebody
+/// is told to end it.
 pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String> {
     let mut problems = vec![];
     let nothing_is_ours = |edge: &Edge<'_>| edge.from == "WasCreateRoleRetried" && matches!(edge.by, By::Default);
@@ -89,11 +90,16 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
         problems.push("WasCreateRoleRetried does not delete when it was".to_owned());
     }
 
-    let not_deleted = provision.edges_from("DeleteRole").into_iter().filter(|edge| !succeeds(edge, "DeleteRole"));
-    let after = not_deleted.flat_map(|edge| provision.reached(edge.to, |_| true));
-    problems.extend(after.filter(|state| matches!(provision.definition.states.get(*state), Some(State::Task(_)))).map(
-        |state| format!("{state} may come after DeleteRole has failed: the lease must find the transaction open"),
-    ));
+    for edge in provision.edges_from("DeleteRole").iter().filter(|edge| !succeeds(edge, "DeleteRole")) {
+        let after = provision.reached(edge.to, |_| true);
+        let tasks = provision.tasks().filter(|(state, _)| after.contains(state));
+        let calls: Vec<_> = tasks.map(|(state, task)| (state, task.call())).collect();
+        if calls != [("StartCleanUp", Ok(Call::Start("deprovision")))] {
+            problems.push(format!(
+                "after DeleteRole has failed comes {calls:?}: the transaction must stay open, and deprovision start"
+            ));
+        }
+    }
     problems
 }
 
@@ -156,23 +162,26 @@ pub fn ends(machines: &Machines) -> Vec<String> {
 }
 
 /// A lease is started with the transaction's id as its name, and carries the schema number, the id and the expiry
-/// (promise 8).
-pub fn lease(Machines { provision, .. }: &Machines) -> Vec<String> {
-    let expected = json!({
+/// (promise 8). A clean-up does not wait.
+pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let id = "{% $transaction.transaction_id %}";
+    let lease = json!({
         "StateMachineArn": "${deprovision}",
-        "Name": "{% $transaction.transaction_id %}",
-        "Input": {
-            "schema": 1,
-            "transaction_id": "{% $transaction.transaction_id %}",
-            "expires_at": "{% $transaction.expires_at %}",
-        },
+        "Name": id,
+        "Input": {"schema": 1, "transaction_id": id, "expires_at": "{% $transaction.expires_at %}"},
     });
-    let starts: Vec<&Value> = provision
+    let clean_up = json!({
+        "StateMachineArn": "${deprovision}",
+        "Name": "{% $transaction.transaction_id & '-cleanup' %}",
+        "Input": {"schema": 1, "transaction_id": id},
+    });
+    let expected = BTreeMap::from([("StartLease", &lease), ("StartCleanUp", &clean_up)]);
+    let starts: BTreeMap<&str, &Value> = provision
         .tasks()
         .filter(|(_, task)| matches!(task.call(), Ok(Call::Start(_))))
-        .map(|(_, task)| &task.arguments)
+        .map(|(state, task)| (state, &task.arguments))
         .collect();
-    if starts == [&expected] { vec![] } else { vec![format!("leases start with {starts:?}")] }
+    if starts == expected { vec![] } else { vec![format!("deprovision is started with {starts:?}")] }
 }
 
 /// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate.

@@ -141,8 +141,12 @@ pub fn variables_are_assigned(machines: &Machines) -> Vec<String> {
 pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
     const KEPT: &str =
         "{% $merge([{'State': $states.context.State.Name, 'Cause': 'it gave no reason'}, $states.errorOutput]) %}";
-    const AFTER_A_FAILURE: &[(&str, &str)] =
-        &[("provision", "DeleteRole"), ("provision", "RecordFailed"), ("deprovision", "RecordDeprovisionFailed")];
+    const AFTER_A_FAILURE: &[(&str, &str)] = &[
+        ("provision", "DeleteRole"),
+        ("provision", "StartCleanUp"),
+        ("provision", "RecordFailed"),
+        ("deprovision", "RecordDeprovisionFailed"),
+    ];
     each(machines, |machine| {
         let mut problems = vec![];
         for edge in machine.edges() {
