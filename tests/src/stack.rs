@@ -101,8 +101,20 @@ impl Stack {
         *turn = true;
         let stack = Self::from_environment(Turn::Alone(turn));
         stack.engine.calm().await;
+        stack.stop_what_is_left().await;
         stack.engine.forget_calls().await;
         stack
+    }
+
+    /// Stops the leases that other scenarios have left, and whatever ends a transaction of theirs patiently.
+    async fn stop_what_is_left(&self) {
+        let states = self.hub().states();
+        let running = states.list_executions().state_machine_arn(&self.names.deprovision);
+        let mut pages = running.status_filter(ExecutionStatus::Running).into_paginator().items().send();
+        while let Some(left) = pages.next().await {
+            let left = left.expect("an execution").execution_arn;
+            states.stop_execution().execution_arn(left).send().await.expect("it stops, or has ended");
+        }
     }
 
     fn from_environment(turn: Turn) -> Self {

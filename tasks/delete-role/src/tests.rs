@@ -133,6 +133,23 @@ async fn a_young_role_that_is_missing_is_not_visible_yet() {
     }
 }
 
+/// Some of IAM knows the role, and some does not yet.
+#[tokio::test]
+async fn a_young_role_that_is_shown_but_cannot_be_found_is_not_gone() {
+    let target = target(tampered());
+    let fault = Fault { call: FaultyCall::Operation("DeleteRole"), code: "NoSuchEntity", carried_out: false };
+    target.state().faults.push(fault);
+    target.state().faults.push(Fault {
+        call: FaultyCall::Operation("GetRole"),
+        code: "NoSuchEntity",
+        carried_out: false,
+    });
+    assert_eq!(delete(&target, 4).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet);
+    target.state().faults.clear();
+    assert!(delete(&target, 4).await.unwrap().existed);
+    assert!(is_gone(&target));
+}
+
 #[tokio::test]
 async fn a_role_of_unknown_age_may_be_young() {
     let transaction = samples::transaction();

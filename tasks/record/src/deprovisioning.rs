@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use daypass::{
     contract::{DeletedRole, DeprovisionRequest, Deprovisioned, Deprovisioning, Ended, RoleGone, Status},
-    ids::TransactionId,
+    ids::{RoleArn, TransactionId},
     stage::parse_input,
 };
 use serde_dynamo::to_item;
@@ -151,12 +151,15 @@ enum End<'a> {
 
 /// Whether what the request says of the transaction is so.
 fn check(request: &DeprovisionRequest, transaction: &RecordedTransaction) -> Result<(), RecordError> {
-    let id = request.transaction_id;
-    if request.target_aws_account.as_ref().is_some_and(|name| *name != transaction.target_aws_account) {
-        return Err(RecordError::Account { id, recorded: transaction.target_aws_account.clone() });
-    }
-    if request.role_arn.as_ref().is_some_and(|arn| *arn != transaction.role_arn) {
-        return Err(RecordError::Role { id, recorded: transaction.role_arn.clone() });
+    let role = |arn: &RoleArn| arn.to_string();
+    let claims = [
+        ("target_aws_account", request.target_aws_account.clone(), transaction.target_aws_account.clone()),
+        ("role_arn", request.role_arn.as_ref().map(role), role(&transaction.role_arn)),
+    ];
+    for (field, given, recorded) in claims {
+        if let Some(given) = given.filter(|given| *given != recorded) {
+            return Err(RecordError::Mismatch { field, id: request.transaction_id, given, recorded });
+        }
     }
     Ok(())
 }

@@ -9,8 +9,9 @@ use aws_sdk_dynamodb::Client;
 use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Status},
     error::ErrorName,
-    ids::{RoleArn, TransactionId},
+    ids::TransactionId,
     stage::{Failure, Named, Stage},
+    text::Quoted,
     timestamp::Timestamp,
 };
 use serde::Serialize;
@@ -179,21 +180,17 @@ pub enum RecordError {
     /// The end of the transaction has not begun.
     #[error("the end of transaction {0} has not begun")]
     NotEnding(TransactionId),
-    /// The transaction is about another account.
-    #[error("`target_aws_account`: transaction {id} is for {recorded}; use that name, or leave it out")]
-    Account {
+    /// The request to end a transaction is mistaken about it.
+    #[error("`{field}`: transaction {id} has {recorded}, not {}; correct it, or leave it out", Quoted(.given))]
+    Mismatch {
+        /// The request's field.
+        field: &'static str,
         /// The transaction.
         id: TransactionId,
-        /// The account's name.
+        /// What the request says.
+        given: String,
+        /// What is recorded.
         recorded: String,
-    },
-    /// The transaction is about another role.
-    #[error("`role_arn`: transaction {id} has {recorded}; use that ARN, or leave it out")]
-    Role {
-        /// The transaction.
-        id: TransactionId,
-        /// The role.
-        recorded: RoleArn,
     },
     /// Others keep changing the item.
     #[error("others are changing transaction {0} at this moment")]
@@ -210,7 +207,7 @@ impl Named for RecordError {
             Self::NoObject | Self::Schema(_) => ErrorName::InvalidRequest,
             Self::InUse { .. } | Self::Overtaken { .. } => ErrorName::TransactionConflict,
             Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
-            Self::Account { .. } | Self::Role { .. } => ErrorName::TransactionMismatch,
+            Self::Mismatch { .. } => ErrorName::TransactionMismatch,
             Self::Contended(_) => ErrorName::Throttled,
             Self::Table(TableError::Item(_)) => ErrorName::AwsUnavailable,
             Self::Table(TableError::Aws(error)) => error.name(),

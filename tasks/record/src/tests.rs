@@ -430,8 +430,7 @@ fn raises_what_it_says() {
         RecordError::NotFound(id),
         RecordError::EndOf { id, original: id },
         RecordError::NotEnding(id),
-        RecordError::Account { id, recorded: String::new() },
-        RecordError::Role { id, recorded: samples::transaction().role_arn },
+        RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
         RecordError::Contended(id),
     ];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();

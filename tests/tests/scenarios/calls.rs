@@ -27,34 +27,35 @@ async fn no_call_is_made_that_the_readme_does_not_list() {
     assert_listed("calls:deprovision", &table(deprovisioning, &access));
 }
 
-/// The calls as a table, without the invocations of functions, which are Step Functions' own business.
+/// The calls as a table, without the invocations of functions, which are Step Functions' own business. What a task does
+/// side by side ends in any order, so calls of one kind are counted in one row, where the first of them came.
 fn table(calls: Vec<RecordedCall>, access: &Access) -> String {
-    let mut calls: Vec<_> = calls
-        .into_iter()
-        .filter(|call| call.action != "lambda:InvokeFunction" && is_of(call, access))
-        .map(|call| {
-            assert_eq!(call.error, None, "{call:?}");
-            call
-        })
-        .collect();
-    // What a task does side by side ends in any order.
-    for side_by_side in [&["iam:AttachRolePolicy", "iam:PutRolePolicy"][..], &["iam:ListAttachedRolePolicies"]] {
-        let _ = side_by_side;
-    }
-    calls.dedup();
-    let mut text = "| call | by | in |\n|---|---|---|\n".to_owned();
+    let mut rows: Vec<(String, usize)> = vec![];
     for call in calls {
-        let by = call.caller.split('/').nth(1).unwrap_or_default().trim_start_matches("daypass-").to_owned();
-        writeln!(text, "| `{}` | {by} | {} |", call.action, call.accounts.join(", ")).unwrap();
+        let Some(by) = by_daypass(&call, access) else { continue };
+        assert_eq!(call.error, None, "{call:?}");
+        let account = call.accounts.last().map_or("", String::as_str);
+        let row = format!("`{}` | {by} | {}", call.action, if account == access.account() { "target" } else { "hub" });
+        match rows.iter_mut().find(|(known, _)| *known == row) {
+            Some((_, times)) => *times += 1,
+            None => rows.push((row, 1)),
+        }
+    }
+    let mut text = "| call | by | account | times |\n|---|---|---|---|\n".to_owned();
+    for (row, times) in rows {
+        writeln!(text, "| {row} | {times} |").unwrap();
     }
     text
 }
 
-/// Whether a call is Daypass's, and not for another transaction that is still being ended in the background.
-fn is_of(call: &RecordedCall, access: &Access) -> bool {
-    let session = call.parameters.get("RoleSessionName").map_or(call.caller.as_str(), String::as_str);
-    let of_another = session.contains("daypass-") && session.contains('-') && !session.contains(&access.role_name());
-    call.caller.contains("/daypass-") && !call.caller.contains("/daypass-invoker/") && !of_another
+/// Which part of Daypass makes the call; nobody when it is the pipeline's own.
+fn by_daypass<'a>(call: &'a RecordedCall, access: &Access) -> Option<&'a str> {
+    if call.action == "lambda:InvokeFunction" || call.caller.contains("/daypass-invoker/") {
+        return None;
+    }
+    let role = call.caller.rsplit(':').next()?.split('/').nth(1)?.strip_prefix("daypass-")?;
+    // In a target account, it is whoever assumed the provisioner role; and the deploy role is the pipeline's.
+    if access.role_name().ends_with(role) { None } else { Some(role) }
 }
 
 /// README.md has this table between the markers of that name.

@@ -29,10 +29,10 @@ async fn assert_gone(stack: &Stack, access: &Access) {
 }
 
 /// Releases under faults of each step in turn, and asserts that the role goes all the same.
-async fn assert_survives(fault: impl Fn(&str) -> Fault) {
+async fn assert_survives(actions: &[&str], fault: impl Fn(&str) -> Fault) {
     let stack = Stack::alone().await;
     stack.engine.pace(PACE).await;
-    for action in DELETING {
+    for action in actions {
         let access = stack.provision(&Request::by("alex")).await;
         stack.engine.arm(fault(action).on(&access.role_name())).await;
         let ended = stack.released(&access).await;
@@ -45,17 +45,30 @@ async fn assert_survives(fault: impl Fn(&str) -> Fault) {
 #[tokio::test]
 async fn each_step_may_be_throttled_for_a_while() {
     // Two attempts of the state machine, of one try each: the SDK does not retry this one.
-    assert_survives(|action| Fault::of(action).with(400, "RequestLimitExceeded").times(8)).await;
+    assert_survives(&DELETING, |action| Fault::of(action).with(400, "RequestLimitExceeded").times(8)).await;
 }
 
 #[tokio::test]
 async fn each_step_may_be_unavailable_for_a_while() {
-    assert_survives(|action| Fault::of(action).with(400, "Unexpected").times(3)).await;
+    assert_survives(&DELETING, |action| Fault::of(action).with(400, "Unexpected").times(3)).await;
 }
 
 #[tokio::test]
 async fn each_step_may_have_happened_though_nobody_heard() {
-    assert_survives(|action| Fault::of(action).with(400, "Unexpected").after_execution().times(1)).await;
+    let before_the_last = &DELETING[..DELETING.len() - 1];
+    assert_survives(before_the_last, |action| Fault::of(action).with(400, "Unexpected").after_execution()).await;
+}
+
+/// The last step has happened though nobody heard: that the role is not there any more is believed when it is old enough.
+#[tokio::test]
+async fn a_deletion_that_nobody_heard_of_is_believed_later() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let access = stack.provision(&Request::by("alex")).await;
+    stack.engine.arm(Fault::of("iam:DeleteRole").after_execution().on(&access.role_name())).await;
+    let release = stack.release(&access).await;
+    assert_looks_again(&stack, &access, &release).await;
+    assert!(!stack.role_is_there(&access).await);
 }
 
 /// IAM is eventually consistent: what it does not show yet is not gone.
@@ -83,15 +96,22 @@ async fn a_young_role_that_is_not_there_is_looked_for_again() {
         delete_by_hand(&stack, &access).await;
         stack.engine.forget_calls().await;
         let release = stack.release(&access).await;
-        let looked = async || {
-            let calls = stack.engine.calls().await;
-            calls.iter().filter(|call| call.parameters.get("RoleSessionName") == Some(&access.role_name())).count()
-        };
-        until("it looks again", async || looked().await >= 3).await;
-        assert_eq!(stack.status_of(&release).await, ExecutionStatus::Running, "{missing:?}: it believed too soon");
-        assert_eq!(stack.status(access.transaction_id).await, "deprovisioning");
-        stack.hub().states().stop_execution().execution_arn(release).send().await.unwrap();
+        assert_looks_again(&stack, &access, &release).await;
     }
+}
+
+/// The execution does not believe that the role is gone. It would go on for five minutes; it is stopped.
+async fn assert_looks_again(stack: &Stack, access: &Access, release: &str) {
+    let looked = async || {
+        let calls = stack.engine.calls().await;
+        let enters = calls.iter().filter(|call| call.action == "sts:AssumeRole");
+        enters.filter(|call| call.parameters.get("RoleSessionName") == Some(&access.role_name())).count()
+    };
+    let before = looked().await;
+    until("it looks again", async || looked().await >= before + 3).await;
+    assert_eq!(stack.status_of(release).await, ExecutionStatus::Running, "it believed too soon");
+    assert_eq!(stack.status(access.transaction_id).await, "deprovisioning");
+    stack.hub().states().stop_execution().execution_arn(release).send().await.unwrap();
 }
 
 async fn delete_by_hand(stack: &Stack, access: &Access) {
