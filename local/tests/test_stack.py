@@ -104,6 +104,8 @@ def test_a_signal_during_the_deployment_leaves_nothing_behind(number: signal.Sig
         "run = deploy.Deployment._cdk\n"
         "deploy.Deployment._cdk = lambda self, step, account, arguments, cwd: run(self, step, account, ['600'], cwd)\n"
         "def say(step, seconds): print(step, flush=True)\n"
+        # A shell lets what it runs in the background ignore Ctrl-C, and whatever that starts inherits it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with stack.ending_on_signals():\n"
         "    stack.up(None, say, temporary=False)\n"
     )

@@ -263,11 +263,7 @@ impl Stack {
 
     /// The status of a transaction's lease; nothing when there is no lease.
     pub async fn lease_status(&self, transaction: TransactionId) -> Option<ExecutionStatus> {
-        match self.describe(&self.lease(transaction)).await {
-            Ok(lease) => Some(lease.status),
-            Err(refused) if refused.code == "ExecutionDoesNotExist" => None,
-            Err(refused) => panic!("{refused}"),
-        }
+        self.status_of(&self.lease(transaction)).await
     }
 
     /// Waits until an execution of the deprovision machine has ended.
@@ -288,9 +284,13 @@ impl Stack {
         }
     }
 
-    /// The status of an execution of the deprovision machine.
-    pub async fn status_of(&self, execution_arn: &str) -> ExecutionStatus {
-        self.describe(execution_arn).await.unwrap_or_else(|refused| panic!("{refused}")).status
+    /// The status of an execution of the deprovision machine; nothing when there is none.
+    pub async fn status_of(&self, execution_arn: &str) -> Option<ExecutionStatus> {
+        match self.describe(execution_arn).await {
+            Ok(execution) => Some(execution.status),
+            Err(refused) if refused.code == "ExecutionDoesNotExist" => None,
+            Err(refused) => panic!("{refused}"),
+        }
     }
 
     async fn describe(&self, execution_arn: &str) -> Result<Ended, Refused> {

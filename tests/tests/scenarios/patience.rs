@@ -109,7 +109,7 @@ async fn assert_looks_again(stack: &Stack, access: &Access, release: &str) {
     };
     let before = looked().await;
     until("it looks again", async || looked().await >= before + 3).await;
-    assert_eq!(stack.status_of(release).await, ExecutionStatus::Running, "it believed too soon");
+    assert_eq!(stack.status_of(release).await, Some(ExecutionStatus::Running), "it believed too soon");
     assert_eq!(stack.status(access.transaction_id).await, "deprovisioning");
     stack.hub().states().stop_execution().execution_arn(release).send().await.unwrap();
 }

@@ -116,7 +116,7 @@ async fn assert_one_end(stack: &Stack, access: &Access, executions: &[String]) {
     assert_eq!(terminal.len(), 1, "{original:#}");
     assert_eq!(ends_of(stack, access.transaction_id).await.len(), 1);
     for execution in executions {
-        let status = stack.status_of(execution).await;
+        let status = stack.status_of(execution).await.expect("it was started");
         assert!([ExecutionStatus::Succeeded, ExecutionStatus::Running].contains(&status), "{execution}: {status}");
     }
 }
