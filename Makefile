@@ -62,7 +62,7 @@ deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
 test: test-rust test-cdk test-local test-e2e ## run every test
 
 test-rust: ## Rust crates, without an engine
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-cdk: $(CDK) ## the CDK app
 	cd cdk && npm test --silent

@@ -78,15 +78,21 @@ pub fn in_hours(ttl: Duration) -> f64 {
     ttl.as_secs_f64() / 3600.0
 }
 
-/// Input of authn and of create-role: the transaction alone.
+/// Input of authn.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TransactionInput {
+pub struct AuthnInput {
     /// The validated request.
     pub transaction: Transaction,
+    /// The request's own field: the identity token of the CI run, encrypted to the deployment's key. It is not a part of
+    /// the transaction, so that it is in nothing that is passed on or recorded.
+    #[serde(default)]
+    pub identity_token: Option<String>,
 }
 
 /// The Identity Center user that the e-mail belongs to: output of authn.
+///
+/// Optional fields are absent, never null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
@@ -94,6 +100,49 @@ pub struct Person {
     pub user_id: String,
     /// The user's sign-in name.
     pub user_name: String,
+    /// What proves that it is the user who asks; absent where no proof was given, nor wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// What a verified identity token says about the run that asks, in words that do not depend on its issuer.
+///
+/// Optional fields are absent when the issuer does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// Who issued the token: its `iss`.
+    pub issuer: String,
+    /// Whom it was issued to: its `sub`.
+    pub subject: String,
+    /// SHA-256 of what the issuer signed, in hexadecimal: the key under which the token counts as used.
+    pub token_id: String,
+    /// The repository by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The same by the id that a rename does not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_id: Option<String>,
+    /// The run (GitHub), or the pipeline (GitLab).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Which attempt of the run (GitHub), or which job of the pipeline (GitLab).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_attempt: Option<String>,
+    /// Who triggered it, by the id that the issuer gives to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<String>,
+    /// The definition that the job runs, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_ref: Option<String>,
+}
+
+/// Input of create-role: the transaction alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionInput {
+    /// The validated request.
+    pub transaction: Transaction,
 }
 
 /// Input of authz and of issue-creds: the transaction and whose it is.

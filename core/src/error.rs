@@ -13,6 +13,8 @@ pub enum ErrorName {
     UserNotFound,
     /// The user exists but is disabled.
     UserDisabled,
+    /// Nothing proves that the request comes from the user's own pipeline run.
+    IdentityNotProven,
     /// The user is not in the group of the account and persona, or there is no such group.
     NotAMember,
     /// The account is unknown, or not open to the persona.
@@ -39,11 +41,12 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// All of them, in the order of the design.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidRequest,
         Self::TransactionConflict,
         Self::UserNotFound,
         Self::UserDisabled,
+        Self::IdentityNotProven,
         Self::NotAMember,
         Self::AccountNotAllowed,
         Self::BranchNotAllowed,
@@ -65,6 +68,7 @@ impl ErrorName {
             Self::TransactionConflict => "Daypass.TransactionConflict",
             Self::UserNotFound => "Daypass.UserNotFound",
             Self::UserDisabled => "Daypass.UserDisabled",
+            Self::IdentityNotProven => "Daypass.IdentityNotProven",
             Self::NotAMember => "Daypass.NotAMember",
             Self::AccountNotAllowed => "Daypass.AccountNotAllowed",
             Self::BranchNotAllowed => "Daypass.BranchNotAllowed",

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 #[cfg(feature = "assume-role")]
 pub use self::role_session::{Provisioner, ProvisionerError, ReaderSession, identity_center};
 pub use self::{
-    aws::{AwsError, connect},
+    aws::{AwsError, connect, connect_anywhere},
     settings::{SettingError, optional_setting, personas, setting},
 };
 use crate::{
@@ -42,12 +42,12 @@ pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
 }
 
 async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
-    stage.warm_up().await;
+    let now = || Timestamp::from_datetime(SystemTimeSource::new().now().into());
+    stage.warm_up(now()).await;
     let stage = &stage;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let input = parse_input(event.payload.get())?;
-        let now = Timestamp::from_datetime(SystemTimeSource::new().now().into());
-        stage.run(input, now).await.map_err(|error| Failure::from(&error))
+        stage.run(input, now()).await.map_err(|error| Failure::from(&error))
     }))
     .await
 }

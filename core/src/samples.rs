@@ -10,7 +10,7 @@ pub mod target;
 pub use service::{Refusal, json_service, query_service};
 
 use crate::{
-    contract::{Authorization, CreatedRole, Person, Transaction, in_hours},
+    contract::{Authorization, CreatedRole, Person, Proof, Transaction, in_hours},
     ids::{AccountId, TransactionId},
     timestamp::Timestamp,
 };
@@ -53,7 +53,23 @@ pub fn requested_at() -> Timestamp {
 /// Alex, as Identity Center knows them.
 #[must_use]
 pub fn person() -> Person {
-    Person { user_id: "9067642ac7-8d1d2a3c".to_owned(), user_name: "alex".to_owned() }
+    Person { user_id: "9067642ac7-8d1d2a3c".to_owned(), user_name: "alex".to_owned(), proof: None }
+}
+
+/// What GitHub says about the run that asks for alex.
+#[must_use]
+pub fn proof() -> Proof {
+    Proof {
+        issuer: "https://token.actions.githubusercontent.com".to_owned(),
+        subject: "repo:example@1234567/payments@7654321:environment:production".to_owned(),
+        token_id: "5f".repeat(32),
+        repository: Some("example/payments".to_owned()),
+        repository_id: Some("7654321".to_owned()),
+        run_id: Some("1".to_owned()),
+        run_attempt: Some("1".to_owned()),
+        actor_id: Some("4711".to_owned()),
+        workflow_ref: Some("example/daypass/.github/workflows/deploy.yml@refs/tags/v1.0.0".to_owned()),
+    }
 }
 
 /// Why alex may.

@@ -22,8 +22,9 @@ pub trait Stage {
     fn run(&self, input: Self::Input, now: Timestamp) -> impl Future<Output = Result<Self::Output, Self::Error>>;
 
     /// Makes one cheap call per AWS client while the function initialises, so that no request pays for the handshake.
-    /// What it answers is of no interest: a request will see the same error, and report it.
-    fn warm_up(&self) -> impl Future<Output = ()> {
+    /// What it answers is of no interest: a request will see the same error, and report it. `now` is the time of it.
+    fn warm_up(&self, now: Timestamp) -> impl Future<Output = ()> {
+        let _ = now;
         std::future::ready(())
     }
 }

@@ -32,6 +32,12 @@ impl Timestamp {
         Self(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
     }
 
+    /// The same as AWS counts: in seconds from the beginning of 1970.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
     /// The moment `after` later than this one; the last moment that can be written when that lies beyond it.
     #[must_use]
     pub fn plus(self, after: Duration) -> Self {

@@ -192,7 +192,7 @@ ERRORS = [
     ("validate", "InvalidRequest", "Validate Denied"),
     ("record.processing", "TransactionConflict", "Validate RecordProcessing Denied"),
     ("record.processing", f"InvalidRequest {PASSING}", f"Validate RecordProcessing {FAILED}"),
-    ("authn", "UserNotFound UserDisabled", f"Validate RecordProcessing Authenticate {DENIED}"),
+    ("authn", "UserNotFound UserDisabled IdentityNotProven", f"Validate RecordProcessing Authenticate {DENIED}"),
     ("authn", f"InvalidRequest {PASSING}", f"Validate RecordProcessing Authenticate {FAILED}"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{AUTHORIZED} {DENIED}"),
     ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),

@@ -5,10 +5,14 @@ use std::{env, error::Error, time::Duration};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::{
-    Builder,
+    Builder, Connector,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::SharedHttpClient, result::SdkError};
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion,
+    http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    result::SdkError,
+};
 use aws_smithy_types::{
     error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata},
     retry::RetryConfig,
@@ -66,6 +70,23 @@ fn http_client() -> Result<SharedHttpClient, lambda_runtime::Error> {
     let trust = TrustStore::empty().with_pem_certificate(ROOT_CERTIFICATES);
     let context = TlsContext::builder().with_trust_store(trust).build()?;
     Ok(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
+}
+
+/// Connections to HTTPS servers of others than AWS, and to HTTP servers on this machine: the issuers of identity tokens.
+/// The system's certificate authorities vouch for them.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn connect_anywhere() -> Result<SharedHttpConnector, lambda_runtime::Error> {
+    let trust = TrustStore::empty().with_native_roots(true);
+    let context = TlsContext::builder().with_trust_store(trust).build()?;
+    let timeouts = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(CONNECT_TIMEOUT);
+    let connector = Connector::builder()
+        .connector_settings(timeouts.build())
+        .sleep_impl(TokioSleep::new())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context);
+    Ok(SharedHttpConnector::new(connector.build()))
 }
 
 /// A call to AWS that failed in a way that its task has no better word for.

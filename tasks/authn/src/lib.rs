@@ -1,11 +1,7 @@
-//! Looks the requester up in IAM Identity Center.
+//! Finds out who asks: the user of IAM Identity Center whom the request names, and the proof that it is theirs.
 
-use aws_sdk_identitystore::{
-    Client,
-    types::{AlternateIdentifier, UniqueAttribute, UserStatus},
-};
 use daypass::{
-    contract::{Person, TransactionInput},
+    contract::{AuthnInput, Person, Proof, Transaction},
     error::ErrorName,
     ids::Email,
     lambda::AwsError,
@@ -13,83 +9,93 @@ use daypass::{
     timestamp::Timestamp,
 };
 
+pub mod proof;
 #[cfg(test)]
 mod tests;
+pub mod user;
+
+use proof::{NotProven, ProofError, Prover, Verified};
+use user::{User, Users};
 
 /// What authn can end with.
 pub const RAISES: &[ErrorName] = &[
     ErrorName::InvalidRequest,
     ErrorName::UserNotFound,
     ErrorName::UserDisabled,
+    ErrorName::IdentityNotProven,
     ErrorName::Throttled,
     ErrorName::AwsUnavailable,
 ];
 
 /// The task.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Authn {
-    client: Client,
-    identity_store_id: String,
+    users: Users,
+    prover: Option<Prover>,
 }
 
 impl Authn {
-    /// A task for the identity store `identity_store_id` (`d-1234567890`), which `client` may read.
+    /// A task for these users. Without a prover nobody has to prove anything, and nobody can.
     #[must_use]
-    pub fn new(client: Client, identity_store_id: String) -> Self {
-        Self { client, identity_store_id }
+    pub fn new(users: Users, prover: Option<Prover>) -> Self {
+        Self { users, prover }
     }
 
-    /// The id of the user with this address; none when there is no such user.
-    async fn user_id(&self, email: &str) -> Result<Option<String>, AwsError> {
-        // It can be built: both of its parts are there.
-        let address =
-            UniqueAttribute::builder().attribute_path("emails.value").attribute_value(email.into()).build().ok();
-        let request = self.client.get_user_id().identity_store_id(&self.identity_store_id);
-        let found = request.set_alternate_identifier(address.map(AlternateIdentifier::UniqueAttribute)).send().await;
-        match found {
-            Ok(user) => Ok(Some(user.user_id)),
-            Err(error) => match AwsError::of("identitystore:GetUserId")(error) {
-                error if error.is_not_found() => Ok(None),
-                error => Err(error),
-            },
+    /// Verifies the token of the request, and sees to it that there is one where one is required.
+    async fn verified(
+        &self,
+        transaction: &Transaction,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<(&Prover, Verified<'_>)>, ProofError> {
+        let environment = transaction.environment.as_deref();
+        match (&self.prover, token) {
+            (Some(prover), Some(token)) => Ok(Some((prover, prover.verify(token, now).await?))),
+            (Some(prover), None) if prover.is_required_in(environment) => {
+                Err(NotProven::Required(environment.unwrap_or_default().to_owned()).into())
+            }
+            (_, None) => Ok(None),
+            (None, Some(_)) => Err(NotProven::NoIssuers.into()),
         }
+    }
+
+    async fn user(&self, email: &Email) -> Result<User, AuthnError> {
+        let user = self.users.find(email.as_str()).await?;
+        let user = user.ok_or_else(|| AuthnError::UserNotFound { email: email.clone() })?;
+        if user.enabled { Ok(user) } else { Err(AuthnError::UserDisabled { email: email.clone() }) }
     }
 }
 
 impl Stage for Authn {
-    type Input = TransactionInput;
+    type Input = AuthnInput;
     type Output = Person;
     type Error = AuthnError;
 
-    async fn run(&self, input: TransactionInput, _now: Timestamp) -> Result<Person, AuthnError> {
-        let email = input.transaction.email;
-        let Some(user_id) = self.user_id(email.as_str()).await? else {
-            return Err(AuthnError::UserNotFound { email });
+    async fn run(&self, input: AuthnInput, now: Timestamp) -> Result<Person, AuthnError> {
+        let AuthnInput { transaction, identity_token } = input;
+        // First, because whoever cannot prove anything shall not learn who there is.
+        let verified = self.verified(&transaction, identity_token.as_deref(), now).await?;
+        let user = self.user(&transaction.email).await?;
+        let proof: Option<Proof> = match verified {
+            Some((prover, verified)) => Some(prover.prove(verified, &transaction, &user).await?),
+            None => None,
         };
-        let request = self.client.describe_user().identity_store_id(&self.identity_store_id).user_id(&user_id);
-        let user = request.send().await.map_err(|error| match AwsError::of("identitystore:DescribeUser")(error) {
-            // Deleted since the look-up.
-            error if error.is_not_found() => AuthnError::UserNotFound { email: email.clone() },
-            error => error.into(),
-        })?;
-        match user.user_status {
-            // The API calls the status optional.
-            None | Some(UserStatus::Enabled) => {
-                // The API calls the name optional; the address names them as well.
-                let user_name = user.user_name.unwrap_or_else(|| email.to_string());
-                Ok(Person { user_id, user_name })
-            }
-            // Whatever else a status may say one day, it is not that the user may sign in.
-            Some(_) => Err(AuthnError::UserDisabled { email }),
-        }
+        // The API calls the name optional; the address names them as well.
+        let user_name = user.user_name.unwrap_or_else(|| transaction.email.to_string());
+        Ok(Person { user_id: user.user_id, user_name, proof })
     }
 
-    async fn warm_up(&self) {
-        let _ = self.user_id("nobody@example.com").await;
+    async fn warm_up(&self, now: Timestamp) {
+        let proof = async {
+            if let Some(prover) = &self.prover {
+                prover.warm_up(now).await;
+            }
+        };
+        tokio::join!(self.users.warm_up(), proof);
     }
 }
 
-/// Why nobody was found to give a role to.
+/// Why it is not known who asks.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthnError {
     /// No user has the address.
@@ -109,6 +115,9 @@ pub enum AuthnError {
         /// The address.
         email: Email,
     },
+    /// Nothing proves that it is the user who asks.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// Identity Center did not answer, or with something else.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -119,7 +128,9 @@ impl Named for AuthnError {
         match self {
             Self::UserNotFound { .. } => ErrorName::UserNotFound,
             Self::UserDisabled { .. } => ErrorName::UserDisabled,
-            Self::Aws(error) => error.name(),
+            Self::Proof(ProofError::NotProven(_)) => ErrorName::IdentityNotProven,
+            Self::Proof(ProofError::Keys(_)) => ErrorName::AwsUnavailable,
+            Self::Proof(ProofError::Aws(error)) | Self::Aws(error) => error.name(),
         }
     }
 }

@@ -1,86 +1,46 @@
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeSet;
 
 use daypass::samples;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
-const STORE: &str = "d-1234567890";
+mod proof;
+mod world;
 
-/// An identity store of one user, and what is wrong with it.
-#[derive(Clone, Default)]
-struct World {
-    email: &'static str,
-    status: Option<&'static str>,
-    /// The user is deleted after the look-up.
-    leaving: bool,
-    /// What every call of this operation fails with.
-    fault: Option<(&'static str, &'static str)>,
-    calls: Arc<Mutex<Vec<String>>>,
-}
-
-impl World {
-    fn of(email: &'static str, status: Option<&'static str>) -> Self {
-        Self { email, status, ..Self::default() }
-    }
-
-    fn answer(&self, operation: &str, input: &Value) -> Result<Value, &'static str> {
-        self.calls.lock().unwrap().push(operation.to_owned());
-        assert_eq!(input["IdentityStoreId"], STORE);
-        match (operation, self.fault) {
-            (_, Some((faulty, code))) if faulty == operation => Err(code),
-            ("GetUserId", _) => {
-                let address = &input["AlternateIdentifier"]["UniqueAttribute"];
-                let found = address["AttributePath"] == "emails.value" && address["AttributeValue"] == self.email;
-                if found { Ok(json!({"UserId": "user-1"})) } else { Err("ResourceNotFoundException") }
-            }
-            ("DescribeUser", _) if self.leaving => Err("ResourceNotFoundException"),
-            ("DescribeUser", _) => {
-                assert_eq!(input["UserId"], "user-1");
-                Ok(json!({"UserId": "user-1", "UserName": "alex", "UserStatus": self.status}))
-            }
-            _ => panic!("{operation} is not needed"),
-        }
-    }
-
-    fn authn(&self) -> Authn {
-        let world = self.clone();
-        let config = samples::json_service(move |operation, input| world.answer(operation, &input));
-        Authn::new(Client::new(&config), STORE.to_owned())
-    }
-
-    async fn ask(&self) -> Result<Person, AuthnError> {
-        let input = TransactionInput { transaction: samples::transaction() };
-        self.authn().run(input, samples::requested_at()).await
-    }
-}
+use world::{World, ask};
 
 #[tokio::test]
 async fn finds_who_it_is() {
-    for status in [Some("ENABLED"), None] {
-        let world = World::of("alex@example.com", status);
-        let person = Person { user_id: "user-1".to_owned(), user_name: "alex".to_owned() };
-        assert_eq!(world.ask().await.unwrap(), person);
-        assert_eq!(*world.calls.lock().unwrap(), ["GetUserId", "DescribeUser"]);
+    for status in [json!("ENABLED"), json!(null)] {
+        let world = World::new();
+        world.state().user["UserStatus"] = status;
+        let person = ask(&world.without_proof(), samples::transaction(), None).await.unwrap();
+        let expected = Person { user_id: "user-1".to_owned(), user_name: "alex".to_owned(), proof: None };
+        assert_eq!(person, expected);
+        assert_eq!(world.take_calls(), ["GetUserId", "DescribeUser"]);
     }
 }
 
 #[tokio::test]
 async fn nobody_else_will_do() {
-    let nobody = World::of("nadia@example.com", None).ask().await.unwrap_err();
+    let world = World::new();
+    world.state().email = "nadia@example.com";
+    let nobody = ask(&world.without_proof(), samples::transaction(), None).await.unwrap_err();
     assert_eq!(nobody.name(), ErrorName::UserNotFound);
     insta::assert_snapshot!(nobody);
-    let gone = World { leaving: true, ..World::of("alex@example.com", None) }.ask().await.unwrap_err();
+    let world = World::new();
+    world.state().leaving = true;
+    let gone = ask(&world.without_proof(), samples::transaction(), None).await.unwrap_err();
     assert_eq!(gone.name(), ErrorName::UserNotFound);
 }
 
 #[tokio::test]
 async fn only_an_enabled_user_will_do() {
     for status in ["DISABLED", "A_STATUS_OF_TOMORROW"] {
-        let disabled = World::of("alex@example.com", Some(status)).ask().await.unwrap_err();
+        let world = World::new();
+        world.state().user["UserStatus"] = json!(status);
+        let disabled = ask(&world.without_proof(), samples::transaction(), None).await.unwrap_err();
         assert_eq!(disabled.name(), ErrorName::UserDisabled);
         insta::assert_snapshot!("disabled", disabled);
     }
@@ -95,24 +55,29 @@ async fn an_outage_is_no_denial() {
         ("DescribeUser", "InternalServerException", ErrorName::AwsUnavailable),
     ];
     for (operation, code, name) in cases {
-        let world = World { fault: Some((operation, code)), ..World::of("alex@example.com", None) };
-        let error = world.ask().await.unwrap_err();
+        let world = World::new();
+        world.state().fault = Some((operation, code));
+        let error = ask(&world.without_proof(), samples::transaction(), None).await.unwrap_err();
         assert_eq!(error.name(), name);
         assert_eq!(error.to_string(), format!("identitystore:{operation} failed with {code}: {operation} says {code}"));
     }
 }
 
 #[tokio::test]
-async fn warms_up_with_a_call_that_it_may_make() {
-    let world = World::default();
-    world.authn().warm_up().await;
-    assert_eq!(*world.calls.lock().unwrap(), ["GetUserId"]);
+async fn warms_up_with_calls_that_it_may_make() {
+    let world = World::new();
+    world.without_proof().warm_up(samples::requested_at()).await;
+    assert_eq!(world.take_calls(), ["GetUserId"]);
 }
 
 #[test]
 fn raises_what_it_says() {
     let email: Email = "alex@example.com".parse().unwrap();
-    let own = [AuthnError::UserNotFound { email: email.clone() }, AuthnError::UserDisabled { email }];
+    let own = [
+        AuthnError::UserNotFound { email: email.clone() },
+        AuthnError::UserDisabled { email },
+        AuthnError::Proof(NotProven::Used.into()),
+    ];
     let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
     assert_eq!(raised, RAISES.iter().copied().collect());

@@ -112,7 +112,7 @@ impl Stage for Authz {
         Ok(Authorization { group_id, reason })
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, _now: Timestamp) {
         let _ = self.group_id("daypass warms up").await;
     }
 }

@@ -124,7 +124,7 @@ async fn an_outage_is_no_denial() {
 #[tokio::test]
 async fn warms_up_with_a_call_that_it_may_make() {
     let world = World::good();
-    world.authz().warm_up().await;
+    world.authz().warm_up(samples::requested_at()).await;
     assert_eq!(*world.calls.lock().unwrap(), ["GetGroupId"]);
 }
 

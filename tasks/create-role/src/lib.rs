@@ -90,7 +90,7 @@ impl Stage for CreateRole {
         Ok(CreatedRole { role_arn: transaction.role_arn, role_id: role.role_id, created_at })
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, _now: Timestamp) {
         self.provisioner.warm_up().await;
     }
 }

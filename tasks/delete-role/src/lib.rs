@@ -74,7 +74,7 @@ impl Stage for DeleteRole {
         }
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, _now: Timestamp) {
         self.provisioner.warm_up().await;
     }
 }

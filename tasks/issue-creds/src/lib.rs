@@ -8,10 +8,11 @@ use std::time::Duration;
 use age::x25519::Recipient;
 use aws_sdk_sts::{
     Client,
+    operation::assume_role::AssumeRoleOutput,
     types::{Credentials, Tag},
 };
 use daypass::{
-    contract::{IssuedCredentials, Person, PersonInput, SessionCredentials, Transaction},
+    contract::{IssuedCredentials, Person, PersonInput, Proof, SessionCredentials, Transaction},
     error::ErrorName,
     ids::{Email, RoleArn, TRANSACTION_TAG},
     lambda::AwsError,
@@ -31,6 +32,10 @@ const MAX_SESSION: Duration = Duration::from_hours(1);
 /// lease all the same.
 const MIN_SESSION: Duration = Duration::from_mins(15);
 
+/// How much of the room that STS has for a session a session may take, in percent. The one that the pipeline assumes with it
+/// has to hold the same tags, and what the pipeline adds.
+const ROOMY_PERCENT: i32 = 80;
+
 /// What issue-creds can end with.
 pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
 
@@ -48,13 +53,39 @@ impl IssueCreds {
         Self { client, pipeline_role }
     }
 
-    /// A session that can assume the transaction's role and nothing else.
+    /// A session that can assume the transaction's role and nothing else, with as many tags as there is room for.
     async fn session(
         &self,
         transaction: &Transaction,
+        person: &Person,
         source_identity: &str,
         now: Timestamp,
     ) -> Result<SessionCredentials, IssueCredsError> {
+        let (required, optional) = (required_tags(transaction), optional_tags(person.proof.as_ref()));
+        let can_do_with_less = !optional.is_empty();
+        let all = required.iter().cloned().chain(optional);
+        let issued = match self.assume(transaction, source_identity, all, now).await {
+            Err(error) if can_do_with_less && error.code() == Some("PackedPolicyTooLarge") => None,
+            Ok(issued) if can_do_with_less && room_taken(&issued) > Some(ROOMY_PERCENT) => None,
+            answer => Some(answer?),
+        };
+        let issued = match issued {
+            Some(issued) => issued,
+            None => self.assume(transaction, source_identity, required, now).await?,
+        };
+        let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
+            issued.credentials.ok_or(IssueCredsError::NoCredentials)?;
+        let expiration = Timestamp::from_unix_seconds(expiration.secs());
+        Ok(SessionCredentials { access_key_id, secret_access_key, session_token, expiration })
+    }
+
+    async fn assume(
+        &self,
+        transaction: &Transaction,
+        source_identity: &str,
+        tags: impl IntoIterator<Item = SessionTag>,
+        now: Timestamp,
+    ) -> Result<AssumeRoleOutput, AwsError> {
         let left = transaction.expires_at.since(now).clamp(MIN_SESSION, MAX_SESSION);
         let request = self
             .client
@@ -64,7 +95,7 @@ impl IssueCreds {
             .source_identity(source_identity)
             .duration_seconds(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
             .policy(session_policy(&transaction.role_arn).to_json());
-        let request = session_tags(transaction).into_iter().fold(request, |request, (key, value)| {
+        let request = tags.into_iter().fold(request, |request, (key, value)| {
             let request = request.transitive_tag_keys(key);
             // It can be built: both of its parts are there.
             match Tag::builder().key(key).value(value).build() {
@@ -72,12 +103,15 @@ impl IssueCreds {
                 Err(_) => request,
             }
         });
-        let session = request.send().await.map_err(AwsError::of("sts:AssumeRole"))?;
-        let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
-            session.credentials.ok_or(IssueCredsError::NoCredentials)?;
-        let expiration = Timestamp::from_unix_seconds(expiration.secs());
-        Ok(SessionCredentials { access_key_id, secret_access_key, session_token, expiration })
+        request.send().await.map_err(AwsError::of("sts:AssumeRole"))
     }
+}
+
+/// How much of STS's room a session takes, in percent.
+fn room_taken(issued: &AssumeRoleOutput) -> Option<i32> {
+    #[expect(deprecated, reason = "since June 2026 there is a successor, which not every endpoint sends")]
+    let packed = issued.packed_policy_size;
+    issued.session_token_utilization.max(packed)
 }
 
 /// What the session may do at most. The pipeline role itself may assume every deploy role.
@@ -86,13 +120,29 @@ fn session_policy(role: &RoleArn) -> Policy {
     Policy::new(vec![Statement::allow("OneRole", actions).on(role.to_string())])
 }
 
-/// What stands on the session, and on every session that it assumes.
-fn session_tags(transaction: &Transaction) -> [(&'static str, String); 3] {
+/// A tag of a session: its key, and its value.
+type SessionTag = (&'static str, String);
+
+/// What stands on the session, and on every session that it assumes: what keeps transactions apart, and names the person.
+fn required_tags(transaction: &Transaction) -> [SessionTag; 3] {
     [
         (TRANSACTION_TAG, transaction.transaction_id.to_string()),
         ("daypass:email", tag_value(transaction.email.as_str())),
         ("daypass:persona", tag_value(&transaction.persona)),
     ]
+}
+
+/// What stands there beside it if there is room: which run of which workflow it was.
+fn optional_tags(proof: Option<&Proof>) -> Vec<SessionTag> {
+    let Some(proof) = proof else { return vec![] };
+    let tags = [
+        ("daypass:repository-id", &proof.repository_id),
+        ("daypass:run-id", &proof.run_id),
+        ("daypass:run-attempt", &proof.run_attempt),
+        ("daypass:actor-id", &proof.actor_id),
+        ("daypass:workflow-ref", &proof.workflow_ref),
+    ];
+    tags.into_iter().filter_map(|(key, value)| Some((key, tag_value(value.as_ref()?)))).collect()
 }
 
 /// Who CloudTrail says it was: the address, or where it does not fit, the id of the Identity Center user.
@@ -125,12 +175,12 @@ impl Stage for IssueCreds {
         let PersonInput { transaction, person } = input;
         let recipient = transaction.recipient.parse().map_err(IssueCredsError::Recipient)?;
         let source_identity = source_identity(&transaction.email, &person);
-        let credentials = self.session(&transaction, &source_identity, now).await?;
+        let credentials = self.session(&transaction, &person, &source_identity, now).await?;
         let sealed_credentials = seal(&credentials, &recipient).map_err(IssueCredsError::Seal)?;
         Ok(IssuedCredentials { sealed_credentials, source_identity, credentials_expire_at: credentials.expiration })
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, _now: Timestamp) {
         // The cheapest call of STS: it needs no permission.
         let _ = self.client.get_caller_identity().send().await;
     }

@@ -23,6 +23,11 @@ const SECRETS: [&str; 3] = ["ASIAEXAMPLE", "wJalrXUtnFEMI", "FwoGZXIvYXdzE"];
 struct World {
     fault: Option<&'static str>,
     without_credentials: bool,
+    /// With more tags than this STS refuses the session.
+    most_tags: Option<usize>,
+    /// How much room a session with more than three tags takes, in percent.
+    room_taken: Option<i32>,
+    person: Option<Person>,
     asked: Arc<Mutex<Vec<AssumeRoleInput>>>,
 }
 
@@ -32,12 +37,18 @@ impl World {
         if let Some(code) = self.fault {
             return MockResponse::Error(AssumeRoleError::generic(ErrorMetadata::builder().code(code).build()));
         }
+        if self.most_tags.is_some_and(|most| request.tags().len() > most) {
+            let error = ErrorMetadata::builder().code("PackedPolicyTooLarge").build();
+            return MockResponse::Error(AssumeRoleError::generic(error));
+        }
         let seconds = i64::from(request.duration_seconds().unwrap());
         let [id, secret, token] = SECRETS;
         let credentials = Credentials::builder().access_key_id(id).secret_access_key(secret).session_token(token);
         let credentials = credentials.expiration(DateTime::from_secs(1_795_424_400 + seconds)).build().unwrap();
         let issued = Some(credentials).filter(|_| !self.without_credentials);
-        MockResponse::Output(AssumeRoleOutput::builder().set_credentials(issued).build())
+        let room_taken = self.room_taken.filter(|_| request.tags().len() > 3);
+        let output = AssumeRoleOutput::builder().set_credentials(issued).set_session_token_utilization(room_taken);
+        MockResponse::Output(output.build())
     }
 
     async fn issue(&self, transaction: Transaction) -> Result<IssuedCredentials, IssueCredsError> {
@@ -49,7 +60,7 @@ impl World {
             config.retry_config(RetryConfig::disabled())
         });
         let pipeline_role = "arn:aws:iam::111111111111:role/daypass-pipeline".parse().unwrap();
-        let input = PersonInput { transaction, person: samples::person() };
+        let input = PersonInput { transaction, person: self.person.clone().unwrap_or_else(samples::person) };
         IssueCreds::new(client, pipeline_role).run(input, samples::requested_at()).await
     }
 }
@@ -95,6 +106,41 @@ async fn the_session_opens_one_role_for_one_person() {
         "transitive": request.transitive_tag_keys(),
     }));
     assert!(request.policy().unwrap().len() <= 2_048, "what STS takes");
+}
+
+/// The keys of the tags, all of them transitive, of each session that was asked for.
+fn tags_of(world: &World) -> Vec<Vec<String>> {
+    let keys = |request: &AssumeRoleInput| {
+        let keys: Vec<String> = request.tags().iter().map(|tag| tag.key().to_owned()).collect();
+        assert_eq!(keys, request.transitive_tag_keys());
+        keys
+    };
+    world.asked.lock().unwrap().iter().map(keys).collect()
+}
+
+#[tokio::test]
+async fn a_session_says_which_run_it_is_for_if_there_is_room() {
+    let required = ["daypass:transaction-id", "daypass:email", "daypass:persona"];
+    let optional = ["repository-id", "run-id", "run-attempt", "actor-id", "workflow-ref"].map(|it| format!("daypass:{it}"));
+    let all: Vec<String> = required.iter().map(ToString::to_string).chain(optional).collect();
+    let proven = || Some(Person { proof: Some(samples::proof()), ..samples::person() });
+    let issue = async |world: World| {
+        let answer = world.issue(sealed_to(&Identity::generate())).await;
+        (answer.map(drop).map_err(|error| error.name()), tags_of(&world))
+    };
+
+    let enough = World { person: proven(), room_taken: Some(80), ..World::default() };
+    assert_eq!(issue(enough).await, (Ok(()), vec![all.clone()]));
+    let required = required.map(str::to_owned).to_vec();
+    let too_large = World { person: proven(), most_tags: Some(3), ..World::default() };
+    assert_eq!(issue(too_large).await, (Ok(()), vec![all.clone(), required.clone()]));
+    let nearly_full = World { person: proven(), room_taken: Some(81), ..World::default() };
+    assert_eq!(issue(nearly_full).await, (Ok(()), vec![all.clone(), required.clone()]));
+    // What promises rest on is not dropped.
+    let hopeless = World { person: proven(), most_tags: Some(2), ..World::default() };
+    assert_eq!(issue(hopeless).await, (Err(ErrorName::AwsUnavailable), vec![all, required.clone()]));
+    let without_proof = World { most_tags: Some(2), ..World::default() };
+    assert_eq!(issue(without_proof).await, (Err(ErrorName::AwsUnavailable), vec![required]));
 }
 
 #[tokio::test]

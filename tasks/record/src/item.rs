@@ -1,7 +1,7 @@
 //! The items of the table: as they are written first, and as far as they are read again.
 
 use daypass::{
-    contract::{Authorization, Person, Provisioned, Status},
+    contract::{Authorization, Person, Proof, Provisioned, Status},
     ids::{RoleArn, TransactionId},
     timestamp::Timestamp,
 };
@@ -79,6 +79,9 @@ pub struct WhoAndWhy<'a> {
     /// Why the requester may have the role, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<&'a str>,
+    /// What proves that it was the requester who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<&'a Proof>,
 }
 
 impl<'a> WhoAndWhy<'a> {
@@ -88,6 +91,7 @@ impl<'a> WhoAndWhy<'a> {
             user_name: person.map(|it| &*it.user_name),
             group_id: authorization.map(|it| &*it.group_id),
             decision: authorization.map(|it| &*it.reason),
+            proof: person.and_then(|it| it.proof.as_ref()),
         }
     }
 }

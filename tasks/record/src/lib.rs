@@ -96,7 +96,7 @@ impl Stage for Record {
         }
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, _now: Timestamp) {
         self.table.warm_up().await;
     }
 }

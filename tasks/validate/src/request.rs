@@ -14,6 +14,8 @@ use crate::fields::{Fields, Problem, Problems, kind};
 const ACCOUNT_NAME_CHARS: usize = 50;
 /// What IAM allows for the value of a tag, so that the tags of the role can say what the request said.
 const TAGGED_CHARS: usize = 256;
+/// An encrypted token has 2 to 6 KiB; Step Functions takes 256 KiB for a whole request.
+const IDENTITY_TOKEN_CHARS: usize = 16 * 1024;
 /// Long enough for a sentence or two; the table keeps them forever.
 const JUSTIFICATION_CHARS: usize = 512;
 
@@ -50,6 +52,8 @@ pub fn read(request: &Value, problems: &mut Problems) -> Option<Request> {
     let run_url = fields.optional("run_url", run_url);
     let justification = fields.optional("justification", justification);
     let role_ttl_hours = fields.optional_number("role_ttl_hours");
+    // Only looked at: it is authn's, and goes there straight from the request.
+    fields.optional("identity_token", identity_token);
     fields.refuse_others();
     Some(Request {
         email: email?,
@@ -101,6 +105,23 @@ fn recipient(text: &str) -> Result<String, String> {
         // Not repeated: whoever sends the secret half by mistake must not find it in a history.
         "it is no age X25519 public key; send the `age1…` line that `age-keygen` prints".to_owned()
     })
+}
+
+/// The identity token of the run in its envelope, unopened: a JWE in compact form.
+fn identity_token(text: &str) -> Result<(), String> {
+    let base64url = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let parts = text.split('.').filter(|part| base64url(part)).count();
+    // Never repeated: it may be the token itself.
+    match (parts, text.split('.').count()) {
+        (5, 5) if text.len() <= IDENTITY_TOKEN_CHARS => Ok(()),
+        (5, 5) => Err(format!("it is longer than {IDENTITY_TOKEN_CHARS} characters")),
+        (_, 3) => Err("it is not encrypted, and now stands in the log of this execution: encrypt it to this \
+                       deployment's key (JWE, RSA-OAEP-256 and A256GCM), and get a new one for the next request"
+            .to_owned()),
+        _ => Err("it is no JWE in compact form (five parts of base64url): encrypt the identity token of the run to this \
+                  deployment's key"
+            .to_owned()),
+    }
 }
 
 fn repository(text: &str) -> Result<String, String> {

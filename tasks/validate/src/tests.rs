@@ -6,6 +6,9 @@ use super::*;
 
 const PERSONAS: &str = include_str!("../../../personas.json");
 
+/// An identity token as it must never be sent.
+const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJhY3RvciI6ImFsZXgifQ.c2lnbmF0dXJl";
+
 fn request() -> Value {
     json!({
         "email": "alex@example.com",
@@ -63,6 +66,7 @@ fn a_request_with_everything() {
         "run_url": "https://github.com/example/network/actions/runs/7",
         "justification": "CHG-1234: the second transit gateway",
         "role_ttl_hours": 0.25,
+        "identity_token": "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn",
     }));
     insta::assert_json_snapshot!(transaction.unwrap());
 }
@@ -157,12 +161,18 @@ fn every_problem_names_the_field_and_the_remedy() {
         json!({"role_ttl_hours": 500}),
         json!({"role_ttl_hours": -1}),
         json!({"identity": "alex"}),
+        json!({"identity_token": 1}),
+        json!({"identity_token": ""}),
+        json!({"identity_token": TOKEN}),
+        json!({"identity_token": "a.b.c.d"}),
+        json!({"identity_token": "a.b.c!.d.e"}),
+        json!({"identity_token": format!("a.b.c.{}.e", "d".repeat(17_000))}),
         json!({"a": 1, "b": 2, "c": 3, "d": 4, "e\n": 5}),
     ];
     let mut text = String::new();
     for case in cases {
         let message = validate(with(&case)).expect_err(&case.to_string());
-        assert!(!message.contains("SECRET-KEY"), "{message}");
+        assert!(!message.contains("SECRET-KEY") && !message.contains(TOKEN), "{message}");
         let shown = daypass::text::shortened(&case.to_string(), 100).escape_debug().to_string().replace("\\\"", "\"");
         writeln!(text, "{shown}\n  {message}").unwrap();
     }

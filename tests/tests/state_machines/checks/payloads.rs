@@ -2,7 +2,7 @@
 
 use daypass::{
     contract::{
-        DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput, ValidateInput,
+        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput, ValidateInput,
     },
     samples,
     stage::parse_input,
@@ -21,7 +21,8 @@ pub fn payloads(machines: &Machines) -> Vec<String> {
         let read = filled(&task.arguments["Payload"], &values).and_then(|payload| match key {
             "validate" => reads::<ValidateInput>(&payload),
             "record" => reads::<RecordInput>(&payload),
-            "authn" | "create_role" => reads::<TransactionInput>(&payload),
+            "authn" => reads::<AuthnInput>(&payload),
+            "create_role" => reads::<TransactionInput>(&payload),
             "authz" | "issue_creds" => reads::<PersonInput>(&payload),
             "delete_role" => reads::<DeleteRoleInput>(&payload),
             _ => Err("nothing is known of what it reads".to_owned()),
@@ -58,6 +59,7 @@ fn values() -> Value {
             },
         },
         "transaction": transaction,
+        "identity_token": "e30.e30.e30.e30.e30",
         "person": samples::person(),
         "authorization": samples::authorization(),
         "role": samples::role(),

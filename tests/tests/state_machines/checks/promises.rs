@@ -108,7 +108,11 @@ pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
     let expected = [
         ("Validate", "Denied", vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"]),
         ("RecordProcessing", "Denied", vec!["Daypass.TransactionConflict"]),
-        ("Authenticate", "RecordDenied", vec!["Daypass.UserDisabled", "Daypass.UserNotFound"]),
+        (
+            "Authenticate",
+            "RecordDenied",
+            vec!["Daypass.IdentityNotProven", "Daypass.UserDisabled", "Daypass.UserNotFound"],
+        ),
         (
             "Authorize",
             "RecordDenied",
@@ -184,14 +188,16 @@ pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
     if starts == expected { vec![] } else { vec![format!("deprovision is started with {starts:?}")] }
 }
 
-/// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate.
+/// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate, and the
+/// identity token to authn.
 pub fn secrets(machines: &Machines) -> Vec<String> {
     let expected = [
         (
             "sealed_credentials",
             vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"],
         ),
-        ("$states.input", vec!["/States/Validate/Arguments/Payload/request"]),
+        ("$states.input", vec!["/States/Validate/Arguments/Payload/request", "/States/Validate/Assign/identity_token"]),
+        ("$identity_token", vec!["/States/Authenticate/Arguments/Payload/identity_token"]),
     ];
     let mut problems = vec![];
     for (word, expected) in expected {

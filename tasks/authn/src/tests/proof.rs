@@ -1,0 +1,425 @@
+//! Which identity tokens are believed, and which are not.
+
+use std::{fmt::Write, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use daypass::{contract::Transaction, samples};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{
+        GITHUB, GITLAB, World, ask, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal, seal_with, sign,
+    },
+};
+
+/// The claims with some of them changed; null takes one away.
+fn changed(mut claims: Value, changes: &Value) -> Value {
+    for (claim, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(claim);
+        } else {
+            claims[claim] = value.clone();
+        }
+    }
+    claims
+}
+
+/// Why a token is not believed. Nobody is looked up before it is verified, and it is not used up.
+async fn refusal(world: &World, transaction: Transaction, sealed: String) -> String {
+    let error = ask(&world.with_rules(&rules()), transaction, Some(sealed)).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_run_at_github_proves_its_actor() {
+    let world = World::new();
+    let token = world.token(&github_claims(), "key-1");
+    let person = ask(&world.with_rules(&rules()), samples::transaction(), Some(seal(&token))).await.unwrap();
+    insta::assert_json_snapshot!(person, {".proof.token_id" => "[SHA-256]"});
+    let fetched = [format!("{GITHUB}/.well-known/openid-configuration"), format!("{GITHUB}/jwks")];
+    let calls = ["Decrypt", &fetched[0], &fetched[1], "GetUserId", "DescribeUser", "PutItem"];
+    assert_eq!(world.take_calls(), calls);
+    let state = world.state();
+    let (id, item) = state.used.first_key_value().unwrap();
+    assert_eq!((id.len(), Some(id)), (64, person.proof.as_ref().map(|proof| &proof.token_id)));
+    let forget_at = samples::requested_at().unix_seconds() + 300 + 30;
+    assert_eq!(item["expires_at"]["N"], forget_at.to_string(), "kept as long as the token is valid, leeway included");
+}
+
+#[tokio::test]
+async fn a_run_at_gitlab_proves_its_user() {
+    let world = World::new();
+    let token = world.token(&gitlab_claims(), "key-1");
+    let person = ask(&world.with_rules(&rules()), samples::transaction(), Some(seal(&token))).await.unwrap();
+    insta::assert_json_snapshot!(person, {".proof.token_id" => "[SHA-256]"});
+}
+
+#[tokio::test]
+async fn a_proof_is_required_where_the_rules_say() {
+    let world = World::new();
+    let authn = world.with_rules(&rules());
+    let error = ask(&authn, samples::transaction(), None).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven);
+    insta::assert_snapshot!(error);
+    assert_eq!(world.take_calls(), [""; 0], "nobody is looked up");
+    for environment in [Some("non-production".to_owned()), None] {
+        let person = ask(&authn, Transaction { environment, ..samples::transaction() }, None).await.unwrap();
+        assert_eq!(person.proof, None);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_nobody_can_judge_is_none() {
+    let world = World::new();
+    let error = ask(&world.without_proof(), samples::transaction(), Some(seal("x"))).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven);
+    insta::assert_snapshot!(error);
+}
+
+#[tokio::test]
+async fn a_token_counts_once() {
+    let world = World::new();
+    let authn = world.with_rules(&rules());
+    let sealed = seal(&world.token(&github_claims(), "key-1"));
+    let transaction = samples::transaction();
+    ask(&authn, transaction.clone(), Some(sealed.clone())).await.unwrap();
+    // The answer was lost, and the task runs again.
+    ask(&authn, transaction.clone(), Some(sealed.clone())).await.unwrap();
+
+    let other = Transaction { transaction_id: transaction.transaction_id.deprovisioning_id(), ..transaction };
+    let error = ask(&authn, other, Some(sealed)).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven);
+    insta::assert_snapshot!(error);
+}
+
+/// Forged, stale and misdirected tokens; the reasons are what the requester reads.
+#[tokio::test]
+async fn no_token_is_believed_that_is_not_an_issuers_for_us_and_now() {
+    let world = World::new();
+    let stranger = new_key();
+    let now = samples::requested_at().unix_seconds();
+    let header = json!({"alg": "ES256", "typ": "JWT", "kid": "key-1"});
+    let good = world.token(&github_claims(), "key-1");
+    let [good_header, good_claims, good_signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!() };
+    let with_claims = |changes: Value| world.token(&changed(github_claims(), &changes), "key-1");
+    let with_header = |changes: Value| {
+        let key = world.state().keys["key-1"].clone();
+        sign(&changed(header.clone(), &changes), &github_claims(), &key)
+    };
+    let hs256 = {
+        let header = part(&json!({"alg": "HS256", "typ": "JWT", "kid": "key-1"}));
+        let message = format!("{header}.{}", part(&github_claims()));
+        // The secret is what everybody knows: the public key.
+        let secret = public_jwk("key-1", &world.state().keys["key-1"]).to_string();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes());
+        format!("{message}.{}", BASE64URL.encode(tag))
+    };
+    let own_jwk = json!({"jwk": public_jwk("key-1", &stranger)});
+    let tokens = [
+        ("no algorithm", format!("{}.{}.", part(&json!({"alg": "none", "kid": "key-1"})), part(&github_claims()))),
+        ("no algorithm, spelled otherwise", format!("{}.{good_claims}.", part(&json!({"alg": "nOnE"})))),
+        ("the public key as a secret", hs256),
+        ("another algorithm of the same key", with_header(json!({"alg": "ES384"}))),
+        ("an algorithm of another kind of key", with_header(json!({"alg": "RS256"}))),
+        ("a stranger's key", sign(&header, &github_claims(), &stranger)),
+        ("a stranger's key, enclosed", sign(&changed(header.clone(), &own_jwk), &github_claims(), &stranger)),
+        ("a key of nobody", with_header(json!({"kid": "key-2"}))),
+        ("a key that is not named", with_header(json!({"kid": null}))),
+        ("a critical extension", with_header(json!({"crit": ["exp"]}))),
+        ("claims of another token", format!("{good_header}.{}.{good_signature}", part(&json!({"iss": GITHUB})))),
+        ("a signature cut off", format!("{good_header}.{good_claims}.")),
+        ("a signature cut short", good[..good.len() - 8].to_owned()),
+        ("no token", "eyJ".to_owned()),
+        ("nothing", String::new()),
+        ("claims that are no object", with_raw_claims(&world, "[]")),
+        ("an unknown issuer", with_claims(json!({"iss": "https://token.actions.example.com"}))),
+        ("an issuer that begins alike", with_claims(json!({"iss": format!("{GITHUB}.example.com")}))),
+        ("an issuer with a slash more", with_claims(json!({"iss": format!("{GITHUB}/")}))),
+        ("several issuers", with_claims(json!({"iss": [GITHUB]}))),
+        ("no issuer", with_claims(json!({"iss": null}))),
+        ("the audience of AWS", with_claims(json!({"aud": "sts.amazonaws.com"}))),
+        ("the audience of another deployment", with_claims(json!({"aud": "daypass-111111111111-us-east-2"}))),
+        ("several audiences, none of them us", with_claims(json!({"aud": ["a", "b"]}))),
+        ("no audience", with_claims(json!({"aud": null}))),
+        ("expired", with_claims(json!({"exp": now - 31}))),
+        ("without an end", with_claims(json!({"exp": null}))),
+        ("an end that is a text", with_claims(json!({"exp": "2030-01-01"}))),
+        ("not valid yet", with_claims(json!({"nbf": now + 31}))),
+        ("issued in the future", with_claims(json!({"iat": now + 31}))),
+        ("without a beginning", with_claims(json!({"iat": null}))),
+        ("valid for more than a day", with_claims(json!({"exp": now + 86_400}))),
+        ("without a subject", with_claims(json!({"sub": null}))),
+    ];
+    let mut texts = String::new();
+    for (what, token) in &tokens {
+        let reason = refusal(&world, samples::transaction(), seal(token)).await;
+        assert!(token.is_empty() || !reason.contains(token.as_str()), "{what}: the reason repeats the token");
+        writeln!(texts, "{what}: {reason}").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+    let calls = world.take_calls();
+    assert!(calls.iter().all(|call| call == "Decrypt" || call.starts_with(GITHUB)), "nobody is looked up: {calls:?}");
+}
+
+fn with_raw_claims(world: &World, claims: &str) -> String {
+    let claims: Value = serde_json::from_str(claims).unwrap();
+    world.token(&claims, "key-1")
+}
+
+/// What is right at the edge: the clocks may be 30 seconds apart.
+#[tokio::test]
+async fn clocks_may_be_apart_a_little() {
+    let now = samples::requested_at().unix_seconds();
+    for times in [json!({"exp": now - 29}), json!({"nbf": now + 30, "iat": now + 30}), json!({"nbf": null})] {
+        let world = World::new();
+        let times = changed(json!({"iat": now - 60}), &times);
+        let token = world.token(&changed(github_claims(), &times), "key-1");
+        ask(&world.with_rules(&rules()), samples::transaction(), Some(seal(&token))).await.unwrap();
+    }
+}
+
+/// Tokens that are genuine, but of another run, or of another person.
+#[tokio::test]
+async fn no_token_is_believed_that_is_not_of_this_run_and_person() {
+    let world = World::new();
+    let github = |changes: Value| world.token(&changed(github_claims(), &changes), "key-1");
+    let gitlab = |changes: Value| world.token(&changed(gitlab_claims(), &changes), "key-1");
+    let tokens = [
+        ("another actor", github(json!({"actor": "mallory"}))),
+        ("an actor that ends alike", github(json!({"actor": "../alex"}))),
+        ("an actor of no name", github(json!({"actor": ""}))),
+        ("no actor", github(json!({"actor": null}))),
+        ("another repository", github(json!({"repository": "example/website"}))),
+        ("no repository", github(json!({"repository": null}))),
+        ("another branch", github(json!({"ref": "refs/heads/feature/x"}))),
+        ("a tag of that name", github(json!({"ref": "refs/tags/main", "ref_type": "tag"}))),
+        ("a pull request", github(json!({"ref": "refs/pull/1/merge", "ref_type": "branch"}))),
+        ("another owner", github(json!({"repository_owner_id": "666"}))),
+        ("an owner that begins alike", github(json!({"repository_owner_id": "12345678"}))),
+        ("no owner", github(json!({"repository_owner_id": null}))),
+        ("a runner of somebody's own", github(json!({"runner_environment": "self-hosted"}))),
+        (
+            "another workflow",
+            github(json!({"job_workflow_ref": "example/daypass/.github/workflows/x.yml@refs/tags/v1.0"})),
+        ),
+        (
+            "the workflow on a branch",
+            github(json!({"job_workflow_ref": "example/daypass/.github/workflows/deploy.yml@refs/heads/v1.0"})),
+        ),
+        ("an environment without reviewers", github(json!({"environment": "staging"}))),
+        ("no environment", github(json!({"environment": null}))),
+        ("another run", github(json!({"run_id": "11"}))),
+        ("another person at GitLab", gitlab(json!({"user_email": "mallory@example.com"}))),
+        ("a tag at GitLab", gitlab(json!({"ref_type": "tag"}))),
+        ("a branch at GitLab", gitlab(json!({"ref": "refs/heads/main"}))),
+        ("another namespace at GitLab", gitlab(json!({"namespace_id": 12}))),
+        ("another project at GitLab", gitlab(json!({"project_path": "example/website"}))),
+    ];
+    let mut texts = String::new();
+    for (what, token) in &tokens {
+        let reason = refusal(&world, samples::transaction(), seal(token)).await;
+        writeln!(texts, "{what}: {reason}").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+    assert_eq!(world.state().used.len(), 0, "a token that does not fit is not used up");
+}
+
+#[tokio::test]
+async fn the_user_has_to_say_who_they_are_at_the_issuer() {
+    for profile in [json!(null), json!(""), json!("https://github.com/alexa"), json!("https://example.com/alex")] {
+        let world = World::new();
+        world.state().user["ProfileUrl"] = profile;
+        let token = world.token(&github_claims(), "key-1");
+        let reason = refusal(&world, samples::transaction(), seal(&token)).await;
+        assert!(reason.contains("profile URL"), "{reason}");
+    }
+    for profile in ["https://github.com/Alex", "https://github.com/alex/"] {
+        let world = World::new();
+        world.state().user["ProfileUrl"] = json!(profile);
+        let sealed = seal(&world.token(&github_claims(), "key-1"));
+        ask(&world.with_rules(&rules()), samples::transaction(), Some(sealed)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_attribute_is_the_deployments_choice() {
+    let attributes = [
+        ("user_name", "UserName", json!("alex")),
+        ("nick_name", "NickName", json!("alex")),
+        ("external_id", "ExternalIds", json!([{"Issuer": "https://idp.example.com", "Id": "alex"}])),
+    ];
+    for (attribute, member, value) in attributes {
+        let mut rules = rules();
+        rules["issuers"][0]["person"] = json!({"claim": "actor", "attribute": attribute, "value": "{}"});
+        let world = World::new();
+        world.state().user[member] = value;
+        let sealed = seal(&world.token(&github_claims(), "key-1"));
+        ask(&world.with_rules(&rules), samples::transaction(), Some(sealed)).await.unwrap();
+        world.state().user[member] = json!(null);
+        let sealed = seal(&world.token(&changed(github_claims(), &json!({"jti": "2"})), "key-1"));
+        let error = ask(&world.with_rules(&rules), samples::transaction(), Some(sealed)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::IdentityNotProven, "{attribute}");
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_opens_as_it_was_addressed_or_not_at_all() {
+    let world = World::new();
+    let token = world.token(&github_claims(), "key-1");
+    let good = seal(&token);
+    let parts: Vec<&str> = good.split('.').collect();
+    let swapped = |at: usize, with: &str| {
+        let mut parts = parts.clone();
+        parts[at] = with;
+        parts.join(".")
+    };
+    let header = |json: Value| seal_with(&json, b"encrypted:", &token);
+    let other_header = part(&json!({"alg": "RSA-OAEP-256", "enc": "A256GCM", "kid": "x"}));
+    let envelopes = [
+        ("the token as it is", token.clone()),
+        ("no envelope", "x".to_owned()),
+        ("six parts", format!("{good}.x")),
+        ("no base64", swapped(3, "!")),
+        ("a header that is no JSON", swapped(0, "eyJ")),
+        ("another algorithm", header(json!({"alg": "RSA1_5", "enc": "A256GCM"}))),
+        ("a key that is agreed upon", header(json!({"alg": "dir", "enc": "A256GCM"}))),
+        ("another cipher", header(json!({"alg": "RSA-OAEP-256", "enc": "A128CBC-HS256"}))),
+        ("compressed", header(json!({"alg": "RSA-OAEP-256", "enc": "A256GCM", "zip": "DEF"}))),
+        ("somebody else's key", seal_with(&json!({"alg": "RSA-OAEP-256", "enc": "A256GCM"}), b"strange:", &token)),
+        ("another header than was sealed", swapped(0, &other_header)),
+        ("another nonce", swapped(2, &BASE64URL.encode([8; 12]))),
+        ("a nonce of another size", swapped(2, "AA")),
+        ("another tag", swapped(4, &BASE64URL.encode([0; 16]))),
+        ("a shorter tag", swapped(4, &BASE64URL.encode([0; 12]))),
+        ("another content", swapped(3, &BASE64URL.encode("x"))),
+    ];
+    let mut texts = String::new();
+    for (what, envelope) in &envelopes {
+        let reason = refusal(&world, samples::transaction(), envelope.clone()).await;
+        assert!(!reason.contains(&token), "{what}");
+        writeln!(texts, "{what}: {reason}").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[tokio::test]
+async fn keys_are_fetched_when_they_are_needed() {
+    let world = World::new();
+    let authn = world.with_rules(&rules());
+    let ask_with = async |key: &str, jti: u32, seconds: u64| {
+        let claims = changed(github_claims(), &json!({"jti": jti.to_string()}));
+        let token = world.token(&claims, key);
+        let transaction = samples::transaction();
+        let input = AuthnInput { transaction, identity_token: Some(seal(&token)) };
+        world.take_calls();
+        let answer = authn.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await;
+        let fetched = world.take_calls().iter().filter(|call| call.ends_with("/jwks")).count();
+        (answer.map(drop).map_err(|error| error.to_string()), fetched)
+    };
+    assert_eq!(ask_with("key-1", 1, 0).await, (Ok(()), 1));
+    assert_eq!(ask_with("key-1", 2, 1).await, (Ok(()), 0), "they are kept");
+
+    world.state().keys.insert("key-2", new_key());
+    let unknown = Err("the identity token is signed with a key that its issuer does not have".to_owned());
+    assert_eq!(ask_with("key-2", 3, 59).await, (unknown.clone(), 0), "an issuer is left alone for a minute");
+    assert_eq!(ask_with("key-2", 4, 60).await, (Ok(()), 1), "a new key is found");
+    assert_eq!(ask_with("key-1", 5, 61).await, (Ok(()), 0), "the old one still counts");
+
+    let taken_back = world.state().keys.remove("key-1").unwrap();
+    let stale = |seconds: u64, jti: u32| {
+        let now = samples::requested_at().unix_seconds();
+        let end = now + i64::try_from(seconds).unwrap() + 60;
+        let claims = changed(github_claims(), &json!({"jti": jti.to_string(), "exp": end}));
+        seal(&sign(&json!({"alg": "ES256", "kid": "key-1"}), &claims, &taken_back))
+    };
+    let at = async |seconds: u64, sealed: String| {
+        let input = AuthnInput { transaction: samples::transaction(), identity_token: Some(sealed) };
+        authn.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await.map(drop)
+    };
+    assert!(at(60 + 3_599, stale(60 + 3_599, 6)).await.is_ok());
+    let error = at(60 + 3_600, stale(60 + 3_600, 7)).await.unwrap_err();
+    assert_eq!(Err(error.to_string()), unknown, "after an hour, a key that was taken back does not count");
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_proves_nothing_and_denies_nothing() {
+    let configuration = |json: Value| ("/.well-known/openid-configuration", (200, json.to_string()));
+    let cases = [
+        ("/jwks", (0, String::new())),
+        ("/jwks", (503, String::new())),
+        ("/jwks", (301, String::new())),
+        ("/jwks", (200, "<html>".to_owned())),
+        ("/jwks", (200, format!("{{\"keys\": [\"{}\"]}}", "x".repeat(300_000)))),
+        ("/.well-known/openid-configuration", (404, String::new())),
+        configuration(json!({"issuer": GITLAB, "jwks_uri": format!("{GITHUB}/jwks")})),
+        configuration(json!({"issuer": GITHUB, "jwks_uri": "http://token.actions.githubusercontent.com/jwks"})),
+        configuration(json!({"issuer": GITHUB, "jwks_uri": "https://somebody@token.actions.githubusercontent.com/jwks"})),
+    ];
+    let mut texts = String::new();
+    for (document, answer) in cases {
+        let world = World::new();
+        let sealed = seal(&world.token(&github_claims(), "key-1"));
+        world.state().documents.insert(document, answer);
+        let authn = world.with_rules(&rules());
+        let error = ask(&authn, samples::transaction(), Some(sealed.clone())).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::AwsUnavailable, "{error}");
+        writeln!(texts, "{error}").unwrap();
+        world.state().documents.clear();
+        ask(&authn, samples::transaction(), Some(sealed)).await.unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[tokio::test]
+async fn a_key_of_a_kind_that_nobody_knows_is_passed_over() {
+    let world = World::new();
+    let known = public_jwk("key-1", &world.state().keys["key-1"]);
+    let keys = json!({"keys": [{"kty": "AKP", "kid": "key-0", "alg": "ML-DSA-44", "pub": "x"}, known]});
+    world.state().documents.insert("/jwks", (200, keys.to_string()));
+    let sealed = seal(&world.token(&github_claims(), "key-1"));
+    ask(&world.with_rules(&rules()), samples::transaction(), Some(sealed)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_of_aws_is_no_denial_either() {
+    for (operation, code, name) in [
+        ("Decrypt", "ThrottlingException", ErrorName::Throttled),
+        ("Decrypt", "KMSInternalException", ErrorName::AwsUnavailable),
+        ("PutItem", "ProvisionedThroughputExceededException", ErrorName::Throttled),
+        ("PutItem", "InternalServerError", ErrorName::AwsUnavailable),
+    ] {
+        let world = World::new();
+        world.state().fault = Some((operation, code));
+        let sealed = seal(&world.token(&github_claims(), "key-1"));
+        let error = ask(&world.with_rules(&rules()), samples::transaction(), Some(sealed)).await.unwrap_err();
+        assert_eq!(error.name(), name, "{error}");
+    }
+}
+
+#[test]
+fn rules_that_are_wrong_say_where() {
+    let mut texts = String::new();
+    for (pointer, value) in [
+        ("/audience", json!(null)),
+        ("/issuers/0/url", json!("http://token.actions.githubusercontent.com")),
+        ("/issuers/0/url", json!("https://")),
+        ("/issuers/0/url", json!("https://a@b")),
+        ("/issuers/0/provider", json!("bitbucket")),
+        ("/issuers/0/claims", json!({})),
+        ("/issuers/1/person/attribute", json!("phone")),
+        ("/issuers/1/person", json!({})),
+    ] {
+        let mut rules = rules();
+        *rules.pointer_mut(pointer).unwrap() = value;
+        writeln!(texts, "{}", rules.to_string().parse::<proof::Rules>().unwrap_err()).unwrap();
+    }
+    insta::assert_snapshot!(texts);
+    for url in ["http://127.0.0.1:8080/x", "http://localhost:1", "http://[::1]:1/x", "https://gitlab.example.com:8443/a"] {
+        let mut rules = rules();
+        rules["issuers"][0]["url"] = json!(url);
+        assert!(rules.to_string().parse::<proof::Rules>().is_ok(), "{url}");
+    }
+}
