@@ -78,10 +78,10 @@ pub fn in_hours(ttl: Duration) -> f64 {
     ttl.as_secs_f64() / 3600.0
 }
 
-/// Input of authn.
+/// Input of prove.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AuthnInput {
+pub struct ProveInput {
     /// The validated request.
     pub transaction: Transaction,
     /// The request's own field: the identity token of the CI run, encrypted to the deployment's key. It is not a part of
@@ -90,18 +90,10 @@ pub struct AuthnInput {
     pub identity_token: Option<String>,
 }
 
-/// The Identity Center user that the e-mail belongs to: output of authn.
-///
-/// Optional fields are absent, never null.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Person {
-    /// The user's id in the identity store.
-    pub user_id: String,
-    /// The user's sign-in name.
-    pub user_name: String,
-    /// What proves that it is the user who asks; absent where no proof was given, nor wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+/// Output of prove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proven {
+    /// What the token proves; null where none was sent, nor wanted.
     pub proof: Option<Proof>,
 }
 
@@ -117,6 +109,11 @@ pub struct Proof {
     pub subject: String,
     /// SHA-256 of what the issuer signed, in hexadecimal: the key under which the token counts as used.
     pub token_id: String,
+    /// Until when it has to be remembered that the token was used, in seconds from the beginning of 1970, as DynamoDB's
+    /// time to live is written.
+    pub token_ends_at: i64,
+    /// Whose run it is.
+    pub user: UserClaim,
     /// The repository by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
@@ -135,6 +132,62 @@ pub struct Proof {
     /// The definition that the job runs, with its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_ref: Option<String>,
+}
+
+/// Whose run it is: the user of Identity Center who has this value in this attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserClaim {
+    /// The claim that says so.
+    pub claim: String,
+    /// What it says.
+    pub name: String,
+    /// The attribute.
+    pub attribute: UserAttribute,
+    /// The value.
+    pub value: String,
+}
+
+/// An attribute of a user of Identity Center.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserAttribute {
+    /// The e-mail address of the request, by which the user was found.
+    Email,
+    /// The sign-in name.
+    UserName,
+    /// The profile URL.
+    ProfileUrl,
+    /// The nickname.
+    NickName,
+    /// An id that an external identity provider has given to the user.
+    ExternalId,
+}
+
+/// Input of authn.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthnInput {
+    /// The validated request.
+    pub transaction: Transaction,
+    /// What its identity token proves.
+    #[serde(default)]
+    pub proof: Option<Proof>,
+}
+
+/// The Identity Center user that the e-mail belongs to: output of authn.
+///
+/// Optional fields are absent, never null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The user's id in the identity store.
+    pub user_id: String,
+    /// The user's sign-in name.
+    pub user_name: String,
+    /// What proves that it is the user who asks; absent where no proof was given, nor wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// Input of create-role: the transaction alone.

@@ -10,7 +10,7 @@ pub mod target;
 pub use service::{Refusal, json_service, query_service};
 
 use crate::{
-    contract::{Authorization, CreatedRole, Person, Proof, Transaction, in_hours},
+    contract::{Authorization, CreatedRole, Person, Proof, Transaction, UserAttribute, UserClaim, in_hours},
     ids::{AccountId, TransactionId},
     timestamp::Timestamp,
 };
@@ -63,6 +63,13 @@ pub fn proof() -> Proof {
         issuer: "https://token.actions.githubusercontent.com".to_owned(),
         subject: "repo:example@1234567/payments@7654321:environment:production".to_owned(),
         token_id: "5f".repeat(32),
+        token_ends_at: requested_at().plus(Duration::from_mins(5)).unix_seconds(),
+        user: UserClaim {
+            claim: "actor".to_owned(),
+            name: "alex".to_owned(),
+            attribute: UserAttribute::ProfileUrl,
+            value: "https://github.com/alex".to_owned(),
+        },
         repository: Some("example/payments".to_owned()),
         repository_id: Some("7654321".to_owned()),
         run_id: Some("1".to_owned()),

@@ -1,21 +1,22 @@
-//! Finds out who asks: the user of IAM Identity Center whom the request names, and the proof that it is theirs.
+//! Looks the requester up in IAM Identity Center, and holds the proof of whose run it is against them.
 
+use aws_sdk_identitystore::{
+    Client,
+    operation::describe_user::DescribeUserOutput,
+    types::{AlternateIdentifier, UniqueAttribute, UserStatus},
+};
 use daypass::{
-    contract::{AuthnInput, Person, Proof, Transaction},
+    contract::{AuthnInput, Person, UserAttribute, UserClaim},
     error::ErrorName,
     ids::Email,
     lambda::AwsError,
     stage::{Named, Stage},
+    text::Quoted,
     timestamp::Timestamp,
 };
 
-pub mod proof;
 #[cfg(test)]
 mod tests;
-pub mod user;
-
-use proof::{NotProven, ProofError, Prover, Verified};
-use user::{User, Users};
 
 /// What authn can end with.
 pub const RAISES: &[ErrorName] = &[
@@ -28,41 +29,33 @@ pub const RAISES: &[ErrorName] = &[
 ];
 
 /// The task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Authn {
-    users: Users,
-    prover: Option<Prover>,
+    client: Client,
+    identity_store_id: String,
 }
 
 impl Authn {
-    /// A task for these users. Without a prover nobody has to prove anything, and nobody can.
+    /// A task for the identity store `identity_store_id` (`d-1234567890`), which `client` may read.
     #[must_use]
-    pub fn new(users: Users, prover: Option<Prover>) -> Self {
-        Self { users, prover }
+    pub fn new(client: Client, identity_store_id: String) -> Self {
+        Self { client, identity_store_id }
     }
 
-    /// Verifies the token of the request, and sees to it that there is one where one is required.
-    async fn verified(
-        &self,
-        transaction: &Transaction,
-        token: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Option<(&Prover, Verified<'_>)>, ProofError> {
-        let environment = transaction.environment.as_deref();
-        match (&self.prover, token) {
-            (Some(prover), Some(token)) => Ok(Some((prover, prover.verify(token, now).await?))),
-            (Some(prover), None) if prover.is_required_in(environment) => {
-                Err(NotProven::Required(environment.unwrap_or_default().to_owned()).into())
-            }
-            (_, None) => Ok(None),
-            (None, Some(_)) => Err(NotProven::NoIssuers.into()),
+    /// The id of the user with this address; none when there is no such user.
+    async fn user_id(&self, email: &str) -> Result<Option<String>, AwsError> {
+        // It can be built: both of its parts are there.
+        let address =
+            UniqueAttribute::builder().attribute_path("emails.value").attribute_value(email.into()).build().ok();
+        let request = self.client.get_user_id().identity_store_id(&self.identity_store_id);
+        let found = request.set_alternate_identifier(address.map(AlternateIdentifier::UniqueAttribute)).send().await;
+        match found {
+            Ok(user) => Ok(Some(user.user_id)),
+            Err(error) => match AwsError::of("identitystore:GetUserId")(error) {
+                error if error.is_not_found() => Ok(None),
+                error => Err(error),
+            },
         }
-    }
-
-    async fn user(&self, email: &Email) -> Result<User, AuthnError> {
-        let user = self.users.find(email.as_str()).await?;
-        let user = user.ok_or_else(|| AuthnError::UserNotFound { email: email.clone() })?;
-        if user.enabled { Ok(user) } else { Err(AuthnError::UserDisabled { email: email.clone() }) }
     }
 }
 
@@ -71,31 +64,59 @@ impl Stage for Authn {
     type Output = Person;
     type Error = AuthnError;
 
-    async fn run(&self, input: AuthnInput, now: Timestamp) -> Result<Person, AuthnError> {
-        let AuthnInput { transaction, identity_token } = input;
-        // First, because whoever cannot prove anything shall not learn who there is.
-        let verified = self.verified(&transaction, identity_token.as_deref(), now).await?;
-        let user = self.user(&transaction.email).await?;
-        let proof: Option<Proof> = match verified {
-            Some((prover, verified)) => Some(prover.prove(verified, &transaction, &user).await?),
-            None => None,
+    async fn run(&self, input: AuthnInput, _now: Timestamp) -> Result<Person, AuthnError> {
+        let AuthnInput { transaction, proof } = input;
+        let email = transaction.email;
+        let Some(user_id) = self.user_id(email.as_str()).await? else {
+            return Err(AuthnError::UserNotFound { email });
         };
+        let request = self.client.describe_user().identity_store_id(&self.identity_store_id).user_id(&user_id);
+        let user = request.send().await.map_err(|error| match AwsError::of("identitystore:DescribeUser")(error) {
+            // Deleted since the look-up.
+            error if error.is_not_found() => AuthnError::UserNotFound { email: email.clone() },
+            error => error.into(),
+        })?;
+        // The API calls the status optional. Whatever else it may say one day, it is not that the user may sign in.
+        if !matches!(user.user_status, None | Some(UserStatus::Enabled)) {
+            return Err(AuthnError::UserDisabled { email });
+        }
+        if let Some(proof) = proof.as_ref().filter(|proof| !is_of(&proof.user, &email, &user)) {
+            return Err(AuthnError::OtherPerson { email, of_run: proof.user.clone() });
+        }
         // The API calls the name optional; the address names them as well.
-        let user_name = user.user_name.unwrap_or_else(|| transaction.email.to_string());
-        Ok(Person { user_id: user.user_id, user_name, proof })
+        let user_name = user.user_name.unwrap_or_else(|| email.to_string());
+        Ok(Person { user_id, user_name, proof })
     }
 
-    async fn warm_up(&self, now: Timestamp) {
-        let proof = async {
-            if let Some(prover) = &self.prover {
-                prover.warm_up(now).await;
-            }
-        };
-        tokio::join!(self.users.warm_up(), proof);
+    async fn warm_up(&self, _now: Timestamp) {
+        let _ = self.user_id("nobody@example.com").await;
     }
 }
 
-/// Why it is not known who asks.
+/// Whether the run is the user's. Addresses, and names at GitHub and GitLab, are the same in whatever case.
+fn is_of(run: &UserClaim, email: &Email, user: &DescribeUserOutput) -> bool {
+    let is_value = |text: &str| text.eq_ignore_ascii_case(&run.value);
+    match run.attribute {
+        UserAttribute::Email => is_value(email.as_str()),
+        UserAttribute::UserName => user.user_name.as_deref().is_some_and(is_value),
+        UserAttribute::ProfileUrl => user.profile_url.as_deref().is_some_and(|url| is_value(url.trim_end_matches('/'))),
+        UserAttribute::NickName => user.nick_name.as_deref().is_some_and(is_value),
+        UserAttribute::ExternalId => user.external_ids().iter().any(|external| is_value(&external.id)),
+    }
+}
+
+/// What the attribute is called where it is kept.
+const fn words(attribute: UserAttribute) -> &'static str {
+    match attribute {
+        UserAttribute::Email => "e-mail address",
+        UserAttribute::UserName => "user name",
+        UserAttribute::ProfileUrl => "profile URL",
+        UserAttribute::NickName => "nickname",
+        UserAttribute::ExternalId => "external id",
+    }
+}
+
+/// Why nobody was found to give a role to.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthnError {
     /// No user has the address.
@@ -115,9 +136,18 @@ pub enum AuthnError {
         /// The address.
         email: Email,
     },
-    /// Nothing proves that it is the user who asks.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
+    /// The run is somebody else's.
+    #[error(
+        "the run was triggered by {} (`{}` of its identity token), who is not shown to be {email}: that user's {} in IAM \
+         Identity Center has to be {}",
+        Quoted(&.of_run.name), .of_run.claim, words(.of_run.attribute), Quoted(&.of_run.value)
+    )]
+    OtherPerson {
+        /// The address.
+        email: Email,
+        /// Whose run it is.
+        of_run: UserClaim,
+    },
     /// Identity Center did not answer, or with something else.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -128,9 +158,8 @@ impl Named for AuthnError {
         match self {
             Self::UserNotFound { .. } => ErrorName::UserNotFound,
             Self::UserDisabled { .. } => ErrorName::UserDisabled,
-            Self::Proof(ProofError::NotProven(_)) => ErrorName::IdentityNotProven,
-            Self::Proof(ProofError::Keys(_)) => ErrorName::AwsUnavailable,
-            Self::Proof(ProofError::Aws(error)) | Self::Aws(error) => error.name(),
+            Self::OtherPerson { .. } => ErrorName::IdentityNotProven,
+            Self::Aws(error) => error.name(),
         }
     }
 }

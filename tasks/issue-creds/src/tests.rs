@@ -121,7 +121,8 @@ fn tags_of(world: &World) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn a_session_says_which_run_it_is_for_if_there_is_room() {
     let required = ["daypass:transaction-id", "daypass:email", "daypass:persona"];
-    let optional = ["repository-id", "run-id", "run-attempt", "actor-id", "workflow-ref"].map(|it| format!("daypass:{it}"));
+    let optional =
+        ["repository-id", "run-id", "run-attempt", "actor-id", "workflow-ref"].map(|it| format!("daypass:{it}"));
     let all: Vec<String> = required.iter().map(ToString::to_string).chain(optional).collect();
     let proven = || Some(Person { proof: Some(samples::proof()), ..samples::person() });
     let issue = async |world: World| {

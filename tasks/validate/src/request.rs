@@ -118,9 +118,11 @@ fn identity_token(text: &str) -> Result<(), String> {
         (_, 3) => Err("it is not encrypted, and now stands in the log of this execution: encrypt it to this \
                        deployment's key (JWE, RSA-OAEP-256 and A256GCM), and get a new one for the next request"
             .to_owned()),
-        _ => Err("it is no JWE in compact form (five parts of base64url): encrypt the identity token of the run to this \
+        _ => Err(
+            "it is no JWE in compact form (five parts of base64url): encrypt the identity token of the run to this \
                   deployment's key"
-            .to_owned()),
+                .to_owned(),
+        ),
     }
 }
 

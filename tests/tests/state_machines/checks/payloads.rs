@@ -2,7 +2,8 @@
 
 use daypass::{
     contract::{
-        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput, ValidateInput,
+        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput,
+        ValidateInput,
     },
     samples,
     stage::parse_input,

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use daypass::contract::UserAttribute;
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
@@ -68,38 +69,9 @@ pub struct PersonRule {
     /// The claim.
     pub claim: String,
     /// The attribute.
-    pub attribute: Attribute,
+    pub attribute: UserAttribute,
     /// What the attribute must be; `{}` stands for the claim.
     pub value: String,
-}
-
-/// An attribute of a user of Identity Center.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Attribute {
-    /// The e-mail address of the request, by which the user was found.
-    Email,
-    /// The sign-in name.
-    UserName,
-    /// The profile URL.
-    ProfileUrl,
-    /// The nickname.
-    NickName,
-    /// An id that an external identity provider has given to the user.
-    ExternalId,
-}
-
-impl Attribute {
-    /// In words.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Email => "e-mail address",
-            Self::UserName => "user name",
-            Self::ProfileUrl => "profile URL",
-            Self::NickName => "nickname",
-            Self::ExternalId => "external id",
-        }
-    }
 }
 
 /// How the tokens of an issuer name things.

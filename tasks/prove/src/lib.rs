@@ -1,113 +1,106 @@
-//! Proof that it is the named person's own pipeline run that asks: the identity token that CI gave to the run.
+//! Proves that it is a run of the named person's pipeline that asks: by the identity token that CI gave to the run.
 //!
 //! A token is believed in this order: the envelope opens with our key; one of our issuers signed it, for us, and it is
-//! valid now; it is of the run that the request describes, and the run is the person's; and nobody has used it before.
+//! valid now; and it is of the run that the request describes. Whether the run is the person's is for authn to see, who
+//! knows people; and that nobody has used the token before, for the state machine.
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use daypass::{
-    contract::{Proof, Transaction},
+    contract::{Proof, ProveInput, Proven, Transaction},
+    error::ErrorName,
     lambda::AwsError,
+    stage::{Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
-use zeroize::Zeroizing;
 
 mod binding;
 mod envelope;
 mod keys;
 mod rules;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod token;
-mod used;
 
-use self::{keys::Keys, token::Unverified};
+use self::keys::Keys;
 pub use self::{
     envelope::{EnvelopeError, EnvelopeKey},
     keys::KeysError,
     rules::{Rules, RulesError},
-    token::Claims,
-    used::UsedTokens,
+    token::{Claims, Unverified},
 };
-use crate::user::User;
 
-/// Verifies identity tokens.
+/// What prove can end with.
+pub const RAISES: &[ErrorName] =
+    &[ErrorName::InvalidRequest, ErrorName::IdentityNotProven, ErrorName::Throttled, ErrorName::AwsUnavailable];
+
+/// The task.
 #[derive(Debug)]
-pub struct Prover {
+pub struct Prove {
     rules: Rules,
     envelope: EnvelopeKey,
-    used: UsedTokens,
     keys: Keys,
 }
 
-/// A token of one of our issuers, for us, valid now. What it says is yet to be held against the request.
-pub struct Verified<'a> {
-    issuer: &'a rules::Issuer,
-    claims: Claims,
-    token_id: String,
-}
-
-impl Prover {
-    /// A prover by these rules, that fetches the issuers' keys with `http`.
+impl Prove {
+    /// A task by these rules, that fetches the issuers' keys with `http`.
     #[must_use]
-    pub fn new(rules: Rules, envelope: EnvelopeKey, used: UsedTokens, http: SharedHttpConnector) -> Self {
+    pub fn new(rules: Rules, envelope: EnvelopeKey, http: SharedHttpConnector) -> Self {
         signature::use_ring();
-        Self { rules, envelope, used, keys: Keys::new(http) }
+        Self { rules, envelope, keys: Keys::new(http) }
     }
 
-    /// Whether nobody gets a role in the environment without a proof.
-    #[must_use]
-    pub fn is_required_in(&self, environment: Option<&str>) -> bool {
-        environment.is_some_and(|environment| self.rules.required_in.iter().any(|it| it == environment))
+    fn is_required_in(&self, environment: &str) -> bool {
+        self.rules.required_in.iter().any(|it| it == environment)
     }
 
-    /// Opens the envelope and verifies the token in it.
-    ///
-    /// # Errors
-    /// [`ProofError::NotProven`], or what kept us from finding out.
-    pub async fn verify(&self, sealed: &str, now: Timestamp) -> Result<Verified<'_>, ProofError> {
-        let token: Zeroizing<String> = self.envelope.open(sealed).await?;
+    /// Opens the envelope, verifies the token in it and holds it against the request.
+    async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Proof, ProveError> {
+        let token = self.envelope.open(sealed).await?;
         let unverified = Unverified::read(&token)?;
         let by = &unverified.issuer;
         let issuer = self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == by);
         let issuer = issuer.ok_or_else(|| NotProven::UnknownIssuer(by.clone()))?;
         let key = self.keys.find(&issuer.url, &unverified.key_id, now).await?.ok_or(NotProven::UnknownKey)?;
         let claims = unverified.verify(&key, &issuer.url, &self.rules.audience, now)?;
-        Ok(Verified { issuer, claims, token_id: unverified.id() })
+        Ok(binding::bind(issuer, &claims, unverified.id(), transaction)?)
+    }
+}
+
+impl Stage for Prove {
+    type Input = ProveInput;
+    type Output = Proven;
+    type Error = ProveError;
+
+    async fn run(&self, input: ProveInput, now: Timestamp) -> Result<Proven, ProveError> {
+        let ProveInput { transaction, identity_token } = input;
+        let proof = match (&identity_token, &transaction.environment) {
+            (Some(sealed), _) => Some(self.prove(sealed, &transaction, now).await?),
+            (None, Some(environment)) if self.is_required_in(environment) => {
+                return Err(NotProven::Required(environment.clone()).into());
+            }
+            // An account that is in no environment is for authz to deny.
+            (None, _) => None,
+        };
+        Ok(Proven { proof })
     }
 
-    /// Holds a verified token against the request and its person, and uses it up.
-    ///
-    /// # Errors
-    /// [`ProofError::NotProven`], or what kept us from finding out.
-    pub async fn prove(
-        &self,
-        Verified { issuer, claims, token_id }: Verified<'_>,
-        transaction: &Transaction,
-        user: &User,
-    ) -> Result<Proof, ProofError> {
-        let proof = binding::bind(issuer, &claims, token_id, transaction, user)?;
-        if self.used.claim(&proof.token_id, transaction.transaction_id, claims.expires_at).await? {
-            Ok(proof)
-        } else {
-            Err(NotProven::Used.into())
-        }
-    }
-
-    /// Connects to whatever a proof needs, side by side.
-    pub async fn warm_up(&self, now: Timestamp) {
+    /// Side by side: the issuers are far away.
+    async fn warm_up(&self, now: Timestamp) {
         let keys = async {
             for issuer in &self.rules.issuers {
                 // A request will ask again, and report what is wrong.
                 let _ = self.keys.fetch(&issuer.url, now).await;
             }
         };
-        tokio::join!(self.envelope.warm_up(), self.used.warm_up(), keys);
+        tokio::join!(self.envelope.warm_up(), keys);
     }
 }
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
-pub enum ProofError {
+pub enum ProveError {
     /// There is something wrong with it.
     #[error(transparent)]
     NotProven(#[from] NotProven),
@@ -119,11 +112,21 @@ pub enum ProofError {
     Aws(#[from] AwsError),
 }
 
-impl From<EnvelopeError> for ProofError {
+impl From<EnvelopeError> for ProveError {
     fn from(error: EnvelopeError) -> Self {
         match error {
             EnvelopeError::Unreadable(problem) => NotProven::Envelope(problem).into(),
             EnvelopeError::Aws(error) => error.into(),
+        }
+    }
+}
+
+impl Named for ProveError {
+    fn name(&self) -> ErrorName {
+        match self {
+            Self::NotProven(_) => ErrorName::IdentityNotProven,
+            Self::Keys(_) => ErrorName::AwsUnavailable,
+            Self::Aws(error) => error.name(),
         }
     }
 }
@@ -137,9 +140,6 @@ pub enum NotProven {
          run, encrypted to this deployment's key"
     )]
     Required(String),
-    /// There is one, and nothing to hold it against.
-    #[error("`identity_token`: this deployment knows no issuer of identity tokens; leave it out, or configure one")]
-    NoIssuers,
     /// The envelope does not open.
     #[error(
         "`identity_token` cannot be decrypted: {0}; encrypt the token to the public key that `aws kms get-public-key` \
@@ -149,7 +149,7 @@ pub enum NotProven {
     /// It is no token, or none that can be believed.
     #[error("the identity token is malformed: {0}")]
     Malformed(&'static str),
-    /// It has no such claim, or not as a text.
+    /// It has no such claim, or an empty one, or one that is no text.
     #[error("the identity token has no claim {}", Quoted(.0))]
     Missing(String),
     /// Nobody here believes its issuer.
@@ -186,19 +186,6 @@ pub enum NotProven {
         /// What it may be.
         allowed: String,
     },
-    /// The run is somebody else's.
-    #[error(
-        "the run was triggered by {} ({}), who is not the user that `email` names: that user's {attribute} in IAM Identity \
-         Center says otherwise, or nothing", Quoted(.name), Quoted(.claim)
-    )]
-    OtherPerson {
-        /// The claim that says whose it is.
-        claim: String,
-        /// What it says.
-        name: String,
-        /// The attribute of the user that it was held against.
-        attribute: &'static str,
-    },
     /// The run is another one than the request describes.
     #[error("`{field}` is not that of the run, by its identity token: {}", Quoted(.value))]
     Other {
@@ -207,7 +194,4 @@ pub enum NotProven {
         /// What the token says.
         value: String,
     },
-    /// Another transaction has used it.
-    #[error("the identity token has been used before; get a new one for each request")]
-    Used,
 }

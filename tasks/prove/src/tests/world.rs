@@ -1,4 +1,4 @@
-//! Identity Center, KMS, a table of used tokens, and an issuer: all that authn deals with.
+//! KMS and two issuers: all that prove deals with.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,11 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64URL},
 };
-use daypass::{contract::Transaction, samples};
+use daypass::{
+    contract::{Proof, ProveInput, Transaction},
+    samples,
+    stage::Stage,
+};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand::SystemRandom,
@@ -27,10 +31,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use super::*;
-use crate::proof::{EnvelopeKey, Rules, UsedTokens};
-
-pub const STORE: &str = "d-1234567890";
+use crate::{EnvelopeKey, Prove, ProveError, Rules};
 pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
 pub const GITLAB: &str = "https://gitlab.example.com";
 pub const AUDIENCE: &str = "daypass-111111111111-us-east-1";
@@ -39,15 +40,8 @@ const ENCRYPTED: &[u8] = b"encrypted:";
 
 /// What there is, and what has happened.
 pub struct State {
-    /// The one user: attributes as DescribeUser has them, and the address.
-    pub email: &'static str,
-    pub user: Value,
-    /// The user is deleted after the look-up.
-    pub leaving: bool,
-    /// What every call of this operation fails with.
-    pub fault: Option<(&'static str, &'static str)>,
-    /// Used tokens, and the transaction that each counts for.
-    pub used: BTreeMap<String, Value>,
+    /// What KMS fails with.
+    pub fault: Option<&'static str>,
     /// The keys of both issuers, by id.
     pub keys: BTreeMap<&'static str, Arc<EcdsaKeyPair>>,
     /// What the issuers answer instead of a document, by the end of its address.
@@ -60,17 +54,10 @@ pub struct State {
 pub struct World(Arc<Mutex<State>>);
 
 impl World {
-    /// Alex, enabled, with an account at GitHub; and an issuer with one key.
+    /// One key.
     pub fn new() -> Self {
-        let user = json!({
-            "UserId": "user-1", "UserName": "alex", "UserStatus": "ENABLED", "ProfileUrl": "https://github.com/alex",
-        });
         Self(Arc::new(Mutex::new(State {
-            email: "alex@example.com",
-            user,
-            leaving: false,
             fault: None,
-            used: BTreeMap::new(),
             keys: BTreeMap::from([("key-1", new_key())]),
             documents: BTreeMap::new(),
             calls: vec![],
@@ -85,28 +72,13 @@ impl World {
         std::mem::take(&mut self.state().calls)
     }
 
-    /// A task that asks for no proof.
-    pub fn without_proof(&self) -> Authn {
-        Authn::new(self.users(), None)
-    }
-
-    /// A task by these rules.
-    pub fn with_rules(&self, rules: &Value) -> Authn {
-        let rules: Rules = rules.to_string().parse().unwrap();
-        let config = self.config();
-        let envelope = EnvelopeKey::new(aws_sdk_kms::Client::new(&config), "arn:aws:kms:::key/1".to_owned());
-        let used = UsedTokens::new(aws_sdk_dynamodb::Client::new(&config), "used-tokens".to_owned());
-        let http = SharedHttpConnector::new(Issuers(self.clone()));
-        Authn::new(self.users(), Some(Prover::new(rules, envelope, used, http)))
-    }
-
-    fn users(&self) -> Users {
-        Users::new(aws_sdk_identitystore::Client::new(&self.config()), STORE.to_owned())
-    }
-
-    fn config(&self) -> aws_types::SdkConfig {
+    /// The task, by these rules.
+    pub fn prove(&self, rules: &Value) -> Prove {
         let world = self.clone();
-        samples::json_service(move |operation, input| world.state().answer(operation, &input))
+        let config = samples::json_service(move |operation, input| world.state().answer(operation, &input));
+        let envelope = EnvelopeKey::new(aws_sdk_kms::Client::new(&config), "arn:aws:kms:::key/1".to_owned());
+        let http = SharedHttpConnector::new(Issuers(self.clone()));
+        Prove::new(rules.to_string().parse::<Rules>().unwrap(), envelope, http)
     }
 
     /// A token with these claims, signed by the key of this id.
@@ -119,40 +91,15 @@ impl World {
 impl State {
     fn answer(&mut self, operation: &str, input: &Value) -> Result<Value, &'static str> {
         self.calls.push(operation.to_owned());
-        if let Some((_, code)) = self.fault.filter(|(faulty, _)| *faulty == operation) {
+        if let Some(code) = self.fault {
             return Err(code);
         }
-        match operation {
-            "GetUserId" => {
-                assert_eq!(input["IdentityStoreId"], STORE);
-                let address = &input["AlternateIdentifier"]["UniqueAttribute"];
-                let found = address["AttributePath"] == "emails.value" && address["AttributeValue"] == self.email;
-                if found { Ok(json!({"UserId": "user-1"})) } else { Err("ResourceNotFoundException") }
-            }
-            "DescribeUser" if self.leaving => Err("ResourceNotFoundException"),
-            "DescribeUser" => Ok(self.user.clone()),
-            "Decrypt" => {
-                assert_eq!(input["EncryptionAlgorithm"], "RSAES_OAEP_SHA_256");
-                let blob = BASE64_STANDARD.decode(input["CiphertextBlob"].as_str().unwrap()).unwrap();
-                let key = blob.strip_prefix(ENCRYPTED).ok_or("InvalidCiphertextException")?;
-                Ok(json!({"Plaintext": BASE64_STANDARD.encode(key)}))
-            }
-            "PutItem" => {
-                let id = input["Item"]["token_id"]["S"].as_str().unwrap().to_owned();
-                let transaction = input["Item"]["transaction_id"].clone();
-                assert_eq!(
-                    input["ConditionExpression"],
-                    "attribute_not_exists(#token) OR #transaction = :transaction"
-                );
-                assert_eq!(input["ExpressionAttributeValues"][":transaction"], transaction);
-                if self.used.get(&id).is_some_and(|item| item["transaction_id"] != transaction) {
-                    return Err("ConditionalCheckFailedException");
-                }
-                self.used.insert(id, input["Item"].clone());
-                Ok(json!({}))
-            }
-            _ => panic!("{operation} is not needed"),
-        }
+        assert_eq!(operation, "Decrypt");
+        // Warming up leaves it out.
+        assert!(["RSAES_OAEP_SHA_256", ""].contains(&input["EncryptionAlgorithm"].as_str().unwrap_or_default()));
+        let blob = BASE64_STANDARD.decode(input["CiphertextBlob"].as_str().unwrap()).unwrap();
+        let key = blob.strip_prefix(ENCRYPTED).ok_or("InvalidCiphertextException")?;
+        Ok(json!({"Plaintext": BASE64_STANDARD.encode(key)}))
     }
 
     fn document(&self, url: &str) -> (u16, String) {
@@ -304,7 +251,8 @@ pub fn rules() -> Value {
     })
 }
 
-/// What authn answers to a request with this in `identity_token`.
-pub async fn ask(authn: &Authn, transaction: Transaction, identity_token: Option<String>) -> Result<Person, AuthnError> {
-    authn.run(AuthnInput { transaction, identity_token }, samples::requested_at()).await
+/// What prove answers to a request with this in `identity_token`.
+pub async fn ask(prove: &Prove, transaction: Transaction, token: Option<String>) -> Result<Option<Proof>, ProveError> {
+    let input = ProveInput { transaction, identity_token: token };
+    prove.run(input, samples::requested_at()).await.map(|proven| proven.proof)
 }

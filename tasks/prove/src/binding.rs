@@ -1,27 +1,19 @@
-//! What a verified token has to do with the request, and with the person whom the request names.
+//! What a verified token has to do with the request.
 
-use daypass::contract::{Proof, Transaction};
+use daypass::contract::{Proof, Transaction, UserClaim};
 
-use super::{
+use crate::{
     NotProven,
-    rules::{Attribute, Issuer, Provider},
-    token::Claims,
+    rules::{Issuer, Provider},
+    token::{Claims, LEEWAY},
 };
-use crate::user::User;
 
-/// Checks that `claims` are of the run that sent the request, and that the run is the user's; returns what they prove.
+/// Checks that `claims` are of the run that sent the request, as the rules want it; returns what they prove.
 ///
 /// # Errors
 /// [`NotProven`] with the first thing that does not fit.
-pub fn bind(
-    issuer: &Issuer,
-    claims: &Claims,
-    token_id: String,
-    transaction: &Transaction,
-    user: &User,
-) -> Result<Proof, NotProven> {
+pub fn bind(issuer: &Issuer, claims: &Claims, token_id: String, transaction: &Transaction) -> Result<Proof, NotProven> {
     check_rules(issuer, claims)?;
-    check_person(issuer, claims, transaction, user)?;
     check_run(issuer, claims, transaction)?;
     check_environment(issuer, claims, transaction)?;
     let names = issuer.provider.names();
@@ -30,6 +22,8 @@ pub fn bind(
         issuer: issuer.url.as_str().to_owned(),
         subject: required(claims, "sub")?,
         token_id,
+        token_ends_at: claims.expires_at.plus(LEEWAY).unix_seconds(),
+        user: user(issuer, claims)?,
         repository: text(names.repository),
         repository_id: text(names.repository_id),
         run_id: text(names.run_id),
@@ -40,7 +34,7 @@ pub fn bind(
 }
 
 fn required(claims: &Claims, claim: &str) -> Result<String, NotProven> {
-    claims.text(claim).ok_or_else(|| NotProven::Missing(claim.to_owned()))
+    claims.text(claim).filter(|text| !text.is_empty()).ok_or_else(|| NotProven::Missing(claim.to_owned()))
 }
 
 /// The deployment's own rules: who owns the repository, which workflow it is, where it runs.
@@ -55,28 +49,12 @@ fn check_rules(issuer: &Issuer, claims: &Claims) -> Result<(), NotProven> {
     Ok(())
 }
 
-fn check_person(
-    issuer: &Issuer,
-    claims: &Claims,
-    transaction: &Transaction,
-    user: &User,
-) -> Result<(), NotProven> {
+/// Whose run it is. Whether that is the person whom the request names is authn's to see.
+fn user(issuer: &Issuer, claims: &Claims) -> Result<UserClaim, NotProven> {
     let rule = &issuer.person;
     let name = required(claims, &rule.claim)?;
-    let expected = rule.value.replace("{}", &name);
-    let of_user: Vec<&str> = match rule.attribute {
-        Attribute::Email => vec![transaction.email.as_str()],
-        Attribute::UserName => user.user_name.iter().map(String::as_str).collect(),
-        Attribute::ProfileUrl => user.profile_url.iter().map(|url| url.trim_end_matches('/')).collect(),
-        Attribute::NickName => user.nick_name.iter().map(String::as_str).collect(),
-        Attribute::ExternalId => user.external_ids.iter().map(String::as_str).collect(),
-    };
-    // Addresses and names at GitHub and GitLab are the same in whatever case.
-    if name.is_empty() || !of_user.iter().any(|it| it.eq_ignore_ascii_case(&expected)) {
-        let (claim, attribute) = (rule.claim.clone(), rule.attribute.name());
-        return Err(NotProven::OtherPerson { claim, name, attribute });
-    }
-    Ok(())
+    let value = rule.value.replace("{}", &name);
+    Ok(UserClaim { claim: rule.claim.clone(), name, attribute: rule.attribute, value })
 }
 
 /// Repository, branch and URL of the run, as far as the issuer tells them.

@@ -6,9 +6,7 @@ use jsonwebtoken::{
     errors::{Error, ErrorKind},
     signature::{Error as BadSignature, Verifier},
 };
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
-};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 
 /// The algorithms of signatures that count. `none` is none of them, nor is any that makes a secret of a public key.
 pub const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];

@@ -11,7 +11,7 @@ use jsonwebtoken::{
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 
-use super::{NotProven, rules::IssuerUrl, signature::ALGORITHMS};
+use crate::{NotProven, rules::IssuerUrl, signature::ALGORITHMS};
 
 /// How far the issuer's clock and ours may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -94,6 +94,7 @@ impl<'a> Unverified<'a> {
 
     /// SHA-256 of what was signed, in hexadecimal. Whoever changes a bit of it breaks the signature; whoever spells the
     /// signature in another way does not change it.
+    #[must_use]
     pub fn id(&self) -> String {
         let signed = self.token.rsplit_once('.').map_or(self.token, |(signed, _signature)| signed);
         let mut id = String::with_capacity(64);
