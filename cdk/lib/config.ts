@@ -37,6 +37,41 @@ const object = <T extends z.ZodRawShape>(shape: T) =>
     },
   });
 
+/** A name that JSON Web Tokens have for something, and a text that is not empty. */
+const claim = text(/^[\w.:/-]+$/, 'must be the name of a claim');
+const someText = (remedy: string) => text(/./, remedy);
+const USER_ATTRIBUTES = ['email', 'user_name', 'profile_url', 'nick_name', 'external_id'] as const;
+
+/** Whose identity tokens prove who asks; prove (`tasks/prove/src/rules.rs`) reads the same, with the defaults filled in. */
+const issuer = object({
+  provider: z.enum(['github', 'gitlab', 'other'], 'must be github, gitlab or other: how the tokens name things'),
+  url: text(
+    /^(https:\/\/[^\s@]+|http:\/\/(127\.0\.0\.1|localhost)(:\d+)?(\/\S*)?)$/,
+    "must be the tokens' `iss`, which begins with https://",
+  ).optional(),
+  claims: z
+    .record(claim, list(someText('must be what the claim is, with * for any text'), 20, 'must list 1 to 20 patterns'))
+    .refine((claims) => Object.keys(claims).length > 0, {
+      error: 'must name at least one claim: without, everybody whom the issuer serves could ask',
+    }),
+  environments: z
+    .record(
+      z.string(),
+      list(someText("must be one of the issuer's environments"), 20, 'must list 1 to 20 environments'),
+    )
+    .default({}),
+  person: object({
+    claim,
+    attribute: z.enum(USER_ATTRIBUTES, `must be one of ${USER_ATTRIBUTES.join(', ')}`),
+    value: text(/\{\}/, 'must be what the attribute is, with {} for the claim').default('{}'),
+  }).optional(),
+}).superRefine((value, context) => {
+  const missing = value.provider === 'other' ? (['url', 'person'] as const).filter((key) => !value[key]) : [];
+  for (const key of missing) {
+    context.addIssue({ code: 'custom', path: [key], message: 'must be given for a provider of kind other' });
+  }
+});
+
 const schema = object({
   hub: object({
     account_id: accountId('the account that Daypass runs in'),
@@ -83,6 +118,13 @@ const schema = object({
   alarm_email: z.email('must be an e-mail address').optional(),
   personas_file: path('personas.json').optional(),
   assets_dir: path('the folder of built functions').optional(),
+  identity_tokens: object({
+    audience: text(/^[\w:/.-]{1,200}$/, 'must be 1 to 200 of the characters A-Z a-z 0-9 _ : / . -').optional(),
+    required_in: z
+      .array(someText('must be the name of an environment'), 'must list the environments that want a proof; [] is none')
+      .default(['production']),
+    issuers: list(issuer, 10, 'must list 1 to 10 issuers').optional(),
+  }).optional(),
   organization: object({
     organizational_unit_ids: list(
       text(
@@ -103,11 +145,33 @@ const schema = object({
 });
 
 type Parsed = z.output<typeof schema>;
+type Issuer = z.output<typeof issuer>;
+
+/** What the issuers of a kind are unless told otherwise. */
+const ISSUER_DEFAULTS = {
+  github: {
+    url: 'https://token.actions.githubusercontent.com',
+    person: { claim: 'actor', attribute: 'profile_url', value: 'https://github.com/{}' },
+  },
+  gitlab: { url: 'https://gitlab.com', person: { claim: 'user_email', attribute: 'email', value: '{}' } },
+  other: {},
+} as const;
+
+/** Who proves what, as prove reads it. */
+export interface IdentityTokens {
+  readonly audience: string;
+  readonly required_in: readonly string[];
+  readonly issuers: readonly (Issuer & Required<Pick<Issuer, 'url' | 'person'>>)[];
+}
 
 /** The configuration with every default filled in; paths are absolute, times in the unit that the key names. */
-export interface Config extends Omit<Parsed, 'identity' | 'external_id' | 'personas_file' | 'assets_dir'> {
+export interface Config extends Omit<
+  Parsed,
+  'identity' | 'external_id' | 'personas_file' | 'assets_dir' | 'identity_tokens'
+> {
   readonly identity: { readonly store_id: string; readonly account_id: string; readonly region: string };
   readonly external_id: string;
+  readonly identity_tokens: IdentityTokens;
   readonly personas_file: string;
   readonly assets_dir: string;
 }
@@ -134,7 +198,7 @@ export function parseConfig(json: string, file: string): Config {
   const result = schema.safeParse(parseJson(json, file));
   if (!result.success) throw new ConfigError(file, result.error.issues.flatMap(describe));
 
-  const { hub, identity, external_id, personas_file, assets_dir, ...rest } = result.data;
+  const { hub, identity, external_id, personas_file, assets_dir, identity_tokens, ...rest } = result.data;
   const relativeToFile = (path: string) => resolve(dirname(file), path);
   return {
     ...rest,
@@ -145,33 +209,81 @@ export function parseConfig(json: string, file: string): Config {
       region: identity.region ?? hub.region,
     },
     external_id: external_id ?? `daypass-${hub.account_id}`,
+    identity_tokens: identityTokens(result.data, file),
     personas_file: personas_file ? relativeToFile(personas_file) : resolve(REPOSITORY, 'personas.json'),
     assets_dir: assets_dir ? relativeToFile(assets_dir) : resolve(REPOSITORY, 'target/lambda'),
   };
 }
 
 /**
- * Reads and parses the configuration, and makes sure that the hub is not among the targets.
+ * Fills in who proves what. Without a list of issuers GitHub is one, for the workflows that may become the invoker.
+ *
+ * @throws ConfigError when proof is required and nobody could give it
+ */
+function identityTokens({ hub, github, identity_tokens }: Parsed, file: string): IdentityTokens {
+  const { audience, required_in = ['production'], issuers } = identity_tokens ?? {};
+  const given = issuers ?? (github ? [githubIssuer(github)] : []);
+  if (given.length === 0 && required_in.length > 0) {
+    const problem =
+      `identity_tokens: ${required_in.join(', ')} must prove who asks, and no issuer of identity tokens is known: ` +
+      'list issuers, or set required_in to [] and trust whoever may become the invoker to name the right person';
+    throw new ConfigError(file, [problem]);
+  }
+  return {
+    audience: audience ?? `daypass-${hub.account_id}-${hub.region}`,
+    required_in,
+    issuers: given.map((one) => ({ ...ISSUER_DEFAULTS[one.provider], ...one })) as IdentityTokens['issuers'],
+  };
+}
+
+function githubIssuer({ owner, owner_id, job_workflow_refs }: NonNullable<Parsed['github']>): Issuer {
+  return {
+    provider: 'github',
+    claims: {
+      ...(owner_id ? { repository_owner_id: [owner_id] } : { repository_owner: [owner] }),
+      job_workflow_ref: job_workflow_refs,
+      // What runs on a machine of one's own may have been there before.
+      runner_environment: ['github-hosted'],
+    },
+    environments: {},
+  };
+}
+
+/**
+ * Reads and parses the configuration, and holds it against personas.json: the hub is not among the targets, and the
+ * environments that want a proof exist.
  *
  * @throws ConfigError when it cannot be read or has problems
  */
 export function loadConfig(file: string): Config {
   const config = parseConfig(read(file, file, COPY_EXAMPLE), file);
-  refuseHubAsTarget(config, file);
+  const problems = againstPersonas(config, file);
+  if (problems.length > 0) throw new ConfigError(file, problems);
   return config;
 }
 
 const COPY_EXAMPLE = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';
 
-/** A deploy role in the hub could rewrite the functions of Daypass, and with them reach every target. */
-function refuseHubAsTarget({ hub, personas_file }: Config, file: string): void {
+function againstPersonas({ hub, identity_tokens, personas_file }: Config, file: string): string[] {
   // Only this of it matters here: the functions' own parser judges the file.
-  const accounts = z.looseObject({ accounts: z.array(z.looseObject({ id: z.unknown() })) });
-  const personas = accounts.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file));
-  const index = personas.data?.accounts.findIndex(({ id }) => id === hub.account_id) ?? -1;
-  if (index === -1) return;
-  const problem = `accounts[${index}] of ${personas_file} is the hub: take it out, it must not be a target`;
-  throw new ConfigError(file, [problem]);
+  const shape = z.looseObject({
+    accounts: z.array(z.looseObject({ id: z.unknown() })),
+    environments: z.looseObject({}),
+  });
+  const personas = shape.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file)).data;
+  const problems: string[] = [];
+  // A deploy role in the hub could rewrite the functions of Daypass, and with them reach every target.
+  const index = personas?.accounts.findIndex(({ id }) => id === hub.account_id) ?? -1;
+  if (index !== -1) {
+    problems.push(`accounts[${index}] of ${personas_file} is the hub: take it out, it must not be a target`);
+  }
+  const environments = Object.keys(personas?.environments ?? {});
+  for (const name of personas ? identity_tokens.required_in : []) {
+    if (environments.includes(name)) continue;
+    const known = environments.join(', ');
+    problems.push(`identity_tokens.required_in: ${personas_file} has no environment ${name}; it has ${known}`);
+  }
+  return problems;
 }
 
 function read(path: string, file: string, remedy: string): string {

@@ -4,6 +4,7 @@ import { StateMachineType } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { HubKey } from './constructs/hub-key.ts';
+import { IdentityTokens } from './constructs/identity-tokens.ts';
 import { InvokerRole } from './constructs/invoker-role.ts';
 import { Monitoring } from './constructs/monitoring.ts';
 import { PipelineRole } from './constructs/pipeline-role.ts';
@@ -28,7 +29,8 @@ export class HubStack extends Stack {
     });
     const key = new HubKey(this, 'Key');
     const table = new TransactionsTable(this, 'Transactions', { key });
-    const functions = new TaskFunctions(this, 'Tasks', { config, key, table }).all;
+    const tokens = new IdentityTokens(this, 'IdentityTokens', { key });
+    const functions = new TaskFunctions(this, 'Tasks', { config, key, table, tokens }).all;
 
     const deprovision = new StateMachine(this, 'Deprovision', {
       name: DEPROVISION_MACHINE,
@@ -44,13 +46,14 @@ export class HubStack extends Stack {
       definition: join(definitions, 'provision.asl.json'),
       tasks: functions,
       starts: { deprovision: deprovision.machine },
+      putsInto: { used_tokens: tokens.used },
       config,
       key,
     });
     const machines = { provision: provision.machine, deprovision: deprovision.machine };
 
     const pipelineRole = new PipelineRole(this, 'PipelineRole', { issuer: functions['issue-creds'].role });
-    const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines });
+    const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines, tokenKey: tokens.key });
     const { topic } = new Monitoring(this, 'Monitoring', { config, key, provision, deprovision, functions, table });
 
     const outputs = {
@@ -62,6 +65,8 @@ export class HubStack extends Stack {
       AlarmTopicArn: topic.topicArn,
       KeyArn: key.keyArn,
       ExternalId: config.external_id,
+      IdentityTokenKeyArn: tokens.key.keyArn,
+      IdentityTokenAudience: config.identity_tokens.audience,
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

@@ -7,7 +7,16 @@
 import { Aws } from 'aws-cdk-lib';
 
 /** The tasks, in the order in which provisioning first needs them; each is one Lambda function. */
-export const TASKS = ['validate', 'record', 'authn', 'authz', 'create-role', 'issue-creds', 'delete-role'] as const;
+export const TASKS = [
+  'validate',
+  'record',
+  'prove',
+  'authn',
+  'authz',
+  'create-role',
+  'issue-creds',
+  'delete-role',
+] as const;
 export type Task = (typeof TASKS)[number];
 
 /** The name of a task's function, and of that function's execution role. */
@@ -19,9 +28,12 @@ export const substitutionKey = (task: Task): string => task.replaceAll('-', '_')
 export const PROVISION_MACHINE = 'daypass-provision';
 export const DEPROVISION_MACHINE = 'daypass-deprovision';
 export const TABLE = 'daypass-transactions';
+export const USED_TOKENS_TABLE = 'daypass-used-tokens';
 export const ALARM_TOPIC = 'daypass-alarms';
 export const DASHBOARD = 'daypass';
 export const KEY_ALIAS = 'alias/daypass';
+/** The key that identity tokens are encrypted to; whoever may ask for roles may read its public half. */
+export const TOKEN_KEY_ALIAS = 'alias/daypass-identity-tokens';
 
 /** Hub role from which a pipeline's session credentials are issued. */
 export const PIPELINE_ROLE = 'daypass-pipeline';

@@ -10,6 +10,7 @@ const minimal = {
   hub: { account_id: '111111111111', region: 'us-east-1' },
   identity: { store_id: 'd-1234567890' },
   invoker_principal_arns: ['arn:aws:iam::111111111111:role/jenkins'],
+  identity_tokens: { required_in: [] },
 };
 const github = { owner: 'octo', job_workflow_refs: ['octo/ci/.github/workflows/deploy.yml@refs/heads/main'] };
 const organization = { organizational_unit_ids: ['ou-ab12-cdef3456'] };
@@ -32,11 +33,53 @@ describe('a configuration that can be used', () => {
       ...minimal,
       identity: { store_id: 'd-1234567890', account_id: '111111111111', region: 'us-east-1' },
       external_id: 'daypass-111111111111',
+      identity_tokens: { audience: 'daypass-111111111111-us-east-1', required_in: [], issuers: [] },
       minimum_role_ttl_seconds: 900,
       log_retention_days: 365,
       architecture: 'x86_64',
       personas_file: expect.stringMatching(/^\/.*\/personas\.json$/),
       assets_dir: expect.stringMatching(/^\/.*\/target\/lambda$/),
+    });
+  });
+
+  describe('identity tokens', () => {
+    const tokens = (config: object) => parse({ ...minimal, ...config }).identity_tokens;
+
+    test('are required in production, and GitHub issues them to the workflows that may call', () => {
+      expect(tokens({ identity_tokens: undefined, github: { ...github, owner_id: '42' } })).toEqual({
+        audience: 'daypass-111111111111-us-east-1',
+        required_in: ['production'],
+        issuers: [
+          {
+            provider: 'github',
+            url: 'https://token.actions.githubusercontent.com',
+            claims: {
+              repository_owner_id: ['42'],
+              job_workflow_ref: github.job_workflow_refs,
+              runner_environment: ['github-hosted'],
+            },
+            environments: {},
+            person: { claim: 'actor', attribute: 'profile_url', value: 'https://github.com/{}' },
+          },
+        ],
+      });
+      expect(tokens({ identity_tokens: {}, github }).issuers[0]?.claims).toMatchObject({ repository_owner: ['octo'] });
+    });
+
+    test('of other issuers are told apart as those name things', () => {
+      const claims = { namespace_id: ['11'] };
+      const person = { claim: 'email', attribute: 'user_name' };
+      const other = { provider: 'other', url: 'https://ci.example.com', claims: { org: ['1'] }, person };
+      expect(tokens({ identity_tokens: { issuers: [{ provider: 'gitlab', claims }, other] } }).issuers).toEqual([
+        {
+          provider: 'gitlab',
+          url: 'https://gitlab.com',
+          claims,
+          environments: {},
+          person: { claim: 'user_email', attribute: 'email', value: '{}' },
+        },
+        { ...other, environments: {}, person: { ...person, value: '{}' } },
+      ]);
     });
   });
 
@@ -81,7 +124,37 @@ describe('a configuration that can be used', () => {
 describe('a problem is reported with its path and its remedy', () => {
   const workflow = (ref: unknown) => ({ github: { ...github, job_workflow_refs: [ref] } });
 
+  const issuer = (changes: object) => ({
+    identity_tokens: { issuers: [{ provider: 'gitlab', claims: { namespace_id: ['11'] }, ...changes }] },
+  });
+
   test.each<[string, object, string]>([
+    [
+      'nobody to prove anything',
+      { identity_tokens: undefined },
+      'identity_tokens: production must prove who asks, and no issuer of identity tokens is known: list issuers, or set ' +
+        'required_in to [] and trust whoever may become the invoker to name the right person',
+    ],
+    [
+      'an issuer of everybody',
+      issuer({ claims: {} }),
+      'identity_tokens.issuers[0].claims: must name at least one claim: without, everybody whom the issuer serves could ask',
+    ],
+    [
+      'an issuer that anybody can pretend to be',
+      issuer({ url: 'http://gitlab.example.com' }),
+      "identity_tokens.issuers[0].url: must be the tokens' `iss`, which begins with https://",
+    ],
+    [
+      'an issuer of another kind without its address',
+      issuer({ provider: 'other', person: { claim: 'email', attribute: 'email' } }),
+      'identity_tokens.issuers[0].url: must be given for a provider of kind other',
+    ],
+    [
+      'an attribute that users do not have',
+      issuer({ person: { claim: 'login', attribute: 'phone' } }),
+      'identity_tokens.issuers[0].person.attribute: must be one of email, user_name, profile_url, nick_name, external_id',
+    ],
     ['a missing section', { hub: undefined }, 'hub: must be an object; known here: account_id, region'],
     ['a section of another type', { hub: 'x' }, 'hub: must be an object; known here: account_id, region'],
     ['a missing value', { identity: {} }, 'identity.store_id: must be the identity store id, for example d-1234567890'],
@@ -223,7 +296,7 @@ describe('reading the file', () => {
   afterAll(() => rmSync(directory, { recursive: true }));
 
   function load(accounts: unknown, changes = {}) {
-    writeFileSync(join(directory, 'personas.json'), JSON.stringify({ accounts }));
+    writeFileSync(join(directory, 'personas.json'), JSON.stringify({ accounts, environments: { staging: {} } }));
     writeFileSync(
       join(directory, 'config.json'),
       JSON.stringify({ ...minimal, personas_file: 'personas.json', ...changes }),
@@ -238,6 +311,14 @@ describe('reading the file', () => {
   test('refuses the hub as a target', () => {
     expect(load([{ id: '222222222222' }, { id: '111111111111' }])).toEqual([
       expect.stringMatching(/^accounts\[1\] of .*personas\.json is the hub: take it out/),
+    ]);
+  });
+
+  test('refuses to require a proof where nothing is', () => {
+    const issuers = [{ provider: 'gitlab', claims: { namespace_id: ['11'] } }];
+    expect(load([], { identity_tokens: { required_in: ['staging'], issuers } })).toEqual([]);
+    expect(load([], { identity_tokens: { issuers } })).toEqual([
+      expect.stringMatching(/^identity_tokens\.required_in: .* has no environment production; it has staging$/),
     ]);
   });
 

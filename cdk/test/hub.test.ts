@@ -68,7 +68,7 @@ describe('table', () => {
 });
 
 describe('functions', () => {
-  test('are the seven tasks', () => {
+  test('are the tasks', () => {
     expect(Object.keys(functions()).sort()).toEqual(TASKS.map((task) => `daypass-${task}`).sort());
   });
 
@@ -105,6 +105,7 @@ describe('functions', () => {
   test.each([
     ['validate', 10],
     ['record', 10],
+    ['prove', 10],
     ['authn', 10],
     ['authz', 10],
     ['issue-creds', 10],
@@ -126,6 +127,13 @@ describe('functions', () => {
   test.each<[string, Record<string, string>]>([
     ['validate', { DAYPASS_MIN_ROLE_TTL_SECONDS: '900', DAYPASS_PARTITION: 'aws' }],
     ['record', { DAYPASS_TABLE: '<daypass-transactions>' }],
+    [
+      'prove',
+      {
+        DAYPASS_IDENTITY_TOKENS: JSON.stringify(exampleConfig().identity_tokens),
+        DAYPASS_TOKEN_KEY_ARN: '<AWS::KMS::Key.Arn>',
+      },
+    ],
     ['authn', identity],
     ['authz', identity],
     ['create-role', { DAYPASS_EXTERNAL_ID: `daypass-${HUB}`, DAYPASS_PIPELINE_ROLE_ARN: pipelineRole }],
@@ -140,6 +148,16 @@ describe('functions', () => {
   ];
   test.each<[string, Partial<Statement>[]]>([
     ['validate', []],
+    [
+      'prove',
+      [
+        {
+          Action: 'kms:Decrypt',
+          Resource: '<AWS::KMS::Key.Arn>',
+          Condition: { StringEquals: { 'kms:EncryptionAlgorithm': 'RSAES_OAEP_SHA_256' } },
+        },
+      ],
+    ],
     ['authn', assume(reader)],
     ['authz', assume(reader)],
     ['create-role', assume(provisioner)],
@@ -286,7 +304,7 @@ describe('machines', () => {
   const invocations = (machine: string) =>
     hub.statements(machine).filter(({ Sid }) => Sid !== 'DeliverLogs' && Sid !== 'Traces');
 
-  test('provision may invoke its tasks and start the lease', () => {
+  test('provision may invoke its tasks, start the lease and use up tokens', () => {
     expect(invocations('daypass-provision')).toEqual([
       {
         Sid: 'Tasks',
@@ -295,6 +313,11 @@ describe('machines', () => {
         Resource: expect.arrayContaining(TASKS.map((task) => `<daypass-${task}.Arn>`)),
       },
       { Sid: 'Machines', Effect: 'Allow', Action: 'states:StartExecution', Resource: '<daypass-deprovision>' },
+      { Sid: 'Tables', Effect: 'Allow', Action: 'dynamodb:PutItem', Resource: '<daypass-used-tokens.Arn>' },
+      expect.objectContaining({
+        Sid: 'KeyOfTheTable',
+        Condition: { StringEquals: { 'kms:ViaService': 'dynamodb.us-east-1.amazonaws.com' } },
+      }),
     ]);
   });
 
@@ -403,6 +426,7 @@ describe('invoker role', () => {
     expect(hub.statements('daypass-invoker').map(({ Action, Resource }) => [Action, Resource])).toEqual([
       ['states:StartSyncExecution', '<daypass-provision>'],
       ['states:StartExecution', '<daypass-deprovision>'],
+      ['kms:GetPublicKey', '<AWS::KMS::Key.Arn>'],
       ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
     ]);
   });
@@ -541,12 +565,34 @@ describe('monitoring', () => {
   });
 });
 
+describe('identity tokens', () => {
+  test('are encrypted to a key that only prove may decrypt with', () => {
+    const [token] = hub
+      .all<{ KeySpec?: string; KeyUsage?: string; KeyPolicy: { Statement: Statement[] } }>('AWS::KMS::Key')
+      .filter(({ KeySpec }) => KeySpec !== undefined);
+    expect(token).toMatchObject({ KeySpec: 'RSA_3072', KeyUsage: 'ENCRYPT_DECRYPT' });
+    // The account's own policies decide, and of those only prove's allows it.
+    expect(token?.KeyPolicy.Statement).toHaveLength(1);
+  });
+
+  test('count once: the table remembers them for as long as they are valid', () => {
+    hub.template.hasResourceProperties('AWS::DynamoDB::Table', {
+      TableName: 'daypass-used-tokens',
+      KeySchema: [{ AttributeName: 'token_id', KeyType: 'HASH' }],
+      TimeToLiveSpecification: { AttributeName: 'token_ends_at', Enabled: true },
+      DeletionProtectionEnabled: true,
+    });
+  });
+});
+
 test('the stack is protected and says what its users need to know', () => {
   expect(exampleApp().synth().getStackByName('DaypassHub').terminationProtection).toBe(true);
   expect(Object.keys(hub.template.findOutputs('*')).sort()).toEqual([
     'AlarmTopicArn',
     'DeprovisionArn',
     'ExternalId',
+    'IdentityTokenAudience',
+    'IdentityTokenKeyArn',
     'InvokerRoleArn',
     'KeyArn',
     'PipelineRoleArn',

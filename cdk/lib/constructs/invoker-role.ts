@@ -1,5 +1,6 @@
 import { Duration, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Config } from '../config.ts';
@@ -11,11 +12,13 @@ export interface InvokerRoleProps {
   readonly config: Config;
   readonly provision: sfn.IStateMachine;
   readonly deprovision: sfn.IStateMachine;
+  /** The key that a pipeline encrypts its identity token to. */
+  readonly tokenKey: kms.IKey;
 }
 
 /** The role with which a pipeline asks for a deploy role and gives it back. */
 export class InvokerRole extends iam.Role {
-  constructor(scope: Construct, id: string, { config, provision, deprovision }: InvokerRoleProps) {
+  constructor(scope: Construct, id: string, { config, provision, deprovision, tokenKey }: InvokerRoleProps) {
     const { partition, region, account } = Stack.of(scope);
     const executions = `arn:${partition}:states:${region}:${account}:execution:${DEPROVISION_MACHINE}:*`;
     const principals: iam.PrincipalBase[] = (config.invoker_principal_arns ?? []).map(
@@ -40,6 +43,11 @@ export class InvokerRole extends iam.Role {
               sid: 'Release',
               actions: ['states:StartExecution'],
               resources: [deprovision.stateMachineArn],
+            }),
+            new iam.PolicyStatement({
+              sid: 'EncryptIdentityToken',
+              actions: ['kms:GetPublicKey'],
+              resources: [tokenKey.keyArn],
             }),
             new iam.PolicyStatement({
               sid: 'WatchRelease',

@@ -5,8 +5,10 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
+import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type { Config } from '../config.ts';
 import { substitutionKey, type Task } from '../names.ts';
+import { useTableKey } from '../table-key.ts';
 import type { TaskFunction } from './task-function.ts';
 
 export interface StateMachineProps {
@@ -18,8 +20,10 @@ export interface StateMachineProps {
   readonly tasks: Partial<Record<Task, TaskFunction>>;
   /** A machine that the definition starts, by its substitution key. */
   readonly starts?: Record<string, sfn.IStateMachine>;
+  /** A table that the definition puts items into, by its substitution key. */
+  readonly putsInto?: Record<string, dynamodb.ITable>;
   readonly config: Config;
-  /** Encrypts the machine's log group. */
+  /** Encrypts the machine's log group, and the tables. */
   readonly key: kms.IKey;
 }
 
@@ -33,6 +37,7 @@ export class StateMachine extends Construct {
     const { account, region, partition } = Stack.of(this);
     const tasks = Object.entries(props.tasks) as [Task, TaskFunction][];
     const starts = Object.entries(props.starts ?? {});
+    const tables = Object.entries(props.putsInto ?? {});
 
     this.logGroup = new logs.LogGroup(this, 'Logs', {
       // The prefix keeps the account's log resource policy from growing with every log group (its limit is 5,120).
@@ -81,6 +86,16 @@ export class StateMachine extends Construct {
         }),
       );
     }
+    if (tables.length > 0) {
+      statements.push(
+        new iam.PolicyStatement({
+          sid: 'Tables',
+          actions: ['dynamodb:PutItem'],
+          resources: tables.map(([, table]) => table.tableArn),
+        }),
+        useTableKey(props.key),
+      );
+    }
     const role = new iam.Role(this, 'Role', {
       roleName: props.name,
       description: `Execution role of the state machine ${props.name}`,
@@ -101,6 +116,7 @@ export class StateMachine extends Construct {
     const substitutions: Record<string, string> = Object.fromEntries([
       ...tasks.map(([task, { function: f }]) => [substitutionKey(task), f.functionArn]),
       ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
+      ...tables.map(([key, table]) => [key, table.tableName]),
     ]);
     this.refuseOtherReferences(props.definition, definition, Object.keys(substitutions));
 

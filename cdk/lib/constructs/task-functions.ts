@@ -4,7 +4,9 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
 import { AUTHN_READS, AUTHZ_READS, acknowledgeIdentityStore, readIdentityStore } from '../identity-store.ts';
+import { useTableKey } from '../table-key.ts';
 import { IDENTITY_READER_ROLE, iamArn, PIPELINE_ROLE, PROVISIONER_ROLE, TASKS, type Task } from '../names.ts';
+import type { IdentityTokens } from './identity-tokens.ts';
 import { TaskFunction, type TaskFunctionProps } from './task-function.ts';
 import type { TransactionsTable } from './transactions-table.ts';
 
@@ -12,15 +14,16 @@ export interface TaskFunctionsProps {
   readonly config: Config;
   readonly key: kms.IKey;
   readonly table: TransactionsTable;
+  readonly tokens: IdentityTokens;
 }
 
 type Specification = Omit<TaskFunctionProps, 'task' | 'config' | 'key'>;
 
-/** The seven functions: what each may touch, what it is told, and how long it may take. */
+/** The functions: what each may touch, what it is told, and how long it may take. */
 export class TaskFunctions extends Construct {
   readonly all: Record<Task, TaskFunction>;
 
-  constructor(scope: Construct, id: string, { config, key, table }: TaskFunctionsProps) {
+  constructor(scope: Construct, id: string, { config, key, table, tokens }: TaskFunctionsProps) {
     super(scope, id);
     const { partition } = Stack.of(this);
     const pipelineRole = iamArn(`role/${PIPELINE_ROLE}`);
@@ -40,6 +43,21 @@ export class TaskFunctions extends Construct {
         },
       },
       record: { ...quick, statements: recordAccess(table, key), environment: { DAYPASS_TABLE: table.tableName } },
+      prove: {
+        ...quick,
+        statements: [
+          new iam.PolicyStatement({
+            sid: 'OpenIdentityTokens',
+            actions: ['kms:Decrypt'],
+            resources: [tokens.key.keyArn],
+            conditions: { StringEquals: { 'kms:EncryptionAlgorithm': 'RSAES_OAEP_SHA_256' } },
+          }),
+        ],
+        environment: {
+          DAYPASS_IDENTITY_TOKENS: JSON.stringify(config.identity_tokens),
+          DAYPASS_TOKEN_KEY_ARN: tokens.key.keyArn,
+        },
+      },
       authn: { ...quick, ...readsIdentities(AUTHN_READS) },
       authz: { ...quick, ...readsIdentities(AUTHZ_READS), personas: true },
       'create-role': {
@@ -87,7 +105,7 @@ function identityAccess(config: Config): (reads: string[]) => Pick<Specification
   return () => ({ statements: [assume('IdentityReader', reader)], environment });
 }
 
-/** TransactWriteItems is authorised as the actions it is made of. DynamoDB uses the key on behalf of the caller. */
+/** TransactWriteItems is authorised as the actions it is made of. */
 function recordAccess(table: TransactionsTable, key: kms.IKey): iam.PolicyStatement[] {
   return [
     new iam.PolicyStatement({
@@ -95,18 +113,6 @@ function recordAccess(table: TransactionsTable, key: kms.IKey): iam.PolicyStatem
       actions: ['dynamodb:PutItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
       resources: [table.tableArn],
     }),
-    new iam.PolicyStatement({
-      sid: 'KeyOfTheTable',
-      actions: [
-        'kms:Decrypt',
-        'kms:DescribeKey',
-        'kms:Encrypt',
-        'kms:GenerateDataKey',
-        'kms:ReEncryptFrom',
-        'kms:ReEncryptTo',
-      ],
-      resources: [key.keyArn],
-      conditions: { StringEquals: { 'kms:ViaService': `dynamodb.${table.env.region}.amazonaws.com` } },
-    }),
+    useTableKey(key),
   ];
 }

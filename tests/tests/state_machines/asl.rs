@@ -150,6 +150,8 @@ pub enum Call<'a> {
     Function(&'a str, Option<&'a str>),
     /// Another machine's start, by its substitution key.
     Start(&'a str),
+    /// An item that is put into a table, by its substitution key.
+    Put(&'a str),
 }
 
 impl Machine {
@@ -234,6 +236,7 @@ impl Task {
         match self.resource.as_str() {
             "arn:aws:states:::lambda:invoke" => Ok(Call::Function(reference("FunctionName")?, self.operation())),
             "arn:aws:states:::states:startExecution" => Ok(Call::Start(reference("StateMachineArn")?)),
+            "arn:aws:states:::dynamodb:putItem" => Ok(Call::Put(reference("TableName")?)),
             other => Err(format!("calls {other}")),
         }
     }

@@ -43,6 +43,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("order", promises::order),
     ("no role is forgotten", promises::no_role_is_forgotten),
     ("denials", promises::denials),
+    ("tokens are used up", promises::tokens_are_used_up),
     ("ends", promises::ends),
     ("starts", promises::starts),
     ("secrets", promises::secrets),

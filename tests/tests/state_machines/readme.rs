@@ -98,6 +98,7 @@ fn table(machine: &Machine) -> String {
             Ok(Call::Function(key, None)) => key.replace('_', "-"),
             Ok(Call::Function(key, Some(operation))) => format!("{}: `{operation}`", key.replace('_', "-")),
             Ok(Call::Start(key)) => format!("starts {key}"),
+            Ok(Call::Put(key)) => format!("puts into {key}"),
             Err(problem) => panic!("{state}: {problem}"),
         };
         let errors: Vec<String> =
@@ -116,10 +117,10 @@ fn retried(task: &Task) -> String {
     let given_up = by_patience.remove(&0).unwrap_or_default();
     let times = by_patience.iter().map(|(times, errors)| {
         let ours = errors.iter().filter(|error| error.starts_with("Daypass.")).map(|error| short(error));
-        let service = if errors.iter().any(|error| error.starts_with("Lambda.")) {
-            "Lambda's own"
-        } else {
-            "Step Functions' own"
+        let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass")) {
+            Some(("Lambda", _)) => "Lambda's own",
+            Some(("DynamoDB", _)) => "DynamoDB's own",
+            _ => "Step Functions' own",
         };
         let errors = if errors.contains(&"States.ALL") {
             "any error".to_owned()

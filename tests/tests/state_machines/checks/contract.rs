@@ -35,6 +35,7 @@ const LAMBDA: &[&str] = &[
 fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
     match (function, operation) {
         ("validate", None) => daypass_validate::RAISES,
+        ("prove", None) => daypass_prove::RAISES,
         ("authn", None) => daypass_authn::RAISES,
         ("authz", None) => daypass_authz::RAISES,
         ("create_role", None) => daypass_create_role::RAISES,
@@ -58,14 +59,14 @@ pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Optio
     machines.both().into_iter().flat_map(of).collect()
 }
 
-/// Provision calls every task below `tasks/` and starts deprovision, deprovision calls two; and nothing refers to
+/// Provision calls every task below `tasks/`, uses up tokens and starts deprovision, deprovision calls two; and nothing refers to
 /// anything in another place.
 pub fn references(machines: &Machines) -> Vec<String> {
     let folders = fs::read_dir(repository().join("tasks")).expect("the folder of the tasks");
     let mut provision: BTreeSet<String> = folders
         .map(|task| task.expect("a task").file_name().into_string().expect("a name").replace('-', "_"))
         .collect();
-    provision.insert("deprovision".to_owned());
+    provision.extend(["deprovision", "used_tokens"].map(str::to_owned));
     let deprovision = BTreeSet::from(["record", "delete_role"].map(str::to_owned));
 
     let mut problems = vec![];
@@ -74,7 +75,7 @@ pub fn references(machines: &Machines) -> Vec<String> {
         let called: BTreeSet<String> = calls
             .iter()
             .filter_map(|(_, call)| match call {
-                Ok(Call::Function(key, _) | Call::Start(key)) => Some((*key).to_owned()),
+                Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key)) => Some((*key).to_owned()),
                 Err(_) => None,
             })
             .collect();
@@ -84,7 +85,8 @@ pub fn references(machines: &Machines) -> Vec<String> {
         let unknown = calls.iter().filter_map(|(state, call)| Some((state, call.as_ref().err()?)));
         problems.extend(unknown.map(|(state, problem)| format!("{}: {state}: {problem}", machine.name)));
         let elsewhere = texts(&machine.document).into_iter().filter(|(at, text)| {
-            text.contains("${") && !at.ends_with("/FunctionName") && !at.ends_with("/StateMachineArn")
+            let places = ["/FunctionName", "/StateMachineArn", "/TableName"];
+            text.contains("${") && !places.iter().any(|place| at.ends_with(place))
         });
         problems.extend(elsewhere.map(|(at, _)| format!("{}: {at} refers to something", machine.name)));
     }

@@ -2,7 +2,7 @@
 
 use daypass::{
     contract::{
-        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, RecordInput, Status, TransactionInput,
+        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Status, TransactionInput,
         ValidateInput,
     },
     samples,
@@ -22,6 +22,7 @@ pub fn payloads(machines: &Machines) -> Vec<String> {
         let read = filled(&task.arguments["Payload"], &values).and_then(|payload| match key {
             "validate" => reads::<ValidateInput>(&payload),
             "record" => reads::<RecordInput>(&payload),
+            "prove" => reads::<ProveInput>(&payload),
             "authn" => reads::<AuthnInput>(&payload),
             "create_role" => reads::<TransactionInput>(&payload),
             "authz" | "issue_creds" => reads::<PersonInput>(&payload),
@@ -61,6 +62,7 @@ fn values() -> Value {
         },
         "transaction": transaction,
         "identity_token": "e30.e30.e30.e30.e30",
+        "proof": samples::proof(),
         "person": samples::person(),
         "authorization": samples::authorization(),
         "role": samples::role(),

@@ -19,7 +19,7 @@ fn succeeds(edge: &Edge<'_>, state: &str) -> bool {
 }
 
 fn is_called(task: &Task, keys: &[&str]) -> bool {
-    matches!(task.call(), Ok(Call::Function(key, _) | Call::Start(key)) if keys.contains(&key))
+    matches!(task.call(), Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key)) if keys.contains(&key))
 }
 
 fn records(task: &Task, operation: &str) -> bool {
@@ -35,7 +35,8 @@ pub fn order(machines: &Machines) -> Vec<String> {
         ("RecordProcessing", |task| is_called(task, &["deprovision"])),
         ("StartLease", |task| is_called(task, &["create_role", "issue_creds"])),
         // Denied means untouched (promise 4).
-        ("Authenticate", |task| is_called(task, &["authz"])),
+        ("Prove", |task| is_called(task, &["authn", "authz"])),
+        ("Authenticate", |task| is_called(task, &["used_tokens", "authz"])),
         ("Authorize", touches_the_target),
         ("Authorize", |task| is_called(task, &["deprovision"])),
         // Credentials are for a role that exists, and are handed out once that is recorded.
@@ -108,6 +109,8 @@ pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
     let expected = [
         ("Validate", "Denied", vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"]),
         ("RecordProcessing", "Denied", vec!["Daypass.TransactionConflict"]),
+        ("Prove", "RecordDenied", vec!["Daypass.IdentityNotProven"]),
+        ("UseToken", "RecordDenied", vec!["DynamoDB.ConditionalCheckFailedException"]),
         (
             "Authenticate",
             "RecordDenied",
@@ -137,6 +140,28 @@ pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
     }
     if found != expected {
         problems.push(format!("denials are {found:?} instead of {expected:?}"));
+    }
+    problems
+}
+
+/// Whoever came with a proof is not authorised before the token is used up, and a token counts for one transaction.
+pub fn tokens_are_used_up(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let mut problems = vec![];
+    let without_proof = |edge: &Edge<'_>| edge.from == "IsThereProof" && matches!(edge.by, By::Default);
+    let way = |edge: &Edge<'_>| !without_proof(edge) && !succeeds(edge, "UseToken");
+    if provision.reached("Prove", way).contains("Authorize") {
+        problems.push("a token may authorise without being used up".to_owned());
+    }
+    let proven = |edge: &Edge<'_>| matches!(edge.by, By::Rule(rule) if rule.condition == "{% $proof != null %}");
+    if !provision.edges_from("IsThereProof").iter().any(|edge| proven(edge) && edge.to == "UseToken") {
+        problems.push("a proof does not lead to UseToken".to_owned());
+    }
+    let arguments = &provision.document["States"]["UseToken"]["Arguments"];
+    if arguments["ConditionExpression"] != "attribute_not_exists(token_id) OR transaction_id = :transaction_id"
+        || arguments["Item"]["token_id"]["S"] != "{% $proof.token_id %}"
+        || arguments["Item"]["transaction_id"] != arguments["ExpressionAttributeValues"][":transaction_id"]
+    {
+        problems.push("a token can be used twice".to_owned());
     }
     problems
 }
@@ -189,7 +214,7 @@ pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
 }
 
 /// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate, and the
-/// identity token to authn.
+/// identity token to prove.
 pub fn secrets(machines: &Machines) -> Vec<String> {
     let expected = [
         (
@@ -197,7 +222,7 @@ pub fn secrets(machines: &Machines) -> Vec<String> {
             vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"],
         ),
         ("$states.input", vec!["/States/Validate/Arguments/Payload/request", "/States/Validate/Assign/identity_token"]),
-        ("$identity_token", vec!["/States/Authenticate/Arguments/Payload/identity_token"]),
+        ("$identity_token", vec!["/States/Prove/Arguments/Payload/identity_token"]),
     ];
     let mut problems = vec![];
     for (word, expected) in expected {
