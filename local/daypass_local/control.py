@@ -9,6 +9,7 @@
     GET  /_daypass/settings              Settings
     POST /_daypass/settings              changes some of them
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
+         /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
 
 The shapes are those of `recorder.Call`, `recorder.Fault` and `settings.Settings`. A request that does not fit is
 answered 400 with {"error": …}. Nothing here asks for credentials: it is a test's way in, on loopback.
@@ -21,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final
 
+from daypass_local import issuer
 from daypass_local.patches.identitystore import DISABLED_USERS
 from daypass_local.patches.tools import param, replace
 from daypass_local.recorder import RECORDER, Call, Fault
@@ -32,8 +34,8 @@ RECORDED_PARAMETERS: Final = ("RoleName", "RoleArn", "RoleSessionName", "SourceI
 Asgi = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awaitable[Any]]], Awaitable[None]]
 
 
-def answer(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one request.
+def answer(method: str, path: str, body: dict[str, Any], host: str) -> dict[str, Any]:
+    """Carry out one request, which was sent to `host`.
 
     Raises LookupError for an unknown one, and ValueError or TypeError for one that does not fit.
     """
@@ -55,6 +57,8 @@ def answer(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         case "POST", "settings":
             SETTINGS.update(body)
             return asdict(SETTINGS)
+        case _, below if below.startswith(issuer.PATH):
+            return issuer.ISSUERS.answer(method, below, body, f"http://{host}")
         case "POST", "identity/user-status":
             change = {"ENABLED": DISABLED_USERS.discard, "DISABLED": DISABLED_USERS.add}.get(body.get("status", ""))
             if change is None or not body.get("user_id"):
@@ -78,8 +82,9 @@ def serve_control(app: Asgi) -> Asgi:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
+        host = next((value.decode() for name, value in scope["headers"] if name == b"host"), "127.0.0.1")
         try:
-            status, content = 200, answer(scope["method"], scope["path"], json.loads(body or b"{}"))
+            status, content = 200, answer(scope["method"], scope["path"], json.loads(body or b"{}"), host)
         except LookupError as error:
             status, content = 404, {"error": str(error)}
         except (TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Final
 
+from daypass_local import issuer
 from daypass_local.aws import Aws
 from daypass_local.names import (
     HUB_ACCOUNT,
@@ -35,6 +36,16 @@ CONFIGURATION: Final[dict[str, Any]] = {
     # Leases of seconds, to watch them end.
     "minimum_role_ttl_seconds": MINIMUM_ROLE_TTL_SECONDS,
 }
+
+
+def configuration(engine: str) -> dict[str, Any]:
+    """Return the deployment's configuration for an engine at this URL.
+
+    Whoever sends an identity token must send a good one, but nobody has to: a request by hand needs no CI.
+    """
+    tokens = {"audience": issuer.AUDIENCE, "required_in": [], "issuers": issuer.configuration(engine)}
+    return CONFIGURATION | {"identity_tokens": tokens}
+
 
 Report = Callable[[str, float], None]
 """Called with the name of a finished step and the seconds that it took."""
@@ -72,7 +83,7 @@ class Deployment:
         step that fails; the others are ended.
         """
         self._state.mkdir(parents=True, exist_ok=True)
-        (self._state / "config.json").write_text(json.dumps(CONFIGURATION, indent=2))
+        (self._state / "config.json").write_text(json.dumps(configuration(self._aws.url), indent=2))
         assembly = self._state / "cdk.out"
         hub = f"aws://{HUB_ACCOUNT}/{REGION}"
         with ThreadPoolExecutor(max_workers=5) as pool:

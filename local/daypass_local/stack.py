@@ -73,6 +73,8 @@ class Stack:
             "DAYPASS_HUB_ACCOUNT_ID": HUB_ACCOUNT,
             "DAYPASS_TARGET_ACCOUNT_ID": TARGET_ACCOUNT,
             "DAYPASS_IDENTITY_STORE_ID": IDENTITY_STORE_ID,
+            "DAYPASS_IDENTITY_TOKEN_KEY_ARN": values["IdentityTokenKeyArn"],
+            "DAYPASS_IDENTITY_TOKEN_AUDIENCE": values["IdentityTokenAudience"],
         }
 
     def write_environment(self) -> Path:

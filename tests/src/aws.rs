@@ -177,12 +177,17 @@ pub enum Call<'a> {
     Json(&'a str, &'a str, &'a str),
     /// S3 and the like: service, method, path.
     Rest(&'a str, &'a str, &'a str),
+    /// Lambda and the like: service, method, path, JSON.
+    RestJson(&'a str, &'a str, &'a str, &'a str),
 }
 
 impl Call<'_> {
     fn service(&self) -> &str {
         match self {
-            Self::Query(service, ..) | Self::Json(service, ..) | Self::Rest(service, ..) => service,
+            Self::Query(service, ..)
+            | Self::Json(service, ..)
+            | Self::Rest(service, ..)
+            | Self::RestJson(service, ..) => service,
         }
     }
 
@@ -200,6 +205,9 @@ impl Call<'_> {
                 ("POST", "/".to_owned(), headers, (*body).to_owned())
             }
             Self::Rest(_, method, path) => (method, (*path).to_owned(), Vec::new(), String::new()),
+            Self::RestJson(_, method, path, body) => {
+                (method, (*path).to_owned(), vec![("content-type", "application/json".to_owned())], (*body).to_owned())
+            }
         }
     }
 }

@@ -159,6 +159,30 @@ impl Engine {
         self.post("/_daypass/identity/user-status", &json!({"user_id": user_id, "status": status})).await;
     }
 
+    /// A token of an issuer (`local/daypass_local/issuer.py` has the shape of the order).
+    pub async fn identity_token(&self, issuer: &str, order: &Value) -> String {
+        #[derive(Deserialize)]
+        struct Token {
+            token: String,
+        }
+        let answer = self.post(&format!("/_daypass/issuers/{issuer}/tokens"), order).await;
+        serde_json::from_slice::<Token>(&answer).expect("a token").token
+    }
+
+    /// Lets an issuer sign with a new key.
+    pub async fn rotate_keys(&self, issuer: &str) {
+        self.post(&format!("/_daypass/issuers/{issuer}/rotate"), &json!({})).await;
+    }
+
+    /// How often the keys of an issuer were fetched.
+    pub async fn key_fetches(&self, issuer: &str) -> u64 {
+        #[derive(Deserialize)]
+        struct Fetches {
+            jwks: u64,
+        }
+        self.get::<Fetches>(&format!("/_daypass/issuers/{issuer}/fetches")).await.jwks
+    }
+
     /// Makes Wait states and delays between retries `scale` times as long: 1 is AWS's pace.
     pub async fn pace(&self, scale: f64) {
         self.post("/_ministack/config", &json!({"stepfunctions._SFN_WAIT_SCALE": scale})).await;
@@ -176,11 +200,11 @@ impl Engine {
         serde_json::from_slice(&accepted(path, answer)).expect("the shape that control.py has")
     }
 
-    async fn post(&self, path: &str, body: &Value) {
+    async fn post(&self, path: &str, body: &Value) -> Vec<u8> {
         let mut request = self.endpoint.request("POST", path, body.to_string());
         request.headers_mut().insert("content-type", "application/json");
         let answer = self.endpoint.send(request).await;
-        accepted(path, answer);
+        accepted(path, answer)
     }
 }
 

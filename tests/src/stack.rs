@@ -50,6 +50,8 @@ pub struct Names {
     pub hub: String,
     /// The identity store.
     pub identity_store: String,
+    /// The key that identity tokens are encrypted to.
+    pub token_key: String,
 }
 
 /// How an execution of the deprovision machine ended.
@@ -134,6 +136,7 @@ impl Stack {
                 table: variable("DAYPASS_TABLE"),
                 hub: variable("DAYPASS_HUB_ACCOUNT_ID"),
                 identity_store: variable("DAYPASS_IDENTITY_STORE_ID"),
+                token_key: variable("DAYPASS_IDENTITY_TOKEN_KEY_ARN"),
             },
             invoker: endpoint.with(invoker),
             endpoint,
@@ -376,6 +379,21 @@ impl Stack {
         for account in Account::ALL {
             assert!(self.role(transaction, account.id()).await.is_none(), "a role in {}", account.id());
         }
+    }
+
+    /// The environment variables of a function, as they are deployed.
+    pub async fn function_environment(&self, function: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let answer = self.hub().call(&Call::Rest("lambda", "GET", &path)).await;
+        let configuration: Value = serde_json::from_str(&answer.unwrap_or_else(|e| panic!("{e}"))).expect("JSON");
+        configuration["Environment"]["Variables"].clone()
+    }
+
+    /// Deploys a function with other environment variables.
+    pub async fn set_function_environment(&self, function: &str, variables: &Value) {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let body = json!({"Environment": {"Variables": variables}}).to_string();
+        self.hub().call(&Call::RestJson("lambda", "PUT", &path, &body)).await.unwrap_or_else(|e| panic!("{e}"));
     }
 
     /// The id of a person of the identity store.

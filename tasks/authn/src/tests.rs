@@ -19,7 +19,7 @@ struct World {
     leaving: bool,
     /// What every call of this operation fails with.
     fault: Option<(&'static str, &'static str)>,
-    /// What else DescribeUser says of the user.
+    /// What else `DescribeUser` says of the user.
     attributes: Value,
     /// What prove says of the run.
     proof: Option<Proof>,

@@ -95,7 +95,7 @@ fn provisioned_and(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, 
 }
 
 /// The attributes of an item have no order, neither in DynamoDB nor here.
-fn assert_table(name: &str, found: Value) {
+fn assert_table(name: &str, found: &Value) {
     let mut sorted = insta::Settings::clone_current();
     sorted.set_sort_maps(true);
     sorted.bind(|| insta::assert_json_snapshot!(name, found));
@@ -114,7 +114,7 @@ async fn a_transaction_from_beginning_to_end() {
     for (by, operation, calls) in steps {
         let answer = table.tell(by, say(operation)).await.unwrap();
         assert_eq!(table.calls(), calls);
-        assert_table(operation, json!({"answer": answer, "items": table.plain()}));
+        assert_table(operation, &json!({"answer": answer, "items": table.plain()}));
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_transaction_that_comes_to_nothing() {
         let table = FakeTable::after(&[(PROVISION, "processing")]).await;
         let answer = table.tell(PROVISION, say(operation)).await.unwrap();
         assert_eq!(table.calls(), ["UpdateItem"]);
-        assert_table(operation, json!({"answer": answer, "items": table.plain()}));
+        assert_table(operation, &json!({"answer": answer, "items": table.plain()}));
     }
 }
 
@@ -132,13 +132,13 @@ async fn a_transaction_that_comes_to_nothing() {
 async fn a_role_that_could_not_be_deleted_can_be_deleted_later() {
     let table = FakeTable::after(&provisioned_and(&[(LEASE, "deprovisioning")])).await;
     let answer = table.tell(LEASE, say("deprovision_failed")).await.unwrap();
-    assert_table("deprovision_failed", json!({"answer": answer, "items": table.plain()}));
+    assert_table("deprovision_failed", &json!({"answer": answer, "items": table.plain()}));
 
     let answer = table.tell(RELEASE, say("deprovisioning")).await.unwrap();
     assert_eq!((&answer["already_ended"], &answer["status"]), (&json!(false), &json!("deprovision_failed")));
     let answer = table.tell(RELEASE, say("deprovisioned")).await.unwrap();
     assert_eq!(answer["status"], "deprovisioned");
-    assert_table("deprovisioned_later", table.plain());
+    assert_table("deprovisioned_later", &table.plain());
 }
 
 /// Provisioning died midway: its lease ends it as failed.
@@ -146,7 +146,7 @@ async fn a_role_that_could_not_be_deleted_can_be_deleted_later() {
 async fn what_died_midway_fails() {
     let table = FakeTable::after(&[(PROVISION, "processing")]).await;
     let answer = table.tell(LEASE, say("deprovisioning")).await.unwrap();
-    assert_table("deprovisioning_processing", json!({"answer": answer, "items": table.plain()}));
+    assert_table("deprovisioning_processing", &json!({"answer": answer, "items": table.plain()}));
 
     // Should it be alive after all, it gets to know.
     for operation in ["denied", "failed", "provisioned"] {
@@ -155,7 +155,7 @@ async fn what_died_midway_fails() {
         insta::assert_snapshot!(format!("{operation}_too_late"), error);
     }
     let answer = table.tell(LEASE, say("deprovisioned")).await.unwrap();
-    assert_table("deprovisioned_processing", json!({"answer": answer, "items": table.plain()}));
+    assert_table("deprovisioned_processing", &json!({"answer": answer, "items": table.plain()}));
 }
 
 /// The answer to a write is lost, and the task runs again: the same answer, and nothing is written twice.

@@ -8,6 +8,7 @@ mod concurrency;
 mod denials;
 mod duplicates;
 mod faults;
+mod identity;
 mod isolation;
 mod leases;
 mod patience;

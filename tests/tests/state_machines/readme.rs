@@ -117,7 +117,8 @@ fn retried(task: &Task) -> String {
     let given_up = by_patience.remove(&0).unwrap_or_default();
     let times = by_patience.iter().map(|(times, errors)| {
         let ours = errors.iter().filter(|error| error.starts_with("Daypass.")).map(|error| short(error));
-        let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass")) {
+        let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass"))
+        {
             Some(("Lambda", _)) => "Lambda's own",
             Some(("DynamoDB", _)) => "DynamoDB's own",
             _ => "Step Functions' own",

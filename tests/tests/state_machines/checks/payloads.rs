@@ -2,8 +2,8 @@
 
 use daypass::{
     contract::{
-        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Status, TransactionInput,
-        ValidateInput,
+        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Status,
+        TransactionInput, ValidateInput,
     },
     samples,
     stage::parse_input,
