@@ -221,13 +221,17 @@ impl RoleArn {
     }
 }
 
+fn is_partition(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 impl FromStr for RoleArn {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let role = match parts[..] {
-            ["arn", partition, "iam", "", account, resource] if !partition.is_empty() => {
+            ["arn", partition, "iam", "", account, resource] if is_partition(partition) => {
                 account.parse().ok().zip(resource.strip_prefix("role").and_then(|r| r.rsplit_once('/'))).map(
                     |(account, (path, name))| Self {
                         partition: partition.to_owned(),
@@ -242,6 +246,7 @@ impl FromStr for RoleArn {
         let name_char = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
         role.filter(|role| {
             role.path.starts_with('/')
+                && role.path.len() <= 512
                 && role.path.bytes().all(|b| b.is_ascii_graphic())
                 && (1..=64).contains(&role.name.len())
                 && role.name.bytes().all(name_char)
@@ -319,7 +324,9 @@ mod tests {
         let bad = ["", "x", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"];
         let more =
             ["arn:aws:iam::123456789012:role/", "arn:aws:iam::123456789012:rolex", "arn:aws:sts::123456789012:role/x"];
-        for bad in bad.into_iter().chain(more) {
+        let control = ["arn:a\nws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/a\nb/x"];
+        let long = format!("arn:aws:iam::123456789012:role/{}/x", "p".repeat(511));
+        for bad in bad.into_iter().chain(more).chain(control).chain([long.as_str()]) {
             assert!(bad.parse::<RoleArn>().is_err(), "{bad}");
         }
     }

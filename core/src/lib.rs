@@ -6,12 +6,18 @@
 pub mod contract;
 pub mod error;
 pub mod ids;
+#[cfg(any(test, feature = "samples"))]
+pub mod invariants;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod persona;
 pub mod policy;
+#[cfg(test)]
+mod properties;
 #[cfg(feature = "samples")]
 pub mod samples;
 pub mod stage;
+#[cfg(any(test, feature = "strategies"))]
+pub mod strategies;
 pub mod text;
 pub mod timestamp;

@@ -4,7 +4,11 @@ use std::{error::Error, future::Future};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{error::ErrorName, text::shortened, timestamp::Timestamp};
+use crate::{
+    error::ErrorName,
+    text::{plain, shortened},
+    timestamp::Timestamp,
+};
 
 /// How many characters of an error text leave a task. Step Functions keeps up to 32,768 of a cause.
 const MESSAGE_CHARS: usize = 1_000;
@@ -40,10 +44,8 @@ pub trait Named {
 /// # Errors
 /// [`Failure`] named `Daypass.InvalidRequest` with the path and what was expected there.
 pub fn parse_input<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| Failure {
-        name: ErrorName::InvalidRequest,
-        message: shortened(&invalid_field(&error), MESSAGE_CHARS),
-    })
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+        .map_err(|error| Failure::new(ErrorName::InvalidRequest, &invalid_field(&error)))
 }
 
 /// `error` as a sentence that names the field; a position in the JSON text is of no use to anybody and left out.
@@ -64,9 +66,16 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// The last look at a text before it reaches logs and requesters: serde repeats what it was sent, and so may AWS.
+    fn new(name: ErrorName, message: &str) -> Self {
+        Self { name, message: shortened(&plain(message), MESSAGE_CHARS) }
+    }
+}
+
 impl<E: Error + Named> From<&E> for Failure {
     fn from(error: &E) -> Self {
-        Self { name: error.name(), message: shortened(&error.to_string(), MESSAGE_CHARS) }
+        Self::new(error.name(), &error.to_string())
     }
 }
 
@@ -96,6 +105,8 @@ mod tests {
         assert_eq!(message("{}"), "missing field `inner`");
         assert_eq!(message(r#"{"inner": {"count": "1"}}"#), "`inner.count`: invalid type: string \"1\", expected u8");
         assert_eq!(message(r#"{"inner": {"count": 1, "x": 2}}"#), "`inner.x`: unknown field `x`, expected `count`");
+        let forged = message(r#"{"a\nforged\u202e": 1}"#);
+        assert_eq!(forged, r"`a\u{a}forged\u{202e}`: unknown field `a\u{a}forged\u{202e}`, expected `inner`");
         let rubbish = message(&format!(r#"{{"{}": 1}}"#, "x".repeat(200_000)));
         assert_eq!(rubbish.chars().count(), MESSAGE_CHARS + 1, "the text is cut");
     }

@@ -1,14 +1,28 @@
 //! User input in messages: always quoted, never long, never able to forge a line of a log.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// How many characters the value of a tag may have, of IAM roles and of sessions.
 const TAG_VALUE_CHARS: usize = 256;
 
+/// Where the letters of tags are looked for: Latin; Greek and Cyrillic; Hiragana, Katakana, Chinese characters, Hangul.
+///
+/// Tags take letters and numbers of any script, but not the marks that other scripts spell with, and Rust counts those
+/// marks as alphabetic. In these blocks the two agree.
+const TAG_LETTERS: [RangeInclusive<char>; 6] = [
+    '\0'..='\u{2ff}',
+    '\u{370}'..='\u{481}',
+    '\u{48a}'..='\u{52f}',
+    '\u{3041}'..='\u{30ff}',
+    '\u{4e00}'..='\u{9fff}',
+    '\u{ac00}'..='\u{d7a3}',
+];
+
 /// How many characters of user input a message repeats.
 const QUOTED_CHARS: usize = 64;
 
-/// User input as a message shows it: in backticks, control characters escaped, cut after 64 characters.
+/// User input as a message shows it: in backticks, cut after 64 characters, and escaped where it is not plain ASCII or
+/// could end the quotation itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a str);
 
@@ -16,11 +30,25 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`")?;
         for c in self.0.chars().take(QUOTED_CHARS) {
-            // Whatever is not plain ASCII is escaped: a look-alike letter or a right-to-left mark must be seen.
-            if c.is_ascii_graphic() || c == ' ' { write!(f, "{c}")? } else { write!(f, "{}", c.escape_unicode())? }
+            if is_plain(c) && !"`\\".contains(c) { write!(f, "{c}")? } else { write!(f, "{}", c.escape_unicode())? }
         }
         f.write_str(if self.0.chars().nth(QUOTED_CHARS).is_some() { "…`" } else { "`" })
     }
+}
+
+/// Whether `c` can be shown as it is. A look-alike letter or a right-to-left mark must be seen.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_graphic() || c == ' '
+}
+
+/// `message`, with everything escaped that is not plain ASCII, but for the sign of a cut.
+#[must_use]
+pub fn plain(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for c in message.chars() {
+        if is_plain(c) || c == '…' { text.push(c) } else { text.extend(c.escape_unicode()) }
+    }
+    text
 }
 
 /// `message`, cut to at most `chars` characters; a cut shows as `…`.
@@ -34,10 +62,11 @@ pub fn shortened(message: &str, chars: usize) -> String {
 
 /// `text` as the value of a tag: what tags may not have becomes `_`, and a long text is cut.
 ///
-/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html> (letters, digits, spaces and `_.:/=+-@`).
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_Tag.html> (`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`).
 #[must_use]
 pub fn tag_value(text: &str) -> String {
-    let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
+    let letter = |c: char| c.is_alphanumeric() && TAG_LETTERS.iter().any(|letters| letters.contains(&c));
+    let allowed = |c: char| letter(c) || c == ' ' || "_.:/=+-@".contains(c);
     text.chars().take(TAG_VALUE_CHARS).map(|c| if allowed(c) { c } else { '_' }).collect()
 }
 
@@ -50,13 +79,22 @@ mod tests {
         assert_eq!(Quoted("main").to_string(), "`main`");
         assert_eq!(Quoted("a\nb\u{202e}").to_string(), "`a\\u{a}b\\u{202e}`");
         assert_eq!(Quoted("p\u{430}yments").to_string(), "`p\\u{430}yments`", "a Cyrillic а is visible");
+        assert_eq!(Quoted("a` is fine, as is `b").to_string(), "`a\\u{60} is fine, as is \\u{60}b`");
+        assert_eq!(Quoted(r"\u{a}").to_string(), r"`\u{5c}u{a}`", "not the escape of a line feed");
         assert_eq!(Quoted(&"x".repeat(65)).to_string(), format!("`{}…`", "x".repeat(64)));
+    }
+
+    #[test]
+    fn plain_hides_nothing() {
+        assert_eq!(plain("unknown field `a\nb\u{202e}`…"), "unknown field `a\\u{a}b\\u{202e}`…");
     }
 
     #[test]
     fn tag_values_hold_what_tags_may_hold() {
         assert_eq!(tag_value("alex+ci@example.com"), "alex+ci@example.com");
         assert_eq!(tag_value("fix/#12, größer\n"), "fix/_12_ größer_");
+        assert_eq!(tag_value("ветка/支店/지점"), "ветка/支店/지점");
+        assert_eq!(tag_value("हिन्दी"), "______", "its vowel signs are no letters to AWS");
         assert_eq!(tag_value(&"x".repeat(300)).len(), TAG_VALUE_CHARS);
     }
 

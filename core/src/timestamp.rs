@@ -13,23 +13,28 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(OffsetDateTime);
 
-/// The text is no RFC 3339 date and time.
+/// The text is no RFC 3339 date and time, or none that can be written in UTC.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a date and time as RFC 3339, for example `2026-11-23T09:00:00Z`")]
-pub struct TimestampError(#[source] time::error::Parse);
+pub struct TimestampError(#[source] Option<time::error::Parse>);
 
 impl Timestamp {
-    /// The moment `at`, in UTC, without its fraction of a second.
+    /// The moment `at`, in UTC, without its fraction of a second; nothing when RFC 3339 has no year for it.
+    fn new(at: OffsetDateTime) -> Option<Self> {
+        let utc = at.checked_to_offset(UtcOffset::UTC).filter(|utc| (0..=9999).contains(&utc.year()))?;
+        Some(Self(utc - time::Duration::nanoseconds(i64::from(utc.nanosecond()))))
+    }
+
+    /// The moment `at`, in UTC, without its fraction of a second; the beginning of 1970 when that cannot be written.
     #[must_use]
     pub fn from_datetime(at: OffsetDateTime) -> Self {
-        let utc = at.to_offset(UtcOffset::UTC);
-        Self(utc - time::Duration::nanoseconds(i64::from(utc.nanosecond())))
+        Self::new(at).unwrap_or(Self(OffsetDateTime::UNIX_EPOCH))
     }
 
     /// The moment `seconds` after the beginning of 1970, as AWS counts; the beginning itself when that cannot be written.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Self {
-        Self(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+        Self::from_datetime(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
     }
 
     /// The same as AWS counts: in seconds from the beginning of 1970.
@@ -56,7 +61,8 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from_datetime).map_err(TimestampError)
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| TimestampError(Some(error)))?;
+        Self::new(at).ok_or(TimestampError(None))
     }
 }
 
@@ -94,7 +100,8 @@ mod tests {
     fn reads_rfc_3339_and_writes_whole_seconds_in_utc() {
         assert_eq!(at("2026-11-23T09:24:46.999Z").to_string(), "2026-11-23T09:24:46Z");
         assert_eq!(at("2026-11-23T10:24:46+01:00").to_string(), "2026-11-23T09:24:46Z");
-        for bad in ["", "tomorrow", "2026-11-23", "2026-11-23T09:24:46", "2026-13-01T00:00:00Z"] {
+        let beyond = ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"];
+        for bad in ["", "tomorrow", "2026-11-23", "2026-11-23T09:24:46", "2026-13-01T00:00:00Z"].iter().chain(&beyond) {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
     }
@@ -102,7 +109,9 @@ mod tests {
     #[test]
     fn counts_from_1970() {
         assert_eq!(Timestamp::from_unix_seconds(1_795_425_886).to_string(), "2026-11-23T09:24:46Z");
-        assert_eq!(Timestamp::from_unix_seconds(i64::MAX).to_string(), "1970-01-01T00:00:00Z");
+        for unwritable in [i64::MIN, -62_167_219_201, 253_402_300_800, i64::MAX] {
+            assert_eq!(Timestamp::from_unix_seconds(unwritable).to_string(), "1970-01-01T00:00:00Z");
+        }
     }
 
     #[test]

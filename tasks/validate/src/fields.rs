@@ -32,6 +32,12 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// The field of each of them.
+    #[cfg(test)]
+    pub fn fields(&self) -> Vec<&'static str> {
+        self.0.iter().map(|problem| problem.field).collect()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

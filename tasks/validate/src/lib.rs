@@ -14,6 +14,8 @@ use daypass::{
 };
 
 mod fields;
+#[cfg(test)]
+mod properties;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -100,8 +102,9 @@ impl Validate {
         problems: &mut Problems,
     ) -> Option<Duration> {
         let cap = persona.max_role_ttl(environment);
-        let Some(hours) = hours else { return Some(DEFAULT_ROLE_TTL.min(cap)) };
         // Whole seconds, as everything that reads the expiry has them.
+        let default = Duration::from_secs(DEFAULT_ROLE_TTL.min(cap).as_secs());
+        let hours = hours.unwrap_or(in_hours(default));
         let ttl = Duration::try_from_secs_f64((hours * 3600.0).round());
         match ttl {
             Ok(ttl) if (self.min_role_ttl..=cap).contains(&ttl) => Some(ttl),

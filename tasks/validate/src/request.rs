@@ -78,8 +78,11 @@ fn branch(text: &str) -> Result<String, String> {
     if let Some(branch) = text.strip_prefix("refs/heads/") {
         return Err(format!("{} is a ref; send the branch alone: {}", Quoted(text), Quoted(branch)));
     }
-    // Letters of any script, as git allows them, but neither white space nor characters that cannot be seen.
-    let allowed = |c: char| c.is_alphanumeric() || (c.is_ascii_graphic() && !"~^:?*[\\".contains(c));
+    // Letters of any script, as git allows them, but neither white space nor characters that cannot be seen: a few letters
+    // stand for their absence.
+    let filler = |c: char| matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    let letter = |c: char| c.is_alphanumeric() && !filler(c);
+    let allowed = |c: char| letter(c) || (c.is_ascii_graphic() && !"~^:?*[\\".contains(c));
     let part = |part: &str| {
         let lock = part.strip_suffix(".lock").is_some();
         !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !lock
@@ -145,8 +148,13 @@ fn run_url(text: &str) -> Result<String, String> {
 
 fn justification(text: &str) -> Result<String, String> {
     let length = text.chars().count();
-    if text.trim().is_empty() || length > JUSTIFICATION_CHARS || text.chars().any(char::is_control) {
-        Err(format!("it has {length} characters; it has to be one line of 1 to {JUSTIFICATION_CHARS}"))
+    // Whatever ends a line or turns its direction: an auditor has to read what is there, in its order.
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.trim().is_empty() || length > JUSTIFICATION_CHARS || text.contains(|c: char| c.is_control() || turns(c)) {
+        Err(format!(
+            "it has {length} characters; it has to be one line of 1 to {JUSTIFICATION_CHARS}, without marks of direction"
+        ))
     } else {
         Ok(text.to_owned())
     }
