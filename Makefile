@@ -74,7 +74,7 @@ test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
 
 # All of the workspace, because its crates then have the same features as in the other tests, and are built once.
-E2E := cargo test --workspace --locked --features daypass-tests/e2e --test scenarios
+E2E := cargo test --workspace --locked --features daypass-tests/e2e,daypass-cli/e2e --test scenarios
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
 	$(E2E) --no-run
 	$(LOCAL) run -- $(E2E) $(TEST)
@@ -128,8 +128,15 @@ check-local: $(VENV)/.stamp ## lint and format of the local AWS
 	$(PY) -m ruff check local
 	$(PY) -m ruff format --check local
 
-check-personas: $(VENV)/.stamp ## personas.json and its schema
-	cargo run --quiet --locked --package daypass-cli -- personas check personas.json
+FLAWED := core/src/persona/tests/many-problems.json
+check-personas: $(VENV)/.stamp ## personas.json, its schema, and what the check of it rests on
+	@mkdir -p .local/check
+	cargo run --quiet --locked --package daypass-cli -- personas check --deny notes personas.json
+	cargo run --quiet --locked --package daypass-cli -- personas check --format sarif $(FLAWED) > .local/check/personas.sarif \
+	  || [ $$? = 1 ]
+	$(PY) -m check_jsonschema --regex-variant python --schemafile cli/tests/sarif-2.1.0.schema.json \
+	  .local/check/personas.sarif
+	$(PY) policies/aws-managed/generate.py --check
 	$(PY) -m check_jsonschema --schemafile personas.schema.json personas.json
 	$(PY) core/src/persona/tests/check_schema.py
 
@@ -148,6 +155,9 @@ advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs
 	  || failed+=' fuzz/Cargo.lock'; \
 	for folder in cdk .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
 	[ -z "$$failed" ] || { echo "known vulnerabilities, or no answer, for:$$failed" >&2; exit 1; }
+
+aws-managed-policies: $(VENV)/.stamp ## take the catalogue of AWS-managed policies from the pinned moto
+	$(PY) policies/aws-managed/generate.py
 
 ## Maintain
 

@@ -4,7 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod explanation;
+mod finding;
+mod lints;
 mod personas_check;
+mod personas_explain;
+mod policies;
+mod report;
+mod source;
 
 /// Temporary AWS roles for deployments.
 #[derive(Parser)]
@@ -23,12 +30,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Personas {
-    /// Report every problem of a personas.json.
+    /// Report everything that is wrong with a personas.json, or unwise.
     Check(personas_check::Args),
+    /// Say what a person would get in an account, and why.
+    Explain(personas_explain::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Personas(Personas::Check(args)) => personas_check::run(&args),
+        Command::Personas(Personas::Explain(args)) => personas_explain::run(&args),
     }
 }

@@ -1,40 +1,86 @@
 //! `daypass personas check`: is a `personas.json` fit to be deployed?
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use daypass::persona::Personas;
+use clap::ValueEnum;
+
+use crate::{
+    finding::{Lint, Severity},
+    lints,
+    report::Report,
+};
 
 /// What follows `daypass personas check`.
 #[derive(clap::Args)]
-#[command(after_help = "Exit codes: 0 no problems, 1 problems found, 2 wrong usage or an unreadable file")]
+#[command(after_help = "\
+Exit codes: 0 nothing found, or nothing that counts as an error; 1 errors found; 2 wrong usage or an unreadable file.
+docs/personas.md lists the rules.")]
 pub struct Args {
     /// The file to check
     #[arg(default_value = "personas.json")]
     file: PathBuf,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Fail on these as well: warnings, or notes and warnings
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    deny: Option<Deny>,
+    /// Do not report what breaks this rule; may be repeated
+    #[arg(long, value_enum, value_name = "RULE", hide_possible_values = true)]
+    allow: Vec<Lint>,
 }
 
-/// Prints a summary, or every problem with its path and what to do about it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One object, for programs
+    Json,
+    /// SARIF 2.1.0, for code scanners and editors
+    Sarif,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Deny {
+    Warnings,
+    Notes,
+}
+
+impl Deny {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Warnings => Severity::Warning,
+            Self::Notes => Severity::Note,
+        }
+    }
+}
+
+/// Prints every finding.
 pub fn run(args: &Args) -> ExitCode {
-    let file = args.file.display();
-    let json = match fs::read_to_string(&args.file) {
-        Ok(json) => json,
+    let file = args.file.display().to_string();
+    let text = match fs::read_to_string(&args.file) {
+        Ok(text) => text,
         Err(error) => {
             eprintln!("{file}: cannot be read: {error}");
             return ExitCode::from(2);
         }
     };
-    match Personas::parse(&json) {
-        Ok(personas) => {
-            let (personas, environments, accounts) =
-                (personas.personas().len(), personas.environments().len(), personas.accounts().len());
-            println!("{file}: no problems ({personas} personas, {environments} environments, {accounts} accounts)");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            for problem in &error.problems {
-                eprintln!("{file}: {problem}");
-            }
-            ExitCode::from(1)
-        }
-    }
+    let mut findings = lints::findings(&text);
+    findings.retain(|finding| !args.allow.iter().any(|lint| lint.rule() == finding.rule));
+    let report = Report { file: &file, findings: &findings };
+    let text = match args.format {
+        Format::Text => format!("{}{file}: {}\n", report.text(), report.counts()),
+        Format::Json => format!("{:#}\n", report.json()),
+        Format::Sarif => format!("{:#}\n", report.sarif()),
+    };
+    // Whoever stops reading, such as `head`, has read enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    let least = args.deny.map_or(Severity::Error, Deny::severity);
+    // Severities are in the order of their weight, the heaviest first.
+    ExitCode::from(u8::from(findings.iter().any(|finding| finding.rule.severity <= least)))
 }

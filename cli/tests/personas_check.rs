@@ -9,11 +9,21 @@ use std::{
 };
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
+const FLAWED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/persona/tests/many-problems.json");
 
 /// A folder of this test's own; Cargo gives the place.
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// A folder with the shipped file as personas.json, in which some text is replaced.
+fn folder_with(test: &str, old: &str, new: &str) -> PathBuf {
+    let folder = folder(test);
+    let shipped = fs::read_to_string(SHIPPED).expect("the shipped file");
+    assert!(shipped.contains(old), "{old}");
+    fs::write(folder.join("personas.json"), shipped.replace(old, new)).expect("a file");
     folder
 }
 
@@ -25,50 +35,86 @@ fn check(folder: &Path, args: &[&str]) -> (i32, String, String) {
     (status.code().expect("an exit code"), text(stdout), text(stderr))
 }
 
-#[test]
-fn a_good_file_gets_a_summary() {
-    let folder = folder("good");
-    fs::copy(SHIPPED, folder.join("personas.json")).expect("a copy");
-    let summary = "personas.json: no problems (3 personas, 2 environments, 2 accounts)\n";
-    assert_eq!(check(&folder, &[]), (0, summary.to_owned(), String::new()), "the default is personas.json");
-    assert_eq!(check(&folder, &["personas.json"]), (0, summary.to_owned(), String::new()));
+/// What is printed when there are errors, and nothing else goes wrong.
+fn errors(folder: &Path, args: &[&str]) -> String {
+    let (code, stdout, stderr) = check(folder, args);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    stdout
 }
 
 #[test]
-fn every_problem_is_a_line_with_path_and_remedy() {
-    let folder = folder("bad");
-    let bad = fs::read_to_string(SHIPPED).expect("the shipped file");
-    let bad = bad.replace(r#""company": "PwC""#, r#""company": """#).replace(r#"["main", "release/*"]"#, "[]");
-    fs::write(folder.join("bad.json"), bad).expect("a file");
-    let (code, stdout, stderr) = check(&folder, &["bad.json"]);
-    assert_eq!((code, stdout.as_str()), (1, ""));
-    let lines: Vec<&str> = stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{stderr}");
-    assert!(
-        lines[0].starts_with("bad.json: organization.company: `` cannot be part of a group name; write 1"),
-        "{stderr}"
-    );
-    assert_eq!(
-        lines[1],
-        "bad.json: environments.production.branches: is empty; add a pattern, such as main or release/*"
-    );
+fn the_shipped_file_is_clean() {
+    let folder = folder_with("clean", "", "");
+    let clean = (0, "personas.json: no findings\n".to_owned(), String::new());
+    assert_eq!(check(&folder, &[]), clean, "the default is personas.json");
+    assert_eq!(check(&folder, &["--deny", "notes", "personas.json"]), clean);
 }
 
 #[test]
-fn broken_json_is_a_problem_with_line_and_column() {
+fn every_finding_is_reported_at_once() {
+    let folder = folder("flawed");
+    fs::copy(FLAWED, folder.join("flawed.json")).expect("a copy");
+    insta::assert_snapshot!("flawed.txt", errors(&folder, &["flawed.json"]));
+    insta::assert_snapshot!("flawed.json", errors(&folder, &["flawed.json", "--format", "json"]));
+    insta::assert_snapshot!("flawed.sarif", errors(&folder, &["flawed.json", "--format", "sarif"]));
+}
+
+#[test]
+fn broken_json_is_a_finding_with_its_place() {
     let folder = folder("broken");
     fs::write(folder.join("personas.json"), "{\n  \"accounts\": [,]\n}").expect("a file");
-    let (code, _, stderr) = check(&folder, &[]);
-    assert_eq!(code, 1);
-    assert_eq!(stderr, "personas.json: line 2, column 16: is not JSON: expected value; correct the text there\n");
+    insta::assert_snapshot!(errors(&folder, &[]), @r"
+    personas.json:2:16: error [json]
+        line 2, column 16: is not JSON: expected value
+        correct the text there
+    personas.json: 1 error
+    ");
+}
+
+#[test]
+fn severities_and_rules_decide_what_fails() {
+    let folder = folder_with("warning", r#"["main", "release/*"]"#, r#"["main", "release/*", "release/1"]"#);
+    let (code, stdout, _) = check(&folder, &[]);
+    assert_eq!(code, 0, "a warning is no error: {stdout}");
+    assert!(stdout.ends_with("personas.json: 1 warning\n"), "{stdout}");
+    assert_eq!(check(&folder, &["--deny", "warnings"]).0, 1);
+    assert_eq!(check(&folder, &["--deny", "notes"]).0, 1);
+    let (code, stdout, _) = check(&folder, &["--deny", "warnings", "--allow", "shadowed-branch-pattern"]);
+    assert_eq!((code, stdout.as_str()), (0, "personas.json: no findings\n"));
+}
+
+#[test]
+fn a_note_fails_where_notes_are_denied_only() {
+    let folder = folder_with("note", r#""max_role_ttl_hours": 48"#, r#""max_role_ttl_hours": 100"#);
+    for (args, code) in [(&[][..], 0), (&["--deny", "warnings"], 0), (&["--deny", "notes"], 1)] {
+        let found = check(&folder, args);
+        assert_eq!(found.0, code, "{found:?}");
+        assert!(found.1.contains("note [unreachable-role-ttl]"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_aws_does_not_have_is_an_error() {
+    let folder = folder_with("unknown", "policy/AmazonVPCReadOnlyAccess", "policy/AmazonVPCReadOnly");
+    let stdout = errors(&folder, &[]);
+    assert!(stdout.contains("error [unknown-managed-policy]"), "{stdout}");
+    assert!(stdout.contains("write arn:aws:iam::aws:policy/AmazonVPCReadOnlyAccess, if that is meant"), "{stdout}");
+    assert!(stdout.ends_with("personas.json: 2 errors\n"), "{stdout}");
 }
 
 #[test]
 fn what_cannot_be_read_or_understood_is_no_verdict() {
     let folder = folder("unreadable");
-    for args in [&["missing.json"][..], &["."], &["a.json", "b.json"], &["--fix"]] {
+    for args in [&["missing.json"][..], &["."], &["a.json", "b.json"], &["--fix"], &["--allow", "json"]] {
         let (code, stdout, stderr) = check(&folder, args);
         assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
         assert!(!stderr.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let (code, stdout, _) = check(&folder("help"), &["--help"]);
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(stdout);
 }

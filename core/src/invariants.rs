@@ -175,7 +175,8 @@ fn check_entitlement(entitlement: &Entitlement) {
 pub fn check_personas_error(error: &PersonasError, known: usize) {
     assert!(!error.problems.is_empty());
     for problem in &error.problems {
-        check_message(&problem.path, 4_000);
+        check_message(&problem.at.to_string(), 4_000);
         check_message(&problem.message, 2_000 + known * 650);
+        check_message(&problem.remedy, 2_000 + known * 650);
     }
 }

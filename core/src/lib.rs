@@ -1,10 +1,13 @@
 //! Words, contracts and policies that every part of Daypass shares.
 //!
 //! The crate is plain data and pure functions. What a Lambda function needs on top (the runtime, AWS clients, sessions
-//! of other roles) stands behind the features `lambda` and `assume-role`.
+//! of other roles, Identity Center) stands behind the features `lambda`, `assume-role` and `identity-center`.
 
+pub mod branch;
 pub mod contract;
 pub mod error;
+#[cfg(feature = "identity-center")]
+pub mod identity_center;
 pub mod ids;
 #[cfg(any(test, feature = "samples"))]
 pub mod invariants;

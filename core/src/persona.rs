@@ -14,8 +14,15 @@ use crate::{
 
 mod json;
 mod parse;
+mod path;
+mod rule;
 #[cfg(test)]
 mod tests;
+
+pub use self::{
+    path::{JsonPath, Step},
+    rule::Rule,
+};
 
 /// How long a deploy role lives when the request does not say, unless a cap is lower.
 pub const DEFAULT_ROLE_TTL: Duration = Duration::from_hours(24);
@@ -90,10 +97,28 @@ pub struct PersonasError {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: the path of the value (`accounts[1].name`), or line and column when the text is no JSON.
-    pub path: String,
-    /// What is wrong there and what to do about it.
+    /// Where.
+    pub at: Location,
+    /// Against which rule.
+    pub rule: Rule,
+    /// What is wrong there.
     pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Where something stands in a `personas.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// At this value, or where it should be (`accounts[1].name`).
+    Value(JsonPath<'static>),
+    /// At this place in the text, which is no JSON. Both count from 1; the column counts bytes.
+    Text {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
 }
 
 impl Personas {
@@ -102,7 +127,17 @@ impl Personas {
     /// # Errors
     /// When anything in it is wrong; the error lists every problem. JSON that cannot be read has only that problem.
     pub fn parse(json: &str) -> Result<Self, PersonasError> {
-        parse::parse(json)
+        match parse::survey(json) {
+            (Some(personas), problems) if problems.is_empty() => Ok(personas),
+            (_, problems) => Err(PersonasError { problems }),
+        }
+    }
+
+    /// Reads as much of a `personas.json` as can be read, for tools that report on it: what a problem is about is
+    /// missing, or wrong. To decide about access, use [`Self::parse`].
+    #[must_use]
+    pub fn survey(json: &str) -> (Option<Self>, Vec<Problem>) {
+        parse::survey(json)
     }
 
     /// The group type of a request that names none.
@@ -270,6 +305,15 @@ impl fmt::Display for PersonasError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
+        write!(f, "{}: {}; {}", self.at, self.message, self.remedy)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(path) => path.fmt(f),
+            Self::Text { line, column } => write!(f, "line {line}, column {column}"),
+        }
     }
 }

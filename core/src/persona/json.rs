@@ -7,11 +7,10 @@ use std::{cell::RefCell, fmt};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::Problem;
-use crate::text::{Quoted, shortened};
-
-/// How many characters of a key a path repeats.
-const KEY_CHARS: usize = 64;
+use super::{
+    Location, Problem, Rule,
+    path::{JsonPath, Step},
+};
 
 /// A JSON value; an object keeps the order of its keys, and repeated ones.
 pub(super) enum Json {
@@ -99,20 +98,20 @@ pub(super) type Problems = RefCell<Vec<Problem>>;
 /// A value and where it stands. What is asked of it in vain is noted as a problem.
 #[derive(Clone)]
 pub(super) struct Place<'a> {
-    path: String,
+    path: JsonPath<'a>,
     json: &'a Json,
     problems: &'a Problems,
 }
 
 impl<'a> Place<'a> {
     pub(super) fn root(json: &'a Json, problems: &'a Problems) -> Self {
-        Self { path: String::new(), json, problems }
+        Self { path: JsonPath::default(), json, problems }
     }
 
-    /// Notes that something is wrong here; `message` says what, and what to do about it.
-    pub(super) fn problem(&self, message: impl Into<String>) {
-        let path = if self.path.is_empty() { "the file".to_owned() } else { self.path.clone() };
-        self.problems.borrow_mut().push(Problem { path, message: message.into() });
+    /// Notes that something is wrong here: against which rule, what, and what to do about it.
+    pub(super) fn problem(&self, rule: Rule, message: impl Into<String>, remedy: impl Into<String>) {
+        let at = Location::Value(self.path.to_static());
+        self.problems.borrow_mut().push(Problem { at, rule, message: message.into(), remedy: remedy.into() });
     }
 
     /// How many problems there are so far, here and elsewhere.
@@ -120,7 +119,7 @@ impl<'a> Place<'a> {
         self.problems.borrow().len()
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &JsonPath<'a> {
         &self.path
     }
 
@@ -140,7 +139,7 @@ impl<'a> Place<'a> {
 
     pub(super) fn items(&self) -> Option<Vec<Self>> {
         let Json::List(items) = self.json else { return self.must_be("a list") };
-        Some(items.iter().enumerate().map(|(i, json)| self.at(format!("{}[{i}]", self.path), json)).collect())
+        Some(items.iter().enumerate().map(|(i, json)| self.at(Step::Index(i), json)).collect())
     }
 
     /// The entries of an object that may have any keys; of a repeated key, the first.
@@ -148,9 +147,9 @@ impl<'a> Place<'a> {
         let Json::Object(object) = self.json else { return self.must_be("an object") };
         let mut entries: Vec<(&str, Self)> = Vec::new();
         for (key, json) in object {
-            let place = self.at(self.path_of(key), json);
+            let place = self.at(Step::from(key.as_str()), json);
             if entries.iter().any(|(other, _)| other == key) {
-                place.problem("stands here more than once; keep one");
+                place.problem(Rule::RepeatedKey, "stands here more than once", "keep one");
             } else {
                 entries.push((key, place));
             }
@@ -162,27 +161,19 @@ impl<'a> Place<'a> {
     pub(super) fn fields(&self, known: &[&str]) -> Option<Fields<'a>> {
         let entries = self.entries()?;
         for (_, place) in entries.iter().filter(|(key, _)| !known.contains(key)) {
-            place.problem(format!("is not a key that belongs here; remove it, or use one of {}", known.join(", ")));
+            let remedy = format!("remove it, or use one of {}", known.join(", "));
+            place.problem(Rule::UnknownKey, "is not a key that belongs here", remedy);
         }
         Some(Fields { place: self.clone(), entries })
     }
 
     fn must_be<T>(&self, expected: &str) -> Option<T> {
-        self.problem(format!("is {}; write {expected}", self.json.kind()));
+        self.problem(Rule::ValueType, format!("is {}", self.json.kind()), format!("write {expected}"));
         None
     }
 
-    fn at(&self, path: String, json: &'a Json) -> Self {
-        Self { path, json, problems: self.problems }
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        let plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic() && !b".[]`".contains(&b));
-        match (plain, self.path.as_str()) {
-            (true, "") => shortened(key, KEY_CHARS),
-            (true, path) => format!("{path}.{}", shortened(key, KEY_CHARS)),
-            (false, path) => format!("{path}[{}]", Quoted(key)),
-        }
+    fn at(&self, step: Step<'a>, json: &'a Json) -> Self {
+        Self { path: self.path.join(step), json, problems: self.problems }
     }
 }
 
@@ -198,11 +189,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of `key`; when it is missing, `what` should be added.
-    pub(super) fn required(&self, key: &str, what: &str) -> Option<Place<'a>> {
+    pub(super) fn required(&self, key: &'static str, what: &str) -> Option<Place<'a>> {
         let value = self.optional(key);
         if value.is_none() {
             let place = &self.place;
-            place.at(place.path_of(key), place.json).problem(format!("is missing; add {what}"));
+            place.at(Step::from(key), place.json).problem(Rule::MissingKey, "is missing", format!("add {what}"));
         }
         value
     }

@@ -11,11 +11,12 @@ use std::{
 use wildmatch::WildMatch;
 
 use super::{
-    Account, Entitlement, Environment, GUARD_POLICY_CHARS, MAX_ROLE_TTL, Persona, Personas, PersonasError, Piece,
-    Problem,
+    Account, Entitlement, Environment, GUARD_POLICY_CHARS, Location, MAX_ROLE_TTL, Persona, Personas, Piece, Problem,
+    Rule,
     json::{Fields, Json, Place, Problems},
 };
 use crate::{
+    branch::is_branch_pattern,
     ids::IdError,
     policy::{Effect, OneOrMany, Policy, Statement},
     text::Quoted,
@@ -57,24 +58,29 @@ const CONDITION_OPERATORS: [&str; 26] = [
     "StringNotLike",
 ];
 
-pub(super) fn parse(text: &str) -> Result<Personas, PersonasError> {
-    let tree: Json = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+/// What can be read, and every problem. When there is one, what it is about is missing from what was read, or wrong.
+pub(super) fn survey(text: &str) -> (Option<Personas>, Vec<Problem>) {
+    let tree: Json = match serde_json::from_str(text) {
+        Ok(tree) => tree,
+        Err(error) => return (None, vec![not_json(&error)]),
+    };
     let problems = Problems::default();
     let personas = file(&Place::root(&tree, &problems));
-    match personas {
-        Some(personas) if problems.borrow().is_empty() => Ok(personas),
-        _ => Err(PersonasError { problems: problems.into_inner() }),
+    (personas, problems.into_inner())
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    Problem {
+        at: Location::Text { line: error.line(), column: error.column() },
+        rule: Rule::Json,
+        message: format!("is not JSON: {text}"),
+        remedy: "correct the text there".to_owned(),
     }
 }
 
-fn not_json(error: &serde_json::Error) -> PersonasError {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    let path = format!("line {}, column {}", error.line(), error.column());
-    PersonasError { problems: vec![Problem { path, message: format!("is not JSON: {text}; correct the text there") }] }
-}
-
-/// Every section is read before the first one that is missing ends it, so that no problem hides another.
+/// A section that is missing counts as empty, so that no problem hides another.
 fn file(root: &Place<'_>) -> Option<Personas> {
     let fields = root.fields(&[
         "$schema",
@@ -110,13 +116,13 @@ fn file(root: &Place<'_>) -> Option<Personas> {
         if !owners.contains_key(name) {
             let mut known: Vec<&str> = owners.keys().copied().collect();
             known.sort_unstable();
-            place.problem(format!("{} names no persona; {}", Quoted(name), use_one_of(known)));
+            place.problem(Rule::UnknownReference, format!("{} names no persona", Quoted(name)), use_one_of(known));
         }
         Some(name.to_owned())
     });
     Some(Personas {
-        default_group_type: default_group_type?,
-        group_name: group_name?,
+        default_group_type: default_group_type.unwrap_or_default(),
+        group_name: group_name.unwrap_or_default(),
         environments: parsed_environments,
         all: parsed_personas,
         accounts,
@@ -130,7 +136,7 @@ type Owners<'a> = HashMap<&'a str, &'a str>;
 struct Section<'a>(Vec<(&'a str, Place<'a>)>);
 
 impl<'a> Section<'a> {
-    fn of(fields: &Fields<'a>, key: &str, what: &str) -> Self {
+    fn of(fields: &Fields<'a>, key: &'static str, what: &str) -> Self {
         let entries = fields.required(key, what).and_then(|place| place.entries()).unwrap_or_default();
         for (name, place) in &entries {
             check_name(name, place);
@@ -142,7 +148,8 @@ impl<'a> Section<'a> {
     fn check_has(&self, name: &str, place: &Place<'_>, kind: &str) {
         if !self.0.iter().any(|(known, _)| *known == name) {
             let known = self.0.iter().map(|(known, _)| *known).collect();
-            place.problem(format!("{} is no {kind} of this file; {}", Quoted(name), use_one_of(known)));
+            let message = format!("{} is no {kind} of this file", Quoted(name));
+            place.problem(Rule::UnknownReference, message, use_one_of(known));
         }
     }
 }
@@ -162,10 +169,8 @@ fn check_name(name: &str, place: &Place<'_>) {
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     if !valid {
-        place.problem(format!(
-            "{} is no name; write up to 64 of A-Z, a-z, 0-9, _ and -, beginning with a letter",
-            Quoted(name)
-        ));
+        let remedy = "write up to 64 of A-Z, a-z, 0-9, _ and -, beginning with a letter";
+        place.problem(Rule::Name, format!("{} is no name", Quoted(name)), remedy);
     }
 }
 
@@ -175,7 +180,7 @@ type Firsts<'a> = HashMap<&'a str, Place<'a>>;
 /// Notes a problem when `value`, which only one may have, was met before.
 fn check_first<'a>(value: &'a str, place: &Place<'a>, firsts: &mut Firsts<'a>) {
     if let Some(first) = firsts.get(value) {
-        place.problem(format!("{} stands at {} already; use it once", Quoted(value), first.path()));
+        place.problem(Rule::Repetition, format!("{} stands at {} already", Quoted(value), first.path()), "use it once");
     } else {
         firsts.insert(value, place.clone());
     }
@@ -187,7 +192,7 @@ fn texts<'a>(list: &Place<'a>) -> Option<Vec<(Place<'a>, &'a str)>> {
     let texts: Vec<(Place<'_>, &str)> = texts.collect();
     for (i, (place, text)) in texts.iter().enumerate() {
         if texts[..i].iter().any(|(_, earlier)| earlier == text) {
-            place.problem(format!("{} is in the list already; remove it", Quoted(text)));
+            place.problem(Rule::Repetition, format!("{} is in the list already", Quoted(text)), "remove it");
         }
     }
     Some(texts)
@@ -196,7 +201,7 @@ fn texts<'a>(list: &Place<'a>) -> Option<Vec<(Place<'a>, &'a str)>> {
 /// The texts of a list that may not be empty; `remedy` says what to do when it is.
 fn some_texts<'a>(list: &Place<'a>, remedy: &str) -> Option<Vec<(Place<'a>, &'a str)>> {
     if list.items()?.is_empty() {
-        list.problem(format!("is empty; {remedy}"));
+        list.problem(Rule::Empty, "is empty", remedy);
     }
     texts(list)
 }
@@ -215,11 +220,11 @@ fn organization_of<'a>(place: &Place<'a>) -> Option<(&'a str, &'a str)> {
             && part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.ends_with(|c: char| c.is_ascii_alphanumeric());
         if !valid {
-            place.problem(format!(
-                "{} cannot be part of a group name; write 1 to 64 of A-Z, a-z, 0-9, space and _.@&+-, with a letter or \
-                 digit at both ends",
-                Quoted(part)
-            ));
+            place.problem(
+                Rule::GroupName,
+                format!("{} cannot be part of a group name", Quoted(part)),
+                "write 1 to 64 of A-Z, a-z, 0-9, space and _.@&+-, with a letter or digit at both ends",
+            );
         }
         Some(part)
     };
@@ -236,7 +241,8 @@ fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Optio
     while !rest.is_empty() {
         let (text, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
         if !text.bytes().all(is_group_name_char) {
-            place.problem(format!("{} cannot be in a group name; use A-Z, a-z, 0-9, space and _.@&+-", Quoted(text)));
+            let message = format!("{} cannot be in a group name", Quoted(text));
+            place.problem(Rule::GroupName, message, "use A-Z, a-z, 0-9, space and _.@&+-");
         }
         pieces.push(Piece::Text(text.to_owned()));
         let (placeholder, after) = after.split_at(after.find('}').map_or(after.len(), |end| end + 1));
@@ -246,25 +252,29 @@ fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Optio
             "{org}" => pieces.push(Piece::Text(org.to_owned())),
             "{account_id}" => pieces.push(Piece::AccountId),
             "{persona}" => pieces.push(Piece::Persona),
-            unknown => place.problem(format!(
-                "{} is no placeholder; use {{company}}, {{org}}, {{account_id}} and {{persona}}",
-                Quoted(unknown)
-            )),
+            unknown => place.problem(
+                Rule::GroupName,
+                format!("{} is no placeholder", Quoted(unknown)),
+                "use {company}, {org}, {account_id} and {persona}",
+            ),
         }
         rest = after;
     }
     for (placeholder, needed) in [("{company}", false), ("{org}", false), ("{account_id}", true), ("{persona}", true)] {
         match pattern.matches(placeholder).count() {
-            0 if needed => place.problem(format!("lacks {placeholder}; add it, so that each group is for one only")),
+            0 if needed => {
+                let remedy = "add it, so that each group is for one only";
+                place.problem(Rule::GroupName, format!("lacks {placeholder}"), remedy);
+            }
             0 | 1 => {}
-            _ => place.problem(format!("has {placeholder} more than once; keep one")),
+            _ => place.problem(Rule::GroupName, format!("has {placeholder} more than once"), "keep one"),
         }
     }
     if pattern.len() > MAX_GROUP_NAME_CHARS {
-        place.problem(format!("is too long; write at most {MAX_GROUP_NAME_CHARS} characters"));
+        place.problem(Rule::GroupName, "is too long", format!("write at most {MAX_GROUP_NAME_CHARS} characters"));
     }
     if pattern.starts_with(' ') || pattern.ends_with(' ') {
-        place.problem("begins or ends with a space; remove it");
+        place.problem(Rule::GroupName, "begins or ends with a space", "remove it");
     }
     Some(pieces)
 }
@@ -276,11 +286,15 @@ fn environment(name: &str, place: &Place<'_>) -> Option<Environment> {
         fields.required("branches", "the patterns of the branches that may deploy, such as main or release/*")?;
     let patterns = some_texts(&place, "add a pattern, such as main or release/*")?;
     for (place, pattern) in &patterns {
+        let message = format!("{} matches no branch", Quoted(pattern));
         if pattern.is_empty() || pattern.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            place
-                .problem(format!("{} matches no branch; write one without white space, such as main", Quoted(pattern)));
+            place.problem(Rule::BranchPattern, message, "write one without white space, such as main");
         } else if pattern.starts_with("refs/") {
-            place.problem(format!("{} matches no branch; write it without refs/heads/", Quoted(pattern)));
+            place.problem(Rule::BranchPattern, message, "write it without refs/heads/");
+        } else if !is_branch_pattern(pattern) {
+            let remedy =
+                "write one that git allows as a branch (`git help check-ref-format`), with * and ? as wildcards";
+            place.problem(Rule::BranchPattern, message, remedy);
         }
     }
     let branches = patterns.into_iter().map(|(_, pattern)| WildMatch::new(pattern)).collect();
@@ -293,10 +307,11 @@ fn max_role_ttl(fields: &Fields<'_>) -> Duration {
     let ttl = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
     if ttl.is_zero() || ttl > MAX_ROLE_TTL {
         let most = MAX_ROLE_TTL.as_secs() / 3600;
-        place.problem(format!(
-            "is no cap; write more than 0 and at most {most} hours (a week: what is needed for longer should not be a \
-             temporary role)"
-        ));
+        let remedy = format!(
+            "write more than 0 and at most {most} hours (a week: what is needed for longer should not be a temporary \
+             role)"
+        );
+        place.problem(Rule::RoleTtl, "is no cap", remedy);
     }
     ttl
 }
@@ -314,14 +329,11 @@ fn persona<'a>(
         check_name(group_type, place);
         match owners.insert(group_type, name) {
             Some(_) if *group_type == name => {
-                place.problem("is the persona's own name, which it answers to anyway; remove it");
+                place.problem(Rule::GroupType, "is the persona's own name, which it answers to anyway", "remove it");
             }
             Some(owner) if owner != name => {
-                place.problem(format!(
-                    "{} belongs to the persona {}; choose another",
-                    Quoted(group_type),
-                    Quoted(owner)
-                ));
+                let message = format!("{} belongs to the persona {}", Quoted(group_type), Quoted(owner));
+                place.problem(Rule::GroupType, message, "choose another");
             }
             // New; or a repetition, which the list has reported.
             _ => {}
@@ -354,7 +366,8 @@ fn entitlement(place: &Place<'_>, fields: &Fields<'_>, base: &Entitlement) -> En
         },
     };
     if !entitlement.grants_something() && place.problem_count() == problems_before {
-        place.problem("grants nothing; add managed_policies, or a statement to custom_policy that allows something");
+        let remedy = "add managed_policies, or a statement to custom_policy that allows something";
+        place.problem(Rule::NoRights, "grants nothing", remedy);
     }
     entitlement
 }
@@ -363,16 +376,18 @@ fn managed_policies(place: &Place<'_>) -> Option<Vec<String>> {
     let arns = texts(place)?;
     for (place, arn) in &arns {
         if !is_aws_managed_policy_arn(arn) {
-            place.problem(format!(
-                "{} is not the ARN of an AWS-managed policy; write it with its path, such as \
-                 arn:aws:iam::aws:policy/job-function/NetworkAdministrator (rights of your own go into custom_policy)",
-                Quoted(arn)
-            ));
+            place.problem(
+                Rule::ManagedPolicyArn,
+                format!("{} is not the ARN of an AWS-managed policy", Quoted(arn)),
+                "write it with its path, such as arn:aws:iam::aws:policy/job-function/NetworkAdministrator (rights of \
+                 your own go into custom_policy)",
+            );
         }
     }
     if arns.len() > MAX_MANAGED_POLICIES {
         let (count, most) = (arns.len(), MAX_MANAGED_POLICIES);
-        place.problem(format!("has {count} policies, and IAM attaches at most {most} to a role; keep the needed ones"));
+        let message = format!("has {count} policies, and IAM attaches at most {most} to a role");
+        place.problem(Rule::ManagedPolicyQuota, message, "keep the needed ones");
     }
     Some(arns.into_iter().map(|(_, arn)| arn.to_owned()).collect())
 }
@@ -396,10 +411,10 @@ fn custom_policy(place: &Place<'_>) -> Option<Policy> {
     let policy = Policy::new(statements);
     let chars = policy.to_json().chars().count();
     if chars > MAX_CUSTOM_POLICY_CHARS {
-        place.problem(format!(
-            "is {chars} characters long as a policy, and a role has room for {MAX_CUSTOM_POLICY_CHARS}; join \
-             statements, use wildcards, or use a managed policy"
-        ));
+        let message =
+            format!("is {chars} characters long as a policy, and a role has room for {MAX_CUSTOM_POLICY_CHARS}");
+        let remedy = "join statements, use wildcards, or use a managed policy";
+        place.problem(Rule::CustomPolicySize, message, remedy);
     }
     Some(policy)
 }
@@ -412,15 +427,16 @@ fn statement<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<Statement> 
         "Allow" => Some(Effect::Allow),
         "Deny" => Some(Effect::Deny),
         other => {
-            place.problem(format!("{} is no effect; write Allow or Deny", Quoted(other)));
+            place.problem(Rule::Statement, format!("{} is no effect", Quoted(other)), "write Allow or Deny");
             None
         }
     });
     let (action, not_action) = one_of_two(place, &fields, "Action", "NotAction", &|text| {
-        (!is_action(text)).then_some("is no action; write service:Action, such as s3:GetObject or ec2:Describe*, or *")
+        let remedy = "write service:Action, such as s3:GetObject or ec2:Describe*, or *";
+        (!is_action(text)).then_some(("is no action", remedy))
     });
     let (resource, not_resource) = one_of_two(place, &fields, "Resource", "NotResource", &|text| {
-        (!is_resource(text)).then_some("is no resource; write an ARN, such as arn:aws:s3:::bucket/*, or *")
+        (!is_resource(text)).then_some(("is no resource", "write an ARN, such as arn:aws:s3:::bucket/*, or *"))
     });
     let condition = fields.optional("Condition").and_then(|place| condition(&place)).unwrap_or_default();
     Some(Statement { sid, effect: effect?, principal: None, action, not_action, resource, not_resource, condition })
@@ -429,14 +445,15 @@ fn statement<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<Statement> 
 fn sid<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<String> {
     let sid = place.text()?;
     if sid.is_empty() || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        place.problem(format!("{} is no statement id; write letters and digits only", Quoted(sid)));
+        let message = format!("{} is no statement id", Quoted(sid));
+        place.problem(Rule::Statement, message, "write letters and digits only");
     }
     check_first(sid, place, sids);
     Some(sid.to_owned())
 }
 
 /// Why a text cannot stand where it does, and what to write instead; nothing when it can.
-type Objection<'f> = &'f dyn Fn(&str) -> Option<&'static str>;
+type Objection<'f> = &'f dyn Fn(&str) -> Option<(&'static str, &'static str)>;
 
 /// Of two keys exclude each other, one is needed.
 fn one_of_two(
@@ -448,8 +465,8 @@ fn one_of_two(
 ) -> (Option<OneOrMany>, Option<OneOrMany>) {
     let (yes, not) = (fields.optional(key), fields.optional(not_key));
     match (&yes, &not) {
-        (Some(_), Some(_)) => place.problem(format!("has both {key} and {not_key}; keep one")),
-        (None, None) => place.problem(format!("has neither {key} nor {not_key}; add one")),
+        (Some(_), Some(_)) => place.problem(Rule::Statement, format!("has both {key} and {not_key}"), "keep one"),
+        (None, None) => place.problem(Rule::Statement, format!("has neither {key} nor {not_key}"), "add one"),
         _ => {}
     }
     let read = |place: Option<Place<'_>>| place.and_then(|place| one_or_many(&place, objection));
@@ -458,10 +475,11 @@ fn one_of_two(
 
 fn one_or_many(place: &Place<'_>, objection: Objection<'_>) -> Option<OneOrMany> {
     let check = |place: &Place<'_>, text: &str| {
-        if let Some(objection) = objection(text) {
-            place.problem(format!("{} {objection}", Quoted(text)));
+        if let Some((objection, remedy)) = objection(text) {
+            place.problem(Rule::Statement, format!("{} {objection}", Quoted(text)), remedy);
         } else if !text.chars().all(is_policy_char) {
-            place.problem(format!("{} has characters that IAM refuses; write Latin-1 text", Quoted(text)));
+            let message = format!("{} has characters that IAM refuses", Quoted(text));
+            place.problem(Rule::Statement, message, "write Latin-1 text");
         }
     };
     if !place.is_list() {
@@ -502,12 +520,14 @@ fn condition(place: &Place<'_>) -> Option<BTreeMap<String, BTreeMap<String, OneO
     let mut condition = BTreeMap::new();
     for (operator, place) in non_empty(place)? {
         if !is_condition_operator(operator) {
-            place.problem(format!("{} is no operator of IAM's; write one, such as StringEquals", Quoted(operator)));
+            let message = format!("{} is no operator of IAM's", Quoted(operator));
+            place.problem(Rule::Condition, message, "write one, such as StringEquals");
         }
         let mut keys = BTreeMap::new();
         for (key, place) in non_empty(&place).unwrap_or_default() {
             if !is_condition_key(key) {
-                place.problem(format!("{} is no condition key; write one, such as aws:SourceVpc", Quoted(key)));
+                let message = format!("{} is no condition key", Quoted(key));
+                place.problem(Rule::Condition, message, "write one, such as aws:SourceVpc");
             }
             if let Some(values) = one_or_many(&place, &|_| None) {
                 keys.insert(key.to_owned(), values);
@@ -521,7 +541,7 @@ fn condition(place: &Place<'_>) -> Option<BTreeMap<String, BTreeMap<String, OneO
 fn non_empty<'a>(place: &Place<'a>) -> Option<Vec<(&'a str, Place<'a>)>> {
     let entries = place.entries()?;
     if entries.is_empty() {
-        place.problem("is empty; remove it, or add what it should compare");
+        place.problem(Rule::Empty, "is empty", "remove it, or add what it should compare");
     }
     Some(entries)
 }
@@ -550,7 +570,11 @@ fn accounts_of(
         let id = fields.required("id", "the 12 digits of the account").and_then(|place| {
             let id = place.text()?;
             check_first(id, &place, &mut ids);
-            id.parse().map_err(|error: IdError| place.problem(error.to_string())).ok()
+            id.parse()
+                .map_err(|error: IdError| {
+                    place.problem(Rule::AccountId, error.to_string(), "write the digits, and nothing else");
+                })
+                .ok()
         });
         let name = fields.required("name", "the name of the account").and_then(|place| {
             let name = place.text()?;
@@ -560,7 +584,8 @@ fn accounts_of(
                 && name.starts_with(edge)
                 && name.ends_with(edge);
             if !valid {
-                place.problem(format!("{} is no account name; write 1 to 50 characters of ASCII", Quoted(name)));
+                let message = format!("{} is no account name", Quoted(name));
+                place.problem(Rule::Name, message, "write 1 to 50 characters of ASCII");
             }
             check_first(name, &place, &mut names);
             Some(name)

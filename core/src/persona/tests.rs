@@ -2,7 +2,7 @@
 //!
 //! `tests/cases.json` is shared: `tests/check_schema.py` holds `personas.schema.json` to the same cases.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,23 +61,47 @@ fn base_with(old: &str, new: &str) -> String {
 
 fn problems(json: &str) -> Vec<(String, String)> {
     let problems = Personas::parse(json).err().map(|error| error.problems).unwrap_or_default();
-    problems.into_iter().map(|problem| (problem.path, problem.message)).collect()
+    problems.into_iter().map(|it| (it.at.to_string(), format!("{}; {}", it.message, it.remedy))).collect()
 }
 
 #[test]
 fn every_rule() {
     let cases: Vec<Case> = serde_json::from_str(CASES).expect("cases");
     let mut texts = String::new();
+    let mut broken = BTreeSet::new();
     for case in &cases {
-        let (paths, messages): (Vec<_>, Vec<_>) = problems(&case.file()).into_iter().unzip();
-        assert_eq!(paths, case.problems, "{}: {messages:#?}", case.rule);
+        let problems = Personas::survey(&case.file()).1;
+        let paths: Vec<String> = problems.iter().map(|problem| problem.at.to_string()).collect();
+        assert_eq!(paths, case.problems, "{}: {problems:#?}", case.rule);
         assert!(case.schema == Schema::Accepts || !paths.is_empty(), "{}: the schema refuses it", case.rule);
         writeln!(texts, "# {}", case.rule).expect("a text");
-        for (path, message) in paths.iter().zip(messages) {
-            writeln!(texts, "{path}: {message}").expect("a text");
+        for problem in problems {
+            writeln!(texts, "{problem} [{}]", problem.rule.id()).expect("a text");
+            broken.insert(problem.rule);
         }
     }
     insta::assert_snapshot!(texts);
+    // What only a text can have, and what is too long for a case, other tests have.
+    broken.extend([Rule::Json, Rule::RepeatedKey, Rule::CustomPolicySize]);
+    assert_eq!(broken, BTreeSet::from(Rule::ALL));
+}
+
+#[test]
+fn rules_have_ids_of_their_own() {
+    let ids: BTreeSet<&str> = Rule::ALL.into_iter().map(Rule::id).collect();
+    assert_eq!(ids.len(), Rule::ALL.len());
+}
+
+#[test]
+fn as_much_as_can_be_read_is_read() {
+    let file = base_with(r#""id": "111122223333""#, r#""id": "1""#).replace(r#""Builders","#, r#""Nobody","#);
+    let (personas, problems) = Personas::survey(&file);
+    let places: Vec<String> = problems.iter().map(|problem| problem.at.to_string()).collect();
+    assert_eq!(places, ["accounts[0].id", "default_group_type"]);
+    let personas = personas.expect("what is right");
+    assert_eq!(personas.accounts().len(), 1);
+    assert_eq!(personas.personas().len(), 2);
+    assert!(Personas::survey("[]").0.is_none() && Personas::survey("").0.is_none());
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! Looks the requester up in IAM Identity Center, and holds the proof of whose run it is against them.
 
-use aws_sdk_identitystore::{
-    Client,
-    operation::describe_user::DescribeUserOutput,
-    types::{AlternateIdentifier, UniqueAttribute, UserStatus},
-};
+use aws_sdk_identitystore::Client;
 use daypass::{
     contract::{AuthnInput, Person, UserAttribute, UserClaim},
     error::ErrorName,
+    identity_center::{IdentityStore, User},
     ids::Email,
     lambda::AwsError,
     stage::{Named, Stage},
@@ -31,31 +28,14 @@ pub const RAISES: &[ErrorName] = &[
 /// The task.
 #[derive(Clone, Debug)]
 pub struct Authn {
-    client: Client,
-    identity_store_id: String,
+    store: IdentityStore,
 }
 
 impl Authn {
     /// A task for the identity store `identity_store_id` (`d-1234567890`), which `client` may read.
     #[must_use]
     pub fn new(client: Client, identity_store_id: String) -> Self {
-        Self { client, identity_store_id }
-    }
-
-    /// The id of the user with this address; none when there is no such user.
-    async fn user_id(&self, email: &str) -> Result<Option<String>, AwsError> {
-        // It can be built: both of its parts are there.
-        let address =
-            UniqueAttribute::builder().attribute_path("emails.value").attribute_value(email.into()).build().ok();
-        let request = self.client.get_user_id().identity_store_id(&self.identity_store_id);
-        let found = request.set_alternate_identifier(address.map(AlternateIdentifier::UniqueAttribute)).send().await;
-        match found {
-            Ok(user) => Ok(Some(user.user_id)),
-            Err(error) => match AwsError::of("identitystore:GetUserId")(error) {
-                error if error.is_not_found() => Ok(None),
-                error => Err(error),
-            },
-        }
+        Self { store: IdentityStore::new(client, identity_store_id) }
     }
 }
 
@@ -67,17 +47,10 @@ impl Stage for Authn {
     async fn run(&self, input: AuthnInput, _now: Timestamp) -> Result<Person, AuthnError> {
         let AuthnInput { transaction, proof } = input;
         let email = transaction.email;
-        let Some(user_id) = self.user_id(email.as_str()).await? else {
+        let Some(user) = self.store.user(email.as_str()).await? else {
             return Err(AuthnError::UserNotFound { email });
         };
-        let request = self.client.describe_user().identity_store_id(&self.identity_store_id).user_id(&user_id);
-        let user = request.send().await.map_err(|error| match AwsError::of("identitystore:DescribeUser")(error) {
-            // Deleted since the look-up.
-            error if error.is_not_found() => AuthnError::UserNotFound { email: email.clone() },
-            error => error.into(),
-        })?;
-        // The API calls the status optional. Whatever else it may say one day, it is not that the user may sign in.
-        if !matches!(user.user_status, None | Some(UserStatus::Enabled)) {
+        if !user.enabled {
             return Err(AuthnError::UserDisabled { email });
         }
         if let Some(proof) = proof.as_ref().filter(|proof| !is_of(&proof.user, &email, &user)) {
@@ -85,23 +58,23 @@ impl Stage for Authn {
         }
         // The API calls the name optional; the address names them as well.
         let user_name = user.user_name.unwrap_or_else(|| email.to_string());
-        Ok(Person { user_id, user_name, proof })
+        Ok(Person { user_id: user.user_id, user_name, proof })
     }
 
     async fn warm_up(&self, _now: Timestamp) {
-        let _ = self.user_id("nobody@example.com").await;
+        let _ = self.store.user("nobody@example.com").await;
     }
 }
 
 /// Whether the run is the user's. Addresses, and names at GitHub and GitLab, are the same in whatever case.
-fn is_of(run: &UserClaim, email: &Email, user: &DescribeUserOutput) -> bool {
+fn is_of(run: &UserClaim, email: &Email, user: &User) -> bool {
     let is_value = |text: &str| text.eq_ignore_ascii_case(&run.value);
     match run.attribute {
         UserAttribute::Email => is_value(email.as_str()),
         UserAttribute::UserName => user.user_name.as_deref().is_some_and(is_value),
         UserAttribute::ProfileUrl => user.profile_url.as_deref().is_some_and(|url| is_value(url.trim_end_matches('/'))),
         UserAttribute::NickName => user.nick_name.as_deref().is_some_and(is_value),
-        UserAttribute::ExternalId => user.external_ids().iter().any(|external| is_value(&external.id)),
+        UserAttribute::ExternalId => user.external_ids.iter().any(|id| is_value(id)),
     }
 }
 

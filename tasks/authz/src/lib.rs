@@ -2,13 +2,11 @@
 //!
 //! What personas.json says is asked first, because it costs nothing; then Identity Center.
 
-use aws_sdk_identitystore::{
-    Client,
-    types::{AlternateIdentifier, MemberId, UniqueAttribute},
-};
+use aws_sdk_identitystore::Client;
 use daypass::{
     contract::{Authorization, PersonInput, Transaction},
     error::ErrorName,
+    identity_center::IdentityStore,
     ids::{AccountId, Email},
     lambda::AwsError,
     persona::{Environment, Personas},
@@ -33,8 +31,7 @@ pub const RAISES: &[ErrorName] = &[
 /// The task.
 #[derive(Clone, Debug)]
 pub struct Authz {
-    client: Client,
-    identity_store_id: String,
+    store: IdentityStore,
     personas: Personas,
 }
 
@@ -43,7 +40,7 @@ impl Authz {
     /// that were deployed with it.
     #[must_use]
     pub fn new(client: Client, identity_store_id: String, personas: Personas) -> Self {
-        Self { client, identity_store_id, personas }
+        Self { store: IdentityStore::new(client, identity_store_id), personas }
     }
 
     /// The environment that the transaction may deploy to, as far as personas.json says.
@@ -68,28 +65,6 @@ impl Authz {
         }
         Ok(environment)
     }
-
-    /// The id of the group of this name; none when there is no such group.
-    async fn group_id(&self, name: &str) -> Result<Option<String>, AwsError> {
-        // It can be built: both of its parts are there.
-        let name = UniqueAttribute::builder().attribute_path("displayName").attribute_value(name.into()).build().ok();
-        let request = self.client.get_group_id().identity_store_id(&self.identity_store_id);
-        let found = request.set_alternate_identifier(name.map(AlternateIdentifier::UniqueAttribute)).send().await;
-        match found {
-            Ok(group) => Ok(Some(group.group_id)),
-            Err(error) => match AwsError::of("identitystore:GetGroupId")(error) {
-                error if error.is_not_found() => Ok(None),
-                error => Err(error),
-            },
-        }
-    }
-
-    async fn is_member(&self, user_id: &str, group_id: &str) -> Result<bool, AwsError> {
-        let request = self.client.is_member_in_groups().identity_store_id(&self.identity_store_id);
-        let answer = request.member_id(MemberId::UserId(user_id.to_owned())).group_ids(group_id).send().await;
-        let answer = answer.map_err(AwsError::of("identitystore:IsMemberInGroups"))?;
-        Ok(answer.results.iter().any(|it| it.group_id.as_deref() == Some(group_id) && it.membership_exists))
-    }
 }
 
 impl Stage for Authz {
@@ -101,10 +76,10 @@ impl Stage for Authz {
         let PersonInput { transaction, person } = input;
         let environment = self.environment(&transaction)?;
         let (email, group) = (transaction.email, transaction.group_name);
-        let Some(group_id) = self.group_id(&group).await? else {
+        let Some(group_id) = self.store.group_id(&group).await? else {
             return Err(AuthzError::NoGroup { group, email });
         };
-        if !self.is_member(&person.user_id, &group_id).await? {
+        if !self.store.is_member(&person.user_id, &group_id).await? {
             return Err(AuthzError::NotAMember { email, group });
         }
         let (branch, environment) = (transaction.branch, environment.name());
@@ -113,7 +88,7 @@ impl Stage for Authz {
     }
 
     async fn warm_up(&self, _now: Timestamp) {
-        let _ = self.group_id("daypass warms up").await;
+        let _ = self.store.group_id("daypass warms up").await;
     }
 }
 

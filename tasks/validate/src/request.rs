@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use daypass::{
+    branch::{MAX_BRANCH_CHARS, is_branch},
     ids::{AccountId, Email, IdError},
     text::Quoted,
 };
@@ -73,32 +74,14 @@ fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: IdError| error.to_string())
 }
 
-/// A branch as git names it, without `refs/heads/`. Source of the rules: `git help check-ref-format`.
 fn branch(text: &str) -> Result<String, String> {
     if let Some(branch) = text.strip_prefix("refs/heads/") {
         return Err(format!("{} is a ref; send the branch alone: {}", Quoted(text), Quoted(branch)));
     }
-    // Letters of any script, as git allows them, but neither white space nor characters that cannot be seen: a few letters
-    // stand for their absence.
-    let filler = |c: char| matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
-    let letter = |c: char| c.is_alphanumeric() && !filler(c);
-    let allowed = |c: char| letter(c) || (c.is_ascii_graphic() && !"~^:?*[\\".contains(c));
-    let part = |part: &str| {
-        let lock = part.strip_suffix(".lock").is_some();
-        !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !lock
-    };
-    let valid = text.len() <= TAGGED_CHARS
-        && text.chars().all(allowed)
-        && text.split('/').all(part)
-        && !text.starts_with("refs/")
-        && !text.starts_with('-')
-        && !text.contains("..")
-        && !text.contains("@{")
-        && text != "@";
-    if valid {
+    if is_branch(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no name of a git branch of at most {TAGGED_CHARS} characters", Quoted(text)))
+        Err(format!("{} is no name of a git branch of at most {MAX_BRANCH_CHARS} characters", Quoted(text)))
     }
 }
 

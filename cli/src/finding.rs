@@ -1,0 +1,177 @@
+//! What a check can find, and by which rules.
+
+use clap::ValueEnum;
+use daypass::persona;
+use serde::Serialize;
+
+use crate::source::Region;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file is wrong, or opens a way to more rights than it gives.
+    Error,
+    /// What the file says cannot be meant, or is known to be misused.
+    Warning,
+    /// Something to know.
+    Note,
+}
+
+impl Severity {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name that reports and `--allow` know it by.
+    pub id: &'static str,
+    /// How bad it is to break it.
+    pub severity: Severity,
+    /// The rule as a sentence.
+    pub summary: &'static str,
+}
+
+impl Rule {
+    /// Every rule: those of the parser, then the others.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let parser = persona::Rule::ALL.into_iter().map(Self::from);
+        parser.chain(Lint::value_variants().iter().map(|lint| lint.rule()))
+    }
+}
+
+impl From<persona::Rule> for Rule {
+    fn from(rule: persona::Rule) -> Self {
+        Self { id: rule.id(), severity: Severity::Error, summary: rule.summary() }
+    }
+}
+
+/// A rule that a file can break and still be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lint {
+    UnknownManagedPolicy,
+    UnattachableManagedPolicy,
+    MixedPartitions,
+    Escalation,
+    NoAccounts,
+    UnopenedPersona,
+    UnusedEnvironment,
+    UnusedOverride,
+    ShadowedBranchPattern,
+    ShortRoleTtl,
+    AllowEverything,
+    AllowNotAction,
+    PassAnyRole,
+    UnknownService,
+    UnreachableRoleTtl,
+    RepeatedOverride,
+    TakenByBoundary,
+}
+
+impl Lint {
+    /// The rule in words.
+    pub fn rule(self) -> Rule {
+        use Severity::{Error, Note, Warning};
+        let (id, severity, summary) = match self {
+            Self::UnknownManagedPolicy => {
+                ("unknown-managed-policy", Error, "An AWS-managed policy exists, with the path that its ARN says.")
+            }
+            Self::UnattachableManagedPolicy => (
+                "unattachable-managed-policy",
+                Error,
+                "No policy of a service-linked role is used: IAM attaches those to no other role.",
+            ),
+            Self::MixedPartitions => {
+                ("mixed-partitions", Error, "The managed policies of a role are of one partition, as the role is.")
+            }
+            Self::Escalation => (
+                "escalation",
+                Error,
+                "What a persona may do, within the boundary, is enough for no known way to more rights.",
+            ),
+            Self::NoAccounts => ("no-accounts", Warning, "There is an account to deploy to."),
+            Self::UnopenedPersona => {
+                ("unopened-persona", Warning, "An account is open to each persona; else nobody can use its groups.")
+            }
+            Self::UnusedEnvironment => ("unused-environment", Warning, "An account is in each environment."),
+            Self::UnusedOverride => (
+                "unused-override",
+                Warning,
+                "Where a persona differs in an environment, an account of that environment is open to it.",
+            ),
+            Self::ShadowedBranchPattern => {
+                ("shadowed-branch-pattern", Warning, "A branch pattern matches what no other of its list matches.")
+            }
+            Self::ShortRoleTtl => {
+                ("short-role-ttl", Warning, "A cap is at least 15 minutes, which no request may stay below by default.")
+            }
+            Self::AllowEverything => ("allow-everything", Warning, "A statement allows named services or actions."),
+            Self::AllowNotAction => (
+                "allow-not-action",
+                Warning,
+                "A statement that allows says what; with NotAction it also allows what AWS adds tomorrow.",
+            ),
+            Self::PassAnyRole => ("pass-any-role", Warning, "iam:PassRole is allowed for named roles only."),
+            Self::UnknownService => ("unknown-service", Warning, "The services of actions are ones that AWS has."),
+            Self::UnreachableRoleTtl => {
+                ("unreachable-role-ttl", Note, "A persona's cap is reached in one of its environments.")
+            }
+            Self::RepeatedOverride => {
+                ("repeated-override", Note, "Where a persona differs in an environment, it does differ.")
+            }
+            Self::TakenByBoundary => (
+                "taken-by-boundary",
+                Note,
+                "An action that a statement allows by name is one that the permissions boundary leaves.",
+            ),
+        };
+        Rule { id, severity, summary }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that is broken.
+    pub rule: Rule,
+    /// Where: the path of the value, or line and column when the file is no JSON.
+    pub path: String,
+    /// Where in the text.
+    pub region: Region,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn lints_are_allowed_by_their_ids() {
+        for lint in Lint::value_variants() {
+            let value = lint.to_possible_value().expect("no lint is hidden");
+            assert_eq!(value.get_name(), lint.rule().id);
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_documented() {
+        let ids: BTreeSet<&str> = Rule::all().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), Rule::all().count());
+        let row = |rule: Rule| format!("| `{}` | {} | {} |\n", rule.id, rule.severity.name(), rule.summary);
+        let table = Rule::all().map(row).collect::<Vec<_>>().concat();
+        assert!(include_str!("../../docs/personas.md").contains(&table), "docs/personas.md should have\n{table}");
+    }
+}

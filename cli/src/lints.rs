@@ -1,0 +1,346 @@
+//! What a good `personas.json` is beyond one that can be parsed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use daypass::{
+    persona::{Environment, JsonPath, Location, Persona, Personas, Step},
+    policy::{
+        Effect, OneOrMany, Policy, Statement,
+        evaluate::{Request, evaluate},
+    },
+    text::Quoted,
+};
+use wildmatch::WildMatch;
+
+use crate::{
+    finding::{Finding, Lint, Rule},
+    policies::{self, Known, Method, Origin, Rights, partition_of},
+    source::Source,
+};
+
+/// What a deployment allows no request to go below, unless it is told otherwise (`minimum_role_ttl_seconds`).
+const MIN_ROLE_TTL: Duration = Duration::from_mins(15);
+/// Stands for an account of which the file says nothing: that of AWS's documentation.
+const SOME_ACCOUNT: &str = "123456789012";
+
+/// Everything that there is to say about a `personas.json`, in the order of its text.
+pub fn findings(text: &str) -> Vec<Finding> {
+    findings_with(text, &policies::methods())
+}
+
+/// The same, when `methods` are the known ways to more rights.
+fn findings_with(text: &str, methods: &[Method]) -> Vec<Finding> {
+    let source = Source(text);
+    let (personas, problems) = Personas::survey(text);
+    let mut findings: Vec<Finding> = problems
+        .iter()
+        .map(|problem| Finding {
+            rule: Rule::from(problem.rule),
+            path: problem.at.to_string(),
+            region: source.region(&problem.at),
+            message: problem.message.clone(),
+            remedy: problem.remedy.clone(),
+        })
+        .collect();
+    if let Some(personas) = &personas {
+        let broken = problems.into_iter().filter_map(|problem| match problem.at {
+            Location::Value(path) => Some(path),
+            Location::Text { .. } => None,
+        });
+        let mut linter = Linter { source, personas, methods, broken: broken.collect(), findings: Vec::new() };
+        linter.lint();
+        findings.append(&mut linter.findings);
+    }
+    findings.sort_by(|a, b| (a.region, a.rule.id, &a.message).cmp(&(b.region, b.rule.id, &b.message)));
+    findings
+}
+
+struct Linter<'a> {
+    source: Source<'a>,
+    personas: &'a Personas,
+    methods: &'a [Method],
+    /// Where the parser has found something.
+    broken: Vec<JsonPath<'static>>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Linter<'a> {
+    fn lint(&mut self) {
+        let personas = self.personas;
+        for environment in personas.environments() {
+            let at = path(["environments", environment.name()]);
+            self.branches(&at.join("branches"));
+            self.short_ttl(&at, environment.max_role_ttl());
+        }
+        for persona in personas.personas() {
+            let at = path(["personas", persona.name()]);
+            self.short_ttl(&at, persona.max_role_ttl(None));
+            let overrides = personas.environments().iter().map(|it| override_of(persona, it));
+            for place in [at.clone()].into_iter().chain(overrides) {
+                self.managed_policies(&place.join("managed_policies"));
+                self.custom_policy(&place.join("custom_policy"));
+            }
+            if !self.is_broken(&at) {
+                self.escalations(persona);
+                self.repeated_overrides(persona);
+            }
+        }
+        // How the sections fit together can only be told when all of them could be read.
+        if self.broken.is_empty() {
+            self.accounts();
+        }
+    }
+
+    fn report(&mut self, lint: Lint, at: &JsonPath<'_>, message: impl Into<String>, remedy: impl Into<String>) {
+        let location = Location::Value(at.to_static());
+        self.findings.push(Finding {
+            rule: lint.rule(),
+            path: location.to_string(),
+            region: self.source.region(&location),
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// Whether the parser has found something in the value at `at`.
+    fn is_broken(&self, at: &JsonPath<'_>) -> bool {
+        self.broken.iter().any(|path| path.is_within(at))
+    }
+
+    /// The texts of a list in which the parser has found nothing.
+    fn texts(&self, list: &JsonPath<'a>) -> Vec<(JsonPath<'a>, String)> {
+        // Whatever else is in the list has its finding already.
+        let items: Vec<serde_json::Value> = self.source.value(list).unwrap_or_default();
+        let texts =
+            items.into_iter().enumerate().filter_map(|(i, item)| Some((list.join(i), item.as_str()?.to_owned())));
+        texts.filter(|(at, _)| !self.is_broken(at)).collect()
+    }
+
+    fn branches(&mut self, list: &JsonPath<'a>) {
+        let patterns = self.texts(list);
+        for (i, (at, pattern)) in patterns.iter().enumerate() {
+            let shadows = |&(j, (_, other)): &(usize, &(JsonPath<'_>, String))| {
+                // Of two that match the same, the first stays.
+                i != j && covers(other, pattern) && (j < i || !covers(pattern, other))
+            };
+            if let Some((_, (_, other))) = patterns.iter().enumerate().find(shadows) {
+                let message = format!("{} matches no branch that {} does not match", Quoted(pattern), Quoted(other));
+                self.report(Lint::ShadowedBranchPattern, at, message, "remove one of the two");
+            }
+        }
+    }
+
+    fn short_ttl(&mut self, place: &JsonPath<'a>, cap: Duration) {
+        let at = place.join("max_role_ttl_hours");
+        if cap < MIN_ROLE_TTL && !self.is_broken(&at) {
+            let message = "is less than 15 minutes, which no request may ask for by default";
+            let remedy = "write 0.25 or more, or lower the deployment's `minimum_role_ttl_seconds`";
+            self.report(Lint::ShortRoleTtl, &at, message, remedy);
+        }
+    }
+
+    fn managed_policies(&mut self, list: &JsonPath<'a>) {
+        let mut partition = None;
+        for (at, arn) in self.texts(list) {
+            match policies::aws_managed(&arn) {
+                Known::Policy(_) => {}
+                Known::ServiceLinked => {
+                    let message = format!("{} is a policy of a service-linked role", Quoted(&arn));
+                    let remedy = "use another one: IAM attaches this one to no other role";
+                    self.report(Lint::UnattachableManagedPolicy, &at, message, remedy);
+                }
+                Known::No => {
+                    let message = format!("{} is no policy that AWS manages", Quoted(&arn));
+                    let remedy = match policies::nearest(&arn) {
+                        Some(nearest) => format!("write {nearest}, if that is meant"),
+                        None => "look it up in AWS's reference of managed policies".to_owned(),
+                    };
+                    self.report(Lint::UnknownManagedPolicy, &at, message, remedy);
+                }
+            }
+            let its_own = partition_of(&arn);
+            let first = partition.get_or_insert_with(|| its_own.to_owned());
+            if first != its_own {
+                let message = format!("is of the partition `{its_own}`, and others of the list are of `{first}`");
+                self.report(Lint::MixedPartitions, &at, message, "name policies of one partition only");
+            }
+        }
+    }
+
+    fn custom_policy(&mut self, list: &JsonPath<'a>) {
+        if self.is_broken(list) {
+            return;
+        }
+        let boundary = unconditional(&policies::boundary("aws", SOME_ACCOUNT));
+        for (i, statement) in self.source.value::<Vec<Statement>>(list).unwrap_or_default().iter().enumerate() {
+            let at = list.join(i);
+            let actions = statement.action.as_ref().or(statement.not_action.as_ref()).map(OneOrMany::as_slice);
+            let unknown = actions.unwrap_or_default().iter().filter_map(|action| action.split_once(':')).map(|it| it.0);
+            let mut unknown: Vec<&str> = unknown.filter(|service| !policies::is_service(service)).collect();
+            unknown.dedup();
+            for service in unknown {
+                let message = format!("{} is no service that any AWS-managed policy speaks of", Quoted(service));
+                self.report(Lint::UnknownService, &at, message, "write its prefix in IAM, such as s3 or ec2");
+            }
+            if statement.effect == Effect::Allow {
+                self.allowing(&at, statement, &boundary);
+            }
+        }
+    }
+
+    fn allowing(&mut self, at: &JsonPath<'a>, statement: &Statement, boundary: &Policy) {
+        if statement.not_action.is_some() {
+            let remedy = "list what is needed in Action, or use NotAction in a statement that denies";
+            self.report(Lint::AllowNotAction, at, "allows with NotAction whatever it does not list", remedy);
+        }
+        let actions = statement.action.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
+        if actions.iter().any(|action| action == "*") {
+            let remedy = "name the services that are needed, such as s3:*";
+            self.report(Lint::AllowEverything, at, "allows every action of every service", remedy);
+        }
+        let pass_role = actions.iter().any(|it| WildMatch::new_case_insensitive(it).matches("iam:PassRole"));
+        let any_role = statement.resource.as_ref().is_some_and(|it| it.as_slice().iter().any(|it| it == "*"));
+        if pass_role && any_role {
+            let remedy = "name the roles, such as arn:aws:iam::*:role/deployed-by-daypass/*";
+            self.report(Lint::PassAnyRole, at, "allows to pass any role to a service", remedy);
+        }
+        let named = actions.iter().filter(|action| !action.contains(['*', '?']));
+        let taken = named.filter(|action| !evaluate([boundary], &Request::new(action, "*")).is_possible());
+        let taken: Vec<&str> = taken.map(String::as_str).collect();
+        if !taken.is_empty() {
+            let message = format!("allows {}, which the permissions boundary takes away", taken.join(", "));
+            self.report(Lint::TakenByBoundary, at, message, "remove it");
+        }
+    }
+
+    /// What the persona can do to get more rights than it is given, in any environment.
+    fn escalations(&mut self, persona: &'a Persona) {
+        let mut found: BTreeMap<(usize, JsonPath<'a>), Vec<&str>> = BTreeMap::new();
+        for environment in self.personas.environments() {
+            let entitlement = persona.entitlement(environment);
+            let custom = entitlement.custom_policy.as_ref().map(Policy::to_json);
+            let mentioned = self.personas.accounts().iter().map(|account| account.id().as_str());
+            let mentioned = mentioned.filter(|id| custom.as_ref().is_some_and(|custom| custom.contains(id)));
+            for account in mentioned.chain([SOME_ACCOUNT]) {
+                let rights = Rights::of(entitlement, account);
+                for (i, method) in self.methods.iter().enumerate() {
+                    let Some(origin) = rights.way(method) else { continue };
+                    let environments = found.entry((i, self.place_of(origin, persona, environment))).or_default();
+                    if !environments.contains(&environment.name()) {
+                        environments.push(environment.name());
+                    }
+                }
+            }
+        }
+        for ((i, at), environments) in found {
+            let (Method { id, name, steps }, environments) = (&self.methods[i], environments.join(" and "));
+            let actions = steps.iter().map(|step| step.action.as_str()).collect::<Vec<_>>().join(", ");
+            let message = format!("lets {} get more rights in {environments} by `{id}`: {name}", persona.name());
+            let remedy = format!("allow less, or deny in the custom policy one of {actions}");
+            self.report(Lint::Escalation, &at, message, remedy);
+        }
+    }
+
+    /// Where the policy stands that counts for the persona in the environment.
+    fn place_of(&self, origin: Origin, persona: &'a Persona, environment: &'a Environment) -> JsonPath<'a> {
+        let list = |key| {
+            let own = override_of(persona, environment).join(key);
+            if self.source.has(&own) { own } else { path(["personas", persona.name(), key]) }
+        };
+        match origin {
+            Origin::Managed(i) => list("managed_policies").join(i),
+            Origin::Custom => list("custom_policy"),
+        }
+    }
+
+    fn repeated_overrides(&mut self, persona: &'a Persona) {
+        for environment in self.personas.environments() {
+            for key in ["managed_policies", "custom_policy"] {
+                let (own, base) =
+                    (override_of(persona, environment).join(key), path(["personas", persona.name(), key]));
+                let own_value: Option<serde_json::Value> = self.source.value(&own);
+                if own_value.is_some() && own_value == self.source.value(&base) {
+                    self.report(Lint::RepeatedOverride, &own, "says what the persona's own list says", "remove it");
+                }
+            }
+        }
+    }
+
+    fn accounts(&mut self) {
+        let personas = self.personas;
+        if personas.accounts().is_empty() {
+            let message = "has no account: nobody can deploy anywhere";
+            self.report(Lint::NoAccounts, &path(["accounts"]), message, "add the accounts to deploy to");
+            return;
+        }
+        for environment in personas.environments() {
+            if !personas.accounts().iter().any(|account| account.environment().name() == environment.name()) {
+                let at = path(["environments", environment.name()]);
+                self.report(Lint::UnusedEnvironment, &at, "has no account", "put an account into it, or remove it");
+            }
+        }
+        for persona in personas.personas() {
+            self.openings(persona);
+        }
+    }
+
+    fn openings(&mut self, persona: &'a Persona) {
+        let at = path(["personas", persona.name()]);
+        let open = self.personas.accounts().iter().filter(|account| account.is_open_to(persona));
+        let open: Vec<&Environment> = open.map(daypass::persona::Account::environment).collect();
+        if open.is_empty() {
+            let message = "is open in no account: members of its groups get nothing";
+            self.report(Lint::UnopenedPersona, &at, message, "name it in the accounts that it is for, or remove it");
+            return;
+        }
+        for environment in self.personas.environments() {
+            let own = override_of(persona, environment);
+            if self.source.has(&own) && !open.iter().any(|it| it.name() == environment.name()) {
+                let message = format!("counts nowhere: no account of {} is open to the persona", environment.name());
+                self.report(Lint::UnusedOverride, &own, message, "open an account to the persona, or remove it");
+            }
+        }
+        let cap = persona.max_role_ttl(None);
+        let at = at.join("max_role_ttl_hours");
+        if self.source.has(&at) && open.iter().all(|environment| environment.max_role_ttl() < cap) {
+            let message = "is more than the caps of all environments that the persona is open in";
+            self.report(Lint::UnreachableRoleTtl, &at, message, "lower it to what counts, or remove it");
+        }
+    }
+}
+
+fn path<const N: usize>(keys: [&str; N]) -> JsonPath<'_> {
+    keys.into_iter().map(Step::from).collect()
+}
+
+fn override_of<'a>(persona: &'a Persona, environment: &'a Environment) -> JsonPath<'a> {
+    path(["personas", persona.name(), "environments", environment.name()])
+}
+
+/// Whether the pattern `wide` matches all that `narrow` matches: a character that no pattern has, in place of the wildcards
+/// of `narrow`, is only matched by wildcards of `wide`; and what may be long or nothing has to be matched both ways.
+fn covers(wide: &str, narrow: &str) -> bool {
+    const ANY: &str = "\u{1}";
+    let wide = WildMatch::new(wide);
+    [ANY.repeat(daypass::branch::MAX_BRANCH_CHARS), String::new()]
+        .iter()
+        .all(|many| wide.matches(&narrow.replace('?', ANY).replace('*', many)))
+}
+
+/// What a boundary leaves of each action at most, on whatever resource and under whatever condition.
+fn unconditional(boundary: &Policy) -> Policy {
+    let everywhere = |statement: &Statement| {
+        statement.condition.is_empty() && statement.resource.as_ref().is_some_and(|it| it.as_slice() == ["*"])
+    };
+    let statements = boundary.statements().iter().filter(|it| it.effect == Effect::Allow || everywhere(it));
+    let statements = statements.map(|statement| Statement {
+        resource: Some("*".into()),
+        not_resource: None,
+        condition: BTreeMap::new(),
+        ..statement.clone()
+    });
+    Policy::new(statements.collect())
+}
+
+#[cfg(test)]
+mod tests;

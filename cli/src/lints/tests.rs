@@ -1,0 +1,305 @@
+//! Every lint, one case or more each.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use clap::ValueEnum;
+use daypass::persona::Entitlement;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A file in which nothing is found.
+fn base() -> Value {
+    json!({
+        "organization": { "company": "Acme", "org": "Web" },
+        "group_name": "{company}_{org}_{account_id}_{persona}",
+        "default_group_type": "Builder",
+        "environments": {
+            "dev": { "branches": ["*"] },
+            "live": { "branches": ["main", "release/*"], "max_role_ttl_hours": 8 }
+        },
+        "accounts": [
+            { "id": "111122223333", "name": "shop-dev", "environment": "dev", "personas": ["Builder", "Reader"] },
+            { "id": "444455556666", "name": "shop-live", "environment": "live", "personas": ["Builder"] }
+        ],
+        "personas": {
+            "Builder": {
+                "max_role_ttl_hours": 48,
+                "managed_policies": ["arn:aws:iam::aws:policy/AmazonS3FullAccess"],
+                "custom_policy": [{ "Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*" }],
+                "environments": {
+                    "live": { "managed_policies": ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] }
+                }
+            },
+            "Reader": { "managed_policies": ["arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"] }
+        }
+    })
+}
+
+/// The base file with the value at a pointer set, or with null removed.
+fn base_with(pointer: &str, value: Value) -> Value {
+    let mut file = base();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = file.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
+    match parent {
+        Value::Object(entries) if value.is_null() => drop(entries.remove(key)),
+        Value::Object(entries) => drop(entries.insert(key.to_owned(), value)),
+        Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+        _ => panic!("{pointer}"),
+    }
+    file
+}
+
+fn managed(name: &str) -> String {
+    format!("arn:aws:iam::aws:policy/{name}")
+}
+
+/// Something to set, and the rules and paths that are then found.
+type Case = (&'static str, Value, &'static [&'static str]);
+
+fn cases() -> Vec<Case> {
+    let policies = "/personas/Reader/managed_policies";
+    let statement = "/personas/Builder/custom_policy/0";
+    let allow = |actions: Value| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    vec![
+        // Managed policies.
+        (
+            policies,
+            json!([managed("ReadOnlyAccess"), managed("ViewOnlyAccess"), managed("Zzz")]),
+            &[
+                "unknown-managed-policy personas.Reader.managed_policies[1]",
+                "unknown-managed-policy personas.Reader.managed_policies[2]",
+            ],
+        ),
+        (
+            "/personas/Builder/environments/live/managed_policies",
+            json!([managed("AmazonS3ReadOnly")]),
+            &["unknown-managed-policy personas.Builder.environments.live.managed_policies[0]"],
+        ),
+        (
+            policies,
+            json!([managed("aws-service-role/AmazonEKSServiceRolePolicy")]),
+            &["unattachable-managed-policy personas.Reader.managed_policies[0]"],
+        ),
+        (
+            policies,
+            json!([managed("ReadOnlyAccess"), "arn:aws-us-gov:iam::aws:policy/AmazonS3ReadOnlyAccess"]),
+            &["mixed-partitions personas.Reader.managed_policies[1]"],
+        ),
+        // Custom policies.
+        (
+            statement,
+            allow(json!("*")),
+            &["allow-everything personas.Builder.custom_policy[0]", "pass-any-role personas.Builder.custom_policy[0]"],
+        ),
+        (
+            statement,
+            json!({ "Effect": "Allow", "NotAction": ["iam:*", "ec3:*"], "Resource": "*" }),
+            &[
+                "allow-not-action personas.Builder.custom_policy[0]",
+                "unknown-service personas.Builder.custom_policy[0]",
+            ],
+        ),
+        (statement, json!({ "Effect": "Deny", "NotAction": "s3:*", "Resource": "*" }), &[]),
+        (statement, allow(json!(["iam:Pass*", "s3:*"])), &["pass-any-role personas.Builder.custom_policy[0]"]),
+        (
+            statement,
+            json!({ "Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::*:role/deployed-by-daypass/*" }),
+            &[],
+        ),
+        (
+            statement,
+            allow(json!(["organizations:LeaveOrganization", "iam:CreateUser", "iam:CreateRole", "s3:GetObject"])),
+            &["taken-by-boundary personas.Builder.custom_policy[0]"],
+        ),
+        // Branches.
+        (
+            "/environments/live/branches",
+            json!(["main", "release/*", "release/1.?", "m*", "??in"]),
+            &[
+                "shadowed-branch-pattern environments.live.branches[0]",
+                "shadowed-branch-pattern environments.live.branches[2]",
+            ],
+        ),
+        ("/environments/live/branches", json!(["**", "*"]), &["shadowed-branch-pattern environments.live.branches[1]"]),
+        (
+            "/environments/live/branches",
+            json!(["a*", "a????", "?*/b", "*?/b"]),
+            &[
+                "shadowed-branch-pattern environments.live.branches[1]",
+                "shadowed-branch-pattern environments.live.branches[3]",
+            ],
+        ),
+        // Lifetimes.
+        ("/environments/live/max_role_ttl_hours", json!(0.2), &["short-role-ttl environments.live.max_role_ttl_hours"]),
+        ("/personas/Reader/max_role_ttl_hours", json!(0.1), &["short-role-ttl personas.Reader.max_role_ttl_hours"]),
+        (
+            "/environments/dev/max_role_ttl_hours",
+            json!(24),
+            &["unreachable-role-ttl personas.Builder.max_role_ttl_hours"],
+        ),
+        // What belongs together.
+        ("/accounts", json!([]), &["no-accounts accounts"]),
+        (
+            "/accounts/1/environment",
+            json!("dev"),
+            &["unused-environment environments.live", "unused-override personas.Builder.environments.live"],
+        ),
+        ("/accounts/0/personas", json!(["Builder"]), &["unopened-persona personas.Reader"]),
+        ("/accounts/1/personas", json!(["Reader"]), &["unused-override personas.Builder.environments.live"]),
+        (
+            "/personas/Builder/environments/live/managed_policies",
+            json!([managed("AmazonS3FullAccess")]),
+            &["repeated-override personas.Builder.environments.live.managed_policies"],
+        ),
+        // What the parser finds hides nothing but what it could be the cause of.
+        (
+            "/accounts/0",
+            json!({ "id": "1", "name": "x", "environment": "dev", "personas": ["Builder"] }),
+            &["account-id accounts[0].id"],
+        ),
+        (
+            policies,
+            json!(["ReadOnlyAccess", 5, managed("Zzz")]),
+            &[
+                "managed-policy-arn personas.Reader.managed_policies[0]",
+                "value-type personas.Reader.managed_policies[1]",
+                "unknown-managed-policy personas.Reader.managed_policies[2]",
+            ],
+        ),
+        ("/environments/live/branches", json!(["a b", "*"]), &["branch-pattern environments.live.branches[0]"]),
+    ]
+}
+
+/// What is found when no way to more rights is known; those have tests of their own.
+fn found(file: &Value) -> Vec<Finding> {
+    findings_with(&format!("{file:#}"), &[])
+}
+
+#[test]
+fn a_good_file_has_no_findings() {
+    assert_eq!(found(&base()), []);
+    assert_eq!(findings(include_str!("../../../personas.json")), [], "the shipped file");
+}
+
+#[test]
+fn every_lint() {
+    let mut texts = String::new();
+    let mut broken = BTreeSet::new();
+    for (pointer, value, expected) in cases() {
+        let file = base_with(pointer, value.clone());
+        let findings = found(&file);
+        let rules: Vec<String> = findings.iter().map(|it| format!("{} {}", it.rule.id, it.path)).collect();
+        let expected: BTreeSet<String> = expected.iter().map(|&it| it.to_owned()).collect();
+        assert_eq!(rules.iter().cloned().collect::<BTreeSet<_>>(), expected, "{pointer} {value}");
+        assert_eq!(rules.len(), expected.len(), "{pointer} {value}");
+        assert!(findings.is_sorted_by_key(|it| it.region), "{pointer} {value}");
+        writeln!(texts, "# {pointer} {value}").unwrap();
+        for finding in findings {
+            writeln!(texts, "{}: {}; {} [{}]", finding.path, finding.message, finding.remedy, finding.rule.id).unwrap();
+            broken.insert(finding.rule.id);
+        }
+    }
+    insta::assert_snapshot!(texts);
+    let lints = Lint::value_variants().iter().filter(|lint| **lint != Lint::Escalation);
+    for lint in lints {
+        assert!(broken.contains(lint.rule().id), "no case breaks {}", lint.rule().id);
+    }
+}
+
+#[test]
+fn a_wide_pattern_covers_a_narrow_one() {
+    for (wide, narrow) in [("*", "main"), ("*", "*"), ("a*", "a?b*"), ("r/*", "r/*/x"), ("?", "?"), ("*a*", "ba?")] {
+        assert!(covers(wide, narrow), "{wide} {narrow}");
+    }
+    for (wide, narrow) in [("main", "*"), ("a?*", "a*"), ("a?", "a*"), ("a???", "a*"), ("*/*", "*"), ("b", "?")] {
+        assert!(!covers(wide, narrow), "{wide} {narrow}");
+    }
+}
+
+fn method(steps: &Value) -> Method {
+    serde_json::from_value(json!({ "id": "x", "name": "Do X", "steps": steps })).unwrap()
+}
+
+#[test]
+fn ways_to_more_rights_are_found() {
+    let methods = [method(&json!([{ "action": "s3:PutObject", "resource": "arn:aws:s3:::x/y" }]))];
+    let found = |file: Value| {
+        let findings = findings_with(&format!("{file:#}"), &methods);
+        findings.iter().map(|it| format!("{} {}: {}", it.rule.id, it.path, it.message)).collect::<Vec<_>>()
+    };
+    let one = "lets Builder get more rights in dev by `x`: Do X";
+    assert_eq!(found(base()), [format!("escalation personas.Builder.managed_policies[0]: {one}")]);
+    let custom = json!([{ "Effect": "Allow", "Action": "s3:Put*", "Resource": "*" }]);
+    let both = found(base_with("/personas/Builder/custom_policy", custom));
+    let other = "lets Builder get more rights in live by `x`: Do X";
+    let expected = [
+        format!("escalation personas.Builder.custom_policy: {other}"),
+        format!("escalation personas.Builder.managed_policies[0]: {one}"),
+    ];
+    assert_eq!(both.iter().collect::<BTreeSet<_>>(), expected.iter().collect());
+    let denied = json!([{ "Effect": "Deny", "Action": "s3:PutObject", "Resource": "*" }]);
+    assert_eq!(found(base_with("/personas/Builder/custom_policy", denied)), [""; 0]);
+    // Policies of one account are judged in that account.
+    let own = json!([
+        { "Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::444455556666/*" },
+        { "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::444455556666/*" }
+    ]);
+    let in_account = [method(&json!([{ "action": "s3:PutObject", "resource": "arn:aws:s3:::{account}/y" }]))];
+    let file = base_with("/personas/Builder/custom_policy", own);
+    assert_eq!(findings_with(&format!("{file:#}"), &in_account).len(), 2, "by one list in dev, by the other in live");
+}
+
+#[test]
+fn the_boundary_holds_against_every_known_way() {
+    let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
+    let file = base_with("/personas/Builder/custom_policy", everything);
+    let findings = findings(&format!("{file:#}"));
+    assert!(!findings.iter().any(|it| it.rule == Lint::Escalation.rule()), "{findings:#?}");
+}
+
+#[test]
+fn a_way_is_every_step_within_policies_and_boundary() {
+    let entitlement = |statements: Value| Entitlement {
+        managed_policies: Vec::new(),
+        custom_policy: Some(
+            serde_json::from_value(json!({ "Version": "2012-10-17", "Statement": statements })).unwrap(),
+        ),
+    };
+    let one = json!({ "action": "s3:GetObject", "resource": "arn:aws:s3:::{account}/x" });
+    let two = json!({ "action": "lambda:CreateFunction", "resource": "*", "context": { "aws:ResourceTag/x": null } });
+    let beyond = json!({ "action": "iam:CreateUser", "resource": "arn:aws:iam::{account}:user/x" });
+    let allow = |actions: Value| json!([{ "Effect": "Allow", "Action": actions, "Resource": "*" }]);
+    let cases = [
+        (allow(json!("*")), json!([one, two]), true),
+        (allow(json!(["s3:*", "lambda:*"])), json!([one, two]), true),
+        (allow(json!("s3:*")), json!([one, two]), false),
+        (allow(json!("*")), json!([one, beyond]), false),
+        (
+            json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::123456789012/*" }]),
+            json!([one]),
+            true,
+        ),
+        (
+            json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::444455556666/*" }]),
+            json!([one]),
+            false,
+        ),
+        // A condition that may hold protects nobody; one that cannot hold does.
+        (
+            json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": { "Bool": { "aws:SecureTransport": "true" } } }]),
+            json!([one]),
+            true,
+        ),
+        (
+            json!([{ "Effect": "Allow", "Action": "lambda:*", "Resource": "*", "Condition": { "StringEquals": { "aws:ResourceTag/x": "y" } } }]),
+            json!([two]),
+            false,
+        ),
+    ];
+    for (statements, steps, works) in cases {
+        let entitlement = entitlement(statements.clone());
+        let way = Rights::of(&entitlement, SOME_ACCOUNT).way(&method(&steps));
+        assert_eq!(way, works.then_some(Origin::Custom), "{statements} {steps}");
+    }
+}
