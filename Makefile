@@ -74,10 +74,15 @@ test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
 
 # All of the workspace, because its crates then have the same features as in the other tests, and are built once.
-E2E := cargo test --workspace --locked --features daypass-tests/e2e,daypass-cli/e2e --test scenarios
+E2E := cargo test --workspace --locked --features daypass-tests/e2e,daypass-cli/e2e
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
-	$(E2E) --no-run
-	$(LOCAL) run -- $(E2E) $(TEST)
+	$(E2E) --test scenarios --test least_privilege --no-run
+	$(LOCAL) run -- $(MAKE) scenarios
+
+# The second compares what the first has called with what is allowed.
+scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
+	$(E2E) --test scenarios $(TEST)
+	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
 
 BENCH := --locked --package daypass-tests --features e2e --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own

@@ -20,7 +20,7 @@ export class IdentityStack extends Stack {
       maxSessionDuration: Duration.hours(1),
       assumedBy: hubRoles(config.hub.account_id, ['authn', 'authz']),
       inlinePolicies: {
-        reader: new iam.PolicyDocument({ statements: [readIdentityStore(config, [...AUTHN_READS, ...AUTHZ_READS])] }),
+        reader: new iam.PolicyDocument({ statements: readIdentityStore(config, [...AUTHN_READS, ...AUTHZ_READS]) }),
       },
     });
     acknowledgeIdentityStore(reader, config);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     ids::{AccountId, Email, RoleArn, TransactionId},
@@ -453,7 +454,9 @@ pub struct Deprovisioned {
 
 /// Session credentials, as the requester finds them inside [`IssuedCredentials::sealed_credentials`].
 ///
-/// There is no `Serialize` on purpose: the only way out is the seal of issue-creds, which names each field.
+/// There is no `Serialize` on purpose: the only way out is the seal of issue-creds, which names each field. Their memory
+/// is wiped when they are dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SessionCredentials {
     /// The access key id.
     pub access_key_id: String,
@@ -462,6 +465,7 @@ pub struct SessionCredentials {
     /// The session token.
     pub session_token: String,
     /// When they end.
+    #[zeroize(skip)]
     pub expiration: Timestamp,
 }
 
@@ -475,14 +479,28 @@ impl std::fmt::Debug for SessionCredentials {
 mod tests {
     use super::*;
 
-    #[test]
-    fn session_credentials_do_not_show_in_debug_output() {
-        let credentials = SessionCredentials {
+    fn session_credentials() -> SessionCredentials {
+        SessionCredentials {
             access_key_id: "ASIAEXAMPLE".to_owned(),
             secret_access_key: "wJalr".to_owned(),
             session_token: "FwoGZ".to_owned(),
             expiration: "2026-11-23T10:00:00Z".parse().unwrap(),
-        };
-        insta::assert_snapshot!(format!("{credentials:?}"));
+        }
+    }
+
+    #[test]
+    fn session_credentials_do_not_show_in_debug_output() {
+        insta::assert_snapshot!(format!("{:?}", session_credentials()));
+    }
+
+    /// That memory was wiped cannot be seen without `unsafe`; that the type asks for it, and of which fields, can.
+    #[test]
+    fn session_credentials_are_wiped() {
+        fn wiped_when_dropped<T: ZeroizeOnDrop>() {}
+        wiped_when_dropped::<SessionCredentials>();
+        let mut credentials = session_credentials();
+        credentials.zeroize();
+        let SessionCredentials { access_key_id, secret_access_key, session_token, .. } = &credentials;
+        assert_eq!([access_key_id, secret_access_key, session_token], ["", "", ""]);
     }
 }

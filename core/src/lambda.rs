@@ -5,9 +5,13 @@ mod aws;
 mod role_session;
 mod settings;
 
-use std::process::ExitCode;
+use std::{
+    panic::{AssertUnwindSafe, PanicHookInfo, set_hook},
+    process::ExitCode,
+};
 
 use aws_smithy_async::time::{SystemTimeSource, TimeSource};
+use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -26,7 +30,10 @@ use crate::{
 ///
 /// A stage that cannot be built (a setting is missing, personas.json is bad) ends the process at once, with the reason
 /// in the log: Lambda then fails every invocation, and nothing is half-served.
+///
+/// A panic fails the invocation as `Panic`, and is told with its place and without its text.
 pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
+    set_hook(Box::new(|panic| eprintln!("{}", place_of(panic))));
     let served = build().and_then(|stage| {
         // One thread: an instance serves one invocation at a time, and a smaller runtime starts faster.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,10 +53,32 @@ async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
     stage.warm_up(now()).await;
     let stage = &stage;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-        let input = parse_input(event.payload.get())?;
-        stage.run(input, now()).await.map_err(|error| Failure::from(&error))
+        let run = async {
+            let input = parse_input(event.payload.get())?;
+            stage.run(input, now()).await.map_err(|error| Failure::from(&error))
+        };
+        // The runtime would catch a panic as well, and send its text to the state machine. What a panic says is nobody's
+        // choice: slicing a string repeats the string, `unwrap` repeats the error.
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(done) => done.map_err(Diagnostic::from),
+            Err(_) => Err(panicked()),
+        }
     }))
     .await
+}
+
+/// What the log says about a panic.
+fn place_of(panic: &PanicHookInfo) -> String {
+    match panic.location() {
+        Some(place) => format!("the function panicked at {place}"),
+        None => "the function panicked".to_owned(),
+    }
+}
+
+/// What the state machine is told about a panic.
+fn panicked() -> Diagnostic {
+    let error_message = "the function panicked; its log says where".to_owned();
+    Diagnostic { error_type: "Panic".to_owned(), error_message }
 }
 
 impl From<Failure> for Diagnostic {

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+pub mod leaks;
 mod service;
 pub mod target;
 
-pub use service::{Refusal, json_service, query_service};
+pub use service::{Refusal, http_service, json_service, query_service};
 
 use crate::{
     contract::{Authorization, CreatedRole, Person, Proof, Transaction, UserAttribute, UserClaim, in_hours},

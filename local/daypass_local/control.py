@@ -3,6 +3,10 @@
     GET  /_daypass/engine                {"pid": the engine's process}
     GET  /_daypass/calls                 {"calls": [Call]} in the order of their answers
     POST /_daypass/calls/reset           forgets them
+    GET  /_daypass/uses                  {"uses": [Use and its `count`], "refusals": [Refusal and its `count`]}: what
+                                         all calls since the engine's start needed; nothing resets it
+    GET  /_daypass/sessions              {"sessions": [{"arn", "via", "access_key_id", "secret_access_key",
+                                         "session_token"}]}: all that STS issued, for those who search for leaks
     GET  /_daypass/faults                {"faults": [Fault]} that are still to happen
     POST /_daypass/faults                Fault (only `action` is required)
     POST /_daypass/faults/reset          cancels them
@@ -11,10 +15,12 @@
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
 
-The shapes are those of `recorder.Call`, `recorder.Fault` and `settings.Settings`. A request that does not fit is
-answered 400 with {"error": …}. Nothing here asks for credentials: it is a test's way in, on loopback.
+The shapes are those of `recorder.Call`, `recorder.Use`, `recorder.Refusal`, `recorder.Fault` and `settings.Settings`.
+A request that does not fit is answered 400 with {"error": …}. Nothing here asks for credentials: it is a test's way in,
+on loopback.
 """
 
+import contextvars
 import json
 import os
 import re
@@ -25,7 +31,7 @@ from typing import Any, Final
 from daypass_local import issuer
 from daypass_local.patches.identitystore import DISABLED_USERS
 from daypass_local.patches.tools import param, replace
-from daypass_local.recorder import RECORDER, Call, Fault
+from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging
 from daypass_local.settings import SETTINGS
 
 PREFIX: Final = "/_daypass/"
@@ -46,6 +52,14 @@ def answer(method: str, path: str, body: dict[str, Any], host: str) -> dict[str,
             return {"calls": [call.as_json() for call in RECORDER.calls()]}
         case "POST", "calls/reset":
             RECORDER.forget_calls()
+        case "GET", "uses":
+            uses, refusals = RECORDER.uses()
+            return {
+                "uses": [asdict(use) | {"count": count} for use, count in uses.items()],
+                "refusals": [asdict(refusal) | {"count": count} for refusal, count in refusals.items()],
+            }
+        case "GET", "sessions":
+            return {"sessions": issued_sessions()}
         case "GET", "faults":
             return {"faults": [asdict(fault) for fault in RECORDER.faults()]}
         case "POST", "faults":
@@ -67,6 +81,22 @@ def answer(method: str, path: str, body: dict[str, Any], host: str) -> dict[str,
         case _:
             raise LookupError(f"{method} {path} is not known; see daypass_local/control.py")
     return {}
+
+
+def issued_sessions() -> list[dict[str, str | None]]:
+    """Return every session that STS has issued, with its credentials."""
+    from ministack.services import sts
+
+    return [
+        {
+            "arn": session["Arn"],
+            "via": session.get("SourcePrincipalArn"),
+            "access_key_id": access_key_id,
+            "secret_access_key": session["SecretAccessKey"],
+            "session_token": session["SessionToken"],
+        }
+        for access_key_id, session in list(sts._sessions.items())
+    ]
 
 
 def serve_control(app: Asgi) -> Asgi:
@@ -132,6 +162,7 @@ def record_calls() -> None:
             return await original(method, path, headers, body, query_params, request_id)
         account, region = get_account_id(), extract_region(headers)
         access_key = extract_access_key_id(headers, query_params)
+        session = sts._sessions.get(access_key) or {}
         caller = iam_evaluator.resolve_caller_identity(access_key)
         call = Call(
             caller=caller["userArn"] if caller else "unknown",
@@ -139,18 +170,50 @@ def record_calls() -> None:
             action=action,
             resource=iam_actions.extract_resource_arn(service, method, path, headers, body, params, region, account),
             parameters=_parameters(params),
-            source_identity=(sts._sessions.get(access_key) or {}).get("SourceIdentity"),
+            source_identity=session.get("SourceIdentity"),
+            via=session.get("SourcePrincipalArn"),
         )
         fault = RECORDER.take_fault(call)
         if fault is None or fault.execute:
-            answered = await original(method, path, headers, body, query_params, request_id)
-        if fault:
+            with judging(call):
+                answered = await original(method, path, headers, body, query_params, request_id)
+        if fault and fault.cut_after:
+            before, text, _ = answered[2].partition(fault.cut_after.encode())
+            answered = answered[0], answered[1], before + text
+        elif fault:
             _, answer_headers, content = iam_actions.access_denied_response(
                 service, action, "", request_id, error_code=fault.error, message=fault.message, headers=headers
             )
             answered = fault.status, answer_headers, content
         call.status, call.error = answered[0], _error_code(*answered)
-        RECORDER.record(call)
+        RECORDER.record(call, fault)
         return answered
 
     original = replace(ministack.app, "_dispatch_service_request", dispatch)
+
+
+def record_grants() -> None:
+    """Note for each call which permissions it needed, and which statements gave them.
+
+    Every decision of the engine's IAM passes through one function, those about a resource's own policy through another
+    before it.
+    """
+    from ministack.core import iam_evaluator
+
+    policy: contextvars.ContextVar[str] = contextvars.ContextVar("policy", default="identity")
+
+    def evaluate(context: Any, *policies: Any) -> Any:
+        result = original(context, *policies)
+        if result.decision == "Allow":
+            granted(Grant(policy.get(), context.action, context.resource_arn, result.matched_sid))
+        return result
+
+    def evaluate_resource_policy(*args: Any, **kwargs: Any) -> Any:
+        token = policy.set("resource")
+        try:
+            return original_resource(*args, **kwargs)
+        finally:
+            policy.reset(token)
+
+    original = replace(iam_evaluator, "evaluate", evaluate)
+    original_resource = replace(iam_evaluator, "evaluate_resource_policy", evaluate_resource_policy)

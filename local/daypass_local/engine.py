@@ -63,6 +63,7 @@ async def serve(port: int) -> None:
     from daypass_local import control
 
     control.record_calls()
+    control.record_grants()
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75

@@ -1,9 +1,66 @@
-"""What the engine was asked to do, and the faults that a test asks it for."""
+"""What the engine was asked to do, which permission each call needed, and the faults that a test asks it for."""
 
+import contextvars
+import re
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+TRANSACTION_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A permission that a call needed, and the statement that gave it."""
+
+    policy: str
+    """`identity`, a policy of the caller's role, or `resource`, that of what is called: a role's trust policy."""
+
+    action: str
+    """IAM's name: one call can need several, AssumeRole with tags `sts:TagSession`."""
+
+    resource: str
+    """ARN that was asked for."""
+
+    statement: str
+    """`Sid` of the first statement that allows it, empty when it has none."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a principal's calls needed, however often. Ids of transactions are replaced by `<id>`."""
+
+    principal: str
+    """ARN of the caller's role without its path, or of whoever else called."""
+
+    via: str | None
+    """Likewise who assumed that role; None for a function, whose role nobody assumes."""
+
+    call: str
+    """IAM's name of the call."""
+
+    grant: Grant | None
+    """None for a call that needs no permission, such as `sts:GetCallerIdentity`."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A call that was refused for want of permission, not by a fault."""
+
+    principal: str
+    via: str | None
+    call: str
+    resource: str
+
+
+def principal_of(caller: str) -> str:
+    """Return the ARN of a session's role, as far as the session tells it: without the role's path."""
+    session = re.fullmatch(r"arn:aws:sts::(\d+):assumed-role/([^/]+)/.*", caller)
+    return f"arn:aws:iam::{session[1]}:role/{session[2]}" if session else caller
 
 
 @dataclass
@@ -35,6 +92,12 @@ class Call:
     error: str | None = None
     """AWS's error code, if the call failed."""
 
+    via: str | None = None
+    """ARN of who assumed the caller's role."""
+
+    grants: list[Grant] = field(default_factory=list)
+    """The permissions that the call needed and had."""
+
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
     """When the call came in (RFC 3339, UTC)."""
 
@@ -48,6 +111,45 @@ class Call:
     def as_json(self) -> dict[str, Any]:
         """Return the call as `GET /_daypass/calls` lists it."""
         return asdict(self) | {"accounts": self.accounts}
+
+    def uses(self) -> list[Use]:
+        """Return what the call needed."""
+        principal, via = self._who()
+        grants = [Grant(**{name: _anonymous(text) for name, text in asdict(grant).items()}) for grant in self.grants]
+        if not grants and self.error is None:
+            return [Use(principal, via, self.action, None)]
+        return [Use(principal, via, self.action, grant) for grant in grants]
+
+    def refusal(self) -> Refusal:
+        """Return what was refused."""
+        return Refusal(*self._who(), self.action, _anonymous(self.resource))
+
+    def _who(self) -> tuple[str, str | None]:
+        return _anonymous(principal_of(self.caller)), _anonymous(principal_of(self.via)) if self.via else None
+
+
+def _anonymous(text: str) -> str:
+    return TRANSACTION_ID.sub("<id>", text)
+
+
+_judged: Final[contextvars.ContextVar[Call | None]] = contextvars.ContextVar("judged", default=None)
+
+
+@contextmanager
+def judging(call: Call) -> Iterator[None]:
+    """Say that what IAM decides inside the block is about `call`."""
+    token = _judged.set(call)
+    try:
+        yield
+    finally:
+        _judged.reset(token)
+
+
+def granted(grant: Grant) -> None:
+    """Note that the call which is being judged, if any, has a permission that it needs."""
+    call = _judged.get()
+    if call:
+        call.grants.append(grant)
 
 
 @dataclass
@@ -75,6 +177,9 @@ class Fault:
     execute: bool = False
     """True: the call is carried out and only its answer is lost."""
 
+    cut_after: str | None = None
+    """With `execute`: the answer is not lost, but ends with the first of this text in it."""
+
     account: str | None = None
     """Only calls with credentials of this account."""
 
@@ -95,17 +200,29 @@ class Fault:
 
 
 class Recorder:
-    """The calls so far and the faults that are still to happen."""
+    """The calls so far, what they needed, and the faults that are still to happen."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: list[Call] = []
+        self._uses: Counter[Use] = Counter()
+        self._refusals: Counter[Refusal] = Counter()
         self._faults: list[Fault] = []
 
-    def record(self, call: Call) -> None:
-        """Append a call that was answered."""
+    def record(self, call: Call, fault: Fault | None = None) -> None:
+        """Append a call that was answered, by `fault` if it met one."""
+        refused = fault is None and "AccessDenied" in (call.error or "")
         with self._lock:
             self._calls.append(call)
+            if refused:
+                self._refusals[call.refusal()] += 1
+            elif fault is None or fault.execute:
+                self._uses.update(call.uses())
+
+    def uses(self) -> tuple[Counter[Use], Counter[Refusal]]:
+        """Return what every call since the engine started needed, and what was refused. Nothing resets them."""
+        with self._lock:
+            return self._uses.copy(), self._refusals.copy()
 
     def calls(self) -> list[Call]:
         """Return all calls since the last reset, in the order in which they were answered."""

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.parsers import ResponseParserError
 from conftest import Accounts, allow, policy, refused, service_trust, trust
 
 from daypass_local.aws import Aws
@@ -43,6 +44,60 @@ def test_calls_say_on_whose_behalf(accounts: Accounts, aws: Aws) -> None:
     assert (assume["source_identity"], listing["source_identity"]) == (None, "alex")
 
 
+def used(aws: Aws, accounts: Accounts) -> list[dict[str, Any]]:
+    return [use for use in aws.control("/_daypass/uses")["uses"] if accounts.suffix in json.dumps(use)]
+
+
+def test_uses_say_which_statement_gave_what_a_call_needed(accounts: Accounts, aws: Aws) -> None:
+    assuming = allow(["sts:AssumeRole", "sts:TagSession"]) | {"Sid": "Assuming"}
+    hub = accounts.role(accounts.hub, "hub", policies=[assuming])
+    trusting = trust(hub, ["sts:AssumeRole", "sts:TagSession"]) | {"Sid": "Trusting"}
+    reading = allow("iam:GetRole", "arn:aws:iam::*:role/target-*") | {"Sid": "Reading"}
+    target = accounts.role(accounts.target, "target", trusts=[trusting], policies=[reading])
+    tags = [{"Key": "team", "Value": "payments"}]
+    session = accounts.session(target, accounts.session(hub), Tags=tags)
+    iam = aws.client("iam", session)
+    for _ in range(2):
+        iam.get_role(RoleName=target.split("/")[-1])
+    aws.client("sts", session).get_caller_identity()
+    assert refused(iam.delete_role, RoleName=target.split("/")[-1]) == "AccessDenied"
+    aws.control("/_daypass/faults", {"action": "iam:GetRole", "error": "AccessDenied", "status": 403})
+    assert refused(iam.get_role, RoleName=target.split("/")[-1]) == "AccessDenied"
+
+    aws.control("/_daypass/calls/reset", {})
+    found = used(aws, accounts)
+    by_hub = [use["grant"] for use in found if use["principal"] == hub and use["call"] == "sts:AssumeRole"]
+    assert [(grant["policy"], grant["action"], grant["statement"]) for grant in by_hub] == [
+        ("identity", "sts:AssumeRole", "Assuming"),
+        ("resource", "sts:AssumeRole", "Trusting"),
+        ("identity", "sts:TagSession", "Assuming"),
+        ("resource", "sts:TagSession", "Trusting"),
+    ]
+    by_target = [use for use in found if use["principal"] == target]
+    assert {use["via"] for use in by_target} == {hub}
+    got = {"policy": "identity", "action": "iam:GetRole", "resource": target, "statement": "Reading"}
+    assert [(use["call"], use["grant"], use["count"]) for use in by_target] == [
+        ("iam:GetRole", got, 2),
+        ("sts:GetCallerIdentity", None, 1),
+    ]
+    refusals = [it for it in aws.control("/_daypass/uses")["refusals"] if it["principal"] == target]
+    assert refusals == [{"principal": target, "via": hub, "call": "iam:DeleteRole", "resource": target, "count": 1}]
+
+
+def test_sessions_are_those_that_were_issued(accounts: Accounts, aws: Aws) -> None:
+    role = accounts.role(accounts.hub, "hub")
+    session = accounts.session(role)
+    arn = f"arn:aws:sts::{accounts.hub}:assumed-role/{role.split('/')[-1]}/test"
+    [found] = [it for it in aws.control("/_daypass/sessions")["sessions"] if it["arn"] == arn]
+    assert found == {
+        "arn": arn,
+        "via": f"arn:aws:iam::{accounts.hub}:root",
+        "access_key_id": session.access_key_id,
+        "secret_access_key": session.secret_access_key,
+        "session_token": session.session_token,
+    }
+
+
 def test_tasks_of_a_state_machine_are_recorded(accounts: Accounts, aws: Aws) -> None:
     sfn = aws.root("stepfunctions", accounts.hub)
     made = {"roleArn": accounts.role(accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")])}
@@ -76,6 +131,8 @@ def test_tasks_of_a_state_machine_are_recorded(accounts: Accounts, aws: Aws) -> 
     nested = [call for call in of(aws, accounts) if call["caller"] == made["roleArn"]]
     assert [call["error"] for call in nested] == ["StepFunctions.ServiceUnavailable"] * 2 + [None]
     assert {(call["action"], call["resource"]) for call in nested} == {("states:StartExecution", child)}
+    needed = [(use["call"], use["grant"]["resource"], use["count"]) for use in used(aws, accounts)]
+    assert ("states:StartExecution", child, 2) in needed, "not the call that a fault kept from being made"
 
 
 def test_faults_come_as_often_as_asked_and_only_to_those_meant(accounts: Accounts, aws: Aws) -> None:
@@ -104,6 +161,14 @@ def test_a_lost_answer(accounts: Accounts, aws: Aws) -> None:
     role = {"RoleName": f"lost-{accounts.suffix}", "AssumeRolePolicyDocument": document}
     assert refused(iam.create_role, **role) == "ServiceFailure"
     assert iam.get_role(RoleName=role["RoleName"])
+
+
+def test_an_answer_that_is_cut(accounts: Accounts, aws: Aws) -> None:
+    role = accounts.role(accounts.hub, "hub")
+    aws.control("/_daypass/faults", {"action": "sts:AssumeRole", "execute": True, "cut_after": "<SecretAccessKey"})
+    with pytest.raises(ResponseParserError, match=r"<AccessKeyId>.*<SecretAccessKey'"):
+        accounts.session(role)
+    accounts.session(role)
 
 
 def test_json_services_get_their_error_names(accounts: Accounts, aws: Aws) -> None:

@@ -60,6 +60,23 @@ def test_permissions_are_enforced_on_the_store(accounts: Accounts, aws: Aws) -> 
     assert refused(reader.create_group, **group) == "AccessDeniedException"
 
 
+def test_a_read_needs_what_it_reads_besides_the_store(accounts: Accounts, aws: Aws) -> None:
+    action = "identitystore:DescribeUser"
+    stores, users, groups = (
+        f"arn:aws:identitystore::{accounts.hub}:identitystore/{STORE}",
+        "arn:aws:identitystore:::user/*",
+        "arn:aws:identitystore:::group/*",
+    )
+    for name, resources, code in (
+        ("both", [stores, users], "ResourceNotFoundException"),
+        ("no-users", [stores, groups], "AccessDeniedException"),
+        ("no-store", [users, groups], "AccessDeniedException"),
+    ):
+        role = accounts.role(accounts.hub, name, policies=[allow(action, resources)])
+        reader = aws.client("identitystore", accounts.session(role))
+        assert refused(reader.describe_user, IdentityStoreId=STORE, UserId="9067000000-00000000") == code, resources
+
+
 def test_each_account_has_its_own_store(accounts: Accounts, store: Any) -> None:
     store.create_group(IdentityStoreId=STORE, DisplayName=f"hub-{accounts.suffix}")
     elsewhere = accounts.aws.root("identitystore", accounts.target)

@@ -206,7 +206,8 @@ impl Call<'_> {
             }
             Self::Rest(_, method, path) => (method, (*path).to_owned(), Vec::new(), String::new()),
             Self::RestJson(_, method, path, body) => {
-                (method, (*path).to_owned(), vec![("content-type", "application/json".to_owned())], (*body).to_owned())
+                let headers = vec![("content-type", "application/json".to_owned())];
+                (method, (*path).to_owned(), headers, (*body).to_owned())
             }
         }
     }
@@ -254,6 +255,18 @@ impl<E: ProvideErrorMetadata + fmt::Debug, R: fmt::Debug> From<SdkError<E, R>> f
         let message = error.message().map_or_else(|| format!("{error:?}"), str::to_owned);
         Self { code: code.unwrap_or_else(|| "no answer".to_owned()), message }
     }
+}
+
+/// A policy document as it was written: IAM returns them percent-encoded.
+#[must_use]
+pub fn percent_decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).expect("two digits"));
+        bytes.extend(part[2..].bytes());
+    }
+    String::from_utf8(bytes).expect("UTF-8")
 }
 
 /// `StartSyncExecution` would go to the host `sync-127.0.0.1`: that is how AWS's own endpoints are split.

@@ -26,6 +26,79 @@ pub struct RecordedCall {
     pub accounts: Vec<String>,
 }
 
+/// A permission that somebody's calls needed, since the engine started. Ids of transactions are `<id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Use {
+    /// ARN of the caller's role, without its path; or of whoever else called.
+    pub principal: String,
+    /// Who assumed that role; nobody for a function's.
+    pub via: Option<String>,
+    /// The call, as policies name it.
+    pub call: String,
+    /// What it needed; nothing for a call that everybody may make.
+    pub grant: Option<Grant>,
+}
+
+/// A permission, and the statement that gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Grant {
+    /// Whose policy: the caller's, or that of the role that is assumed.
+    pub policy: PolicyOf,
+    /// What was to be done.
+    pub action: String,
+    /// With what.
+    pub resource: String,
+    /// `Sid` of the statement; empty when it has none.
+    pub statement: String,
+}
+
+/// Whose policy gave a permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyOf {
+    /// The caller's.
+    Identity,
+    /// The resource's.
+    Resource,
+}
+
+/// A call that IAM refused.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Refusal {
+    /// As in [`Use`].
+    pub principal: String,
+    /// As in [`Use`].
+    pub via: Option<String>,
+    /// The call, as policies name it.
+    pub call: String,
+    /// ARN that it was judged by.
+    pub resource: String,
+}
+
+/// What all calls since the engine's start needed, and what was refused.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Needs {
+    /// What they needed.
+    pub uses: Vec<Use>,
+    /// What was refused.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A session that STS has issued.
+#[derive(Clone, Debug, Deserialize)]
+pub struct IssuedSession {
+    /// The session's ARN.
+    pub arn: String,
+    /// Who assumed the role; nobody for a function's own session.
+    pub via: Option<String>,
+    /// Its access key id.
+    pub access_key_id: String,
+    /// Its secret access key.
+    pub secret_access_key: String,
+    /// Its token.
+    pub session_token: String,
+}
+
 /// Makes the next calls that fit it fail.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fault {
@@ -35,6 +108,8 @@ pub struct Fault {
     times: u32,
     skip: u32,
     execute: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +121,8 @@ impl Fault {
     #[must_use]
     pub fn of(action: &str) -> Self {
         let (action, error) = (action.to_owned(), "ServiceUnavailable".to_owned());
-        Self { action, error, status: 503, times: 1, skip: 0, execute: false, caller: None, resource: None }
+        let (cut_after, caller, resource) = (None, None, None);
+        Self { action, error, status: 503, times: 1, skip: 0, execute: false, cut_after, caller, resource }
     }
 
     /// With this error instead.
@@ -59,6 +135,12 @@ impl Fault {
     #[must_use]
     pub fn after_execution(self) -> Self {
         Self { execute: true, ..self }
+    }
+
+    /// The call is carried out; its answer ends with the first of this text in it.
+    #[must_use]
+    pub fn cut_after(self, text: &str) -> Self {
+        Self { execute: true, cut_after: Some(text.to_owned()), ..self }
     }
 
     /// So many calls fail.
@@ -127,6 +209,29 @@ impl Engine {
     /// Forgets all calls.
     pub async fn forget_calls(&self) {
         self.post("/_daypass/calls/reset", &json!({})).await;
+    }
+
+    /// What all calls since the engine's start needed. Nothing resets it.
+    pub async fn needs(&self) -> Needs {
+        self.get("/_daypass/uses").await
+    }
+
+    /// Every session that STS has issued.
+    pub async fn sessions(&self) -> Vec<IssuedSession> {
+        #[derive(Deserialize)]
+        struct Sessions {
+            sessions: Vec<IssuedSession>,
+        }
+        self.get::<Sessions>("/_daypass/sessions").await.sessions
+    }
+
+    /// The engine's process.
+    pub async fn pid(&self) -> u32 {
+        #[derive(Deserialize)]
+        struct Process {
+            pid: u32,
+        }
+        self.get::<Process>("/_daypass/engine").await.pid
     }
 
     /// Arms a fault.

@@ -10,6 +10,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_iam::types::Role;
 use aws_sdk_sfn::types::{ExecutionStatus, SyncExecutionStatus};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use daypass::{ids::TransactionId, timestamp::Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -269,6 +270,15 @@ impl Stack {
         self.status_of(&self.lease(transaction)).await
     }
 
+    /// Whether there is such an execution of the deprovision machine.
+    pub async fn is_there(&self, execution_arn: &str) -> bool {
+        match self.describe(execution_arn).await {
+            Ok(_) => true,
+            Err(refused) if refused.code == "ExecutionDoesNotExist" => false,
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+
     /// Waits until an execution of the deprovision machine has ended.
     pub async fn ended(&self, execution_arn: &str) -> Ended {
         self.ended_within(PATIENCE, execution_arn).await
@@ -344,6 +354,27 @@ impl Stack {
     pub async fn status(&self, transaction: TransactionId) -> String {
         let item = self.item(transaction).await.unwrap_or_else(|| panic!("{transaction} is not recorded"));
         item["status"].as_str().expect("a status").to_owned()
+    }
+
+    /// The deployment package of a function: a zip file.
+    pub async fn package(&self, function: &str) -> Vec<u8> {
+        let path = format!("/2015-03-31/functions/{function}");
+        let found = self.hub().call(&Call::Rest("lambda", "GET", &path)).await.expect("the function");
+        let found: Value = serde_json::from_str(&found).expect("JSON");
+        let url = found["Code"]["Location"].as_str().expect("where its package is");
+        // Whatever host it names: it is this engine.
+        let path = format!("/{}", url.splitn(4, '/').nth(3).expect("a path"));
+        let (status, package) = self.endpoint.send(self.endpoint.request("GET", &path, "")).await;
+        assert_eq!(status, 200, "{url}");
+        package
+    }
+
+    /// Gives a function another deployment package.
+    pub async fn put_package(&self, function: &str, package: &[u8]) {
+        let path = format!("/2015-03-31/functions/{function}/code");
+        let body = json!({"ZipFile": BASE64_STANDARD.encode(package)}).to_string();
+        let call = Call::RestJson("lambda", "PUT", &path, &body);
+        self.hub().call(&call).await.unwrap_or_else(|refused| panic!("{refused}"));
     }
 
     /// Every item of the table.

@@ -3,7 +3,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
-import { AUTHN_READS, AUTHZ_READS, acknowledgeIdentityStore, readIdentityStore } from '../identity-store.ts';
+import { AUTHN_READS, AUTHZ_READS, acknowledgeIdentityStore, type Read, readIdentityStore } from '../identity-store.ts';
 import { useTableKey } from '../table-key.ts';
 import { IDENTITY_READER_ROLE, iamArn, PIPELINE_ROLE, PROVISIONER_ROLE, TASKS, type Task } from '../names.ts';
 import type { IdentityTokens } from './identity-tokens.ts';
@@ -93,12 +93,12 @@ const assume = (sid: string, role: string, ...more: string[]) =>
   new iam.PolicyStatement({ sid, actions: ['sts:AssumeRole', ...more], resources: [role] });
 
 /** Reads of the identity store: direct, or through the reader role when it lives in another account. */
-function identityAccess(config: Config): (reads: string[]) => Pick<Specification, 'statements' | 'environment'> {
+function identityAccess(config: Config): (reads: Read[]) => Pick<Specification, 'statements' | 'environment'> {
   const { store_id, account_id, region } = config.identity;
   const environment: Record<string, string> = { DAYPASS_IDENTITY_STORE_ID: store_id };
   if (region !== config.hub.region) environment.DAYPASS_IDENTITY_REGION = region;
   if (account_id === config.hub.account_id) {
-    return (reads) => ({ statements: [readIdentityStore(config, reads)], environment });
+    return (reads) => ({ statements: readIdentityStore(config, reads), environment });
   }
   const reader = iamArn(`role/${IDENTITY_READER_ROLE}`, account_id);
   environment.DAYPASS_IDENTITY_READER_ROLE_ARN = reader;

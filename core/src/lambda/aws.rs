@@ -1,6 +1,6 @@
 //! One connection pool for all SDK clients of a process, and what their errors mean.
 
-use std::{env, error::Error, time::Duration};
+use std::{any::Any, env, error::Error, fmt, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -11,13 +11,10 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion,
     http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::HttpResponse,
     result::SdkError,
 };
-use aws_smithy_types::{
-    error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata},
-    retry::RetryConfig,
-    timeout::TimeoutConfig,
-};
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
 
 use super::settings::{optional_setting, setting};
@@ -89,19 +86,34 @@ pub fn connect_anywhere() -> Result<SharedHttpConnector, lambda_runtime::Error> 
     Ok(SharedHttpConnector::new(connector.build()))
 }
 
+/// The codes whose message repeats the request as AWS read it, and with it the session token among its headers.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html>
+const CODES_THAT_REPEAT_THE_REQUEST: [&str; 4] =
+    ["SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "IncompleteSignatureException"];
+
 /// A call to AWS that failed in a way that its task has no better word for.
+///
+/// Its text ends up in histories, logs and the table, so it never holds what AWS answered but for the code and the
+/// message of an error: an answer of STS that cannot be read may have credentials in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{} failed with {}", .0.call, .0.detail)]
 pub struct AwsError(#[source] Box<FailedCall>);
 
 /// In a box of its own, because every `Result` of a task has room for it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{source}")]
 struct FailedCall {
     call: &'static str,
     code: Option<String>,
     detail: String,
+    /// Without the answer, which an [`SdkError`] keeps, and shows in its `Debug`.
     source: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Debug for FailedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailedCall").field("call", &self.call).field("detail", &self.detail).finish_non_exhaustive()
+    }
 }
 
 impl AwsError {
@@ -109,16 +121,23 @@ impl AwsError {
     pub fn of<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
+        R: fmt::Debug + Send + Sync + 'static,
     {
         move |error| {
             let code = error.code().map(str::to_owned);
             let detail = match (&code, error.message()) {
-                (Some(code), Some(message)) => format!("{code}: {message}"),
-                (Some(code), None) => code.clone(),
-                (None, _) => DisplayErrorContext(&error).to_string(),
+                (Some(code), Some(message)) if !CODES_THAT_REPEAT_THE_REQUEST.contains(&code.as_str()) => {
+                    format!("{code}: {message}")
+                }
+                (Some(code), _) => code.clone(),
+                (None, _) => without_code(&error),
             };
-            Self(Box::new(FailedCall { call, code, detail: shortened(&detail, 500), source: Box::new(error) }))
+            let source = match error {
+                // What could not be read may be quoted by whoever could not read it.
+                SdkError::ServiceError(_) | SdkError::ResponseError(_) => detail.clone().into(),
+                other => other.into_source().unwrap_or_else(Into::into),
+            };
+            Self(Box::new(FailedCall { call, code, detail: shortened(&detail, 500), source }))
         }
     }
 
@@ -174,6 +193,22 @@ impl AwsError {
     }
 }
 
+/// What is known about a failure that AWS has put no code to.
+fn without_code<E: Error + 'static, R: fmt::Debug + 'static>(error: &SdkError<E, R>) -> String {
+    let Some(answer) = error.raw_response() else {
+        // There was no answer: nothing in the chain of causes knows more than addresses and time limits.
+        return with_causes(error);
+    };
+    match (answer as &dyn Any).downcast_ref::<HttpResponse>() {
+        Some(answer) => format!("an answer that cannot be read (HTTP {})", answer.status().as_u16()),
+        None => "an answer that cannot be read".to_owned(),
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", with_causes(cause)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,5 +218,18 @@ mod tests {
         let pem = String::from_utf8_lossy(ROOT_CERTIFICATES);
         assert_eq!(pem.matches("-----BEGIN CERTIFICATE-----").count(), 5);
         http_client().expect("a client");
+    }
+
+    /// Whatever the SDK keeps of an answer stays out of what is said. (The tests of the tasks are in
+    /// `tests/error_texts.rs`: this feature is off when this crate is built for a function.)
+    #[test]
+    #[cfg(feature = "samples")]
+    fn an_error_says_what_failed_and_nothing_of_the_answer() {
+        use crate::samples::leaks::{SECRETS, failed_calls};
+        let said: Vec<_> = failed_calls().iter().map(|error| (error.to_string(), format!("{error:?}"))).collect();
+        assert!(SECRETS.iter().all(|secret| !format!("{said:?}").contains(secret)), "{said:#?}");
+        let said: Vec<_> =
+            said.iter().map(|(text, _)| text.strip_prefix("sts:AssumeRole failed with ").unwrap()).collect();
+        insta::assert_debug_snapshot!(said);
     }
 }

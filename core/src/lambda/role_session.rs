@@ -167,4 +167,26 @@ mod tests {
         let role = id.role_arn("aws", &"222222222222".parse().unwrap());
         insta::assert_snapshot!(session_policy(&role).to_json());
     }
+
+    /// Sessions of other roles come from STS: what it answers may hold their credentials.
+    #[cfg(feature = "samples")]
+    #[tokio::test]
+    async fn no_error_repeats_what_sts_answers() {
+        use crate::samples::{http_service, leaks};
+        let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
+        let role = id.role_arn("aws", &"222222222222".parse().unwrap());
+        let mut failed = 0;
+        for (status, body) in leaks::useless_answers() {
+            let config = http_service(move |_| (status, body.clone()));
+            // One that can be read makes a session that nothing can be done with.
+            let Err(error) = Provisioner::new(&config, "x".to_owned()).session(id, &role).await else { continue };
+            leaks::assert_untold(&error);
+            let reader = ReaderSession { sts: Client::new(&config), role: role.clone() };
+            let error = reader.provide_credentials().await.unwrap_err();
+            let said = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+            assert!(leaks::SECRETS.iter().all(|secret| !said.contains(secret)), "{said}");
+            failed += 1;
+        }
+        assert!(failed > 4, "what cannot be read, and what AWS refuses");
+    }
 }

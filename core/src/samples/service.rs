@@ -37,7 +37,7 @@ impl From<&'static str> for Refusal {
 pub fn json_service<E: Into<Refusal>>(
     answer: impl Fn(&str, Value) -> Result<Value, E> + Send + Sync + 'static,
 ) -> SdkConfig {
-    config(move |request| {
+    http_service(move |request| {
         let target = request.headers().get("x-amz-target").expect("an AWS JSON request");
         let operation = target.rsplit('.').next().expect("an operation");
         let input = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON");
@@ -60,7 +60,7 @@ pub fn json_service<E: Into<Refusal>>(
 pub fn query_service(
     answer: impl Fn(&str, &BTreeMap<String, String>) -> Result<String, &'static str> + Send + Sync + 'static,
 ) -> SdkConfig {
-    config(move |request| {
+    http_service(move |request| {
         let body = request.body().bytes().expect("a body in memory");
         let parameters: BTreeMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
         let operation = &parameters["Action"];
@@ -82,7 +82,10 @@ pub fn query_service(
     })
 }
 
-fn config(answer: impl Fn(&HttpRequest) -> (u16, String) + Send + Sync + 'static) -> SdkConfig {
+/// What clients of a service are built from whose answers, status and body, are whatever `answer` says. Nothing is tried
+/// again.
+#[must_use]
+pub fn http_service(answer: impl Fn(&HttpRequest) -> (u16, String) + Send + Sync + 'static) -> SdkConfig {
     let connector = SharedHttpConnector::new(Service(Arc::new(answer)));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

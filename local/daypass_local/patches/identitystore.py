@@ -65,14 +65,25 @@ def mount() -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE["identitystore"] = "identitystore"
 
 
-def resource_arn() -> None:
-    """A call to the Identity Store is judged by the store's ARN.
+INSIDE: Final = {
+    "identitystore:GetUserId": ("user",),
+    "identitystore:DescribeUser": ("user",),
+    "identitystore:GetGroupId": ("group",),
+    "identitystore:IsMemberInGroups": ("group", "membership", "user"),
+}
+"""What of a store a call is about, besides the store: the resource types that AWS's service authorization reference
+marks as required."""
 
-    AWS also checks the users and groups that a call names (`arn:aws:identitystore:::user/*` …); those ARNs are not
-    checked here.
+
+def resource_arns() -> None:
+    """A call to the Identity Store is judged by the store's ARN, and by the kinds of things in it that it reads.
+
+    AWS wants the caller to be allowed on the store and on `arn:aws:identitystore:::user/…`, `…:::group/…` and
+    `…:::membership/…`, as the action needs them. Which user or group it is does not matter here: all of a kind are
+    checked, as `user/*`.
     Unnecessary when ministack has an Identity Store.
     """
-    from ministack.core import iam_actions
+    from ministack.core import iam_actions, iam_evaluator
 
     def extract_resource_arn(
         service: str,
@@ -87,9 +98,25 @@ def resource_arn() -> None:
         store = iam_actions._safe_json_field(body, "IdentityStoreId") if service == "identitystore" else ""
         if store:
             return f"arn:aws:identitystore::{account_id}:identitystore/{store}"
-        return str(original(service, method, path, headers, body, query_params, region, account_id))
+        return str(original_arn(service, method, path, headers, body, query_params, region, account_id))
 
-    original = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    def enforce(
+        access_key_id: str,
+        iam_action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: dict[str, Any] | None = None,
+    ) -> Any:
+        inside = [f"arn:aws:identitystore:::{kind}/*" for kind in INSIDE.get(iam_action, ())]
+        for arn in [resource_arn, *inside]:
+            denied = original_enforce(access_key_id, iam_action, service, region, arn, service_context)
+            if denied:
+                return denied
+        return None
+
+    original_arn = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    original_enforce = replace(iam_evaluator, "enforce", enforce)
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (mount, resource_arn)
+PATCHES: Final[tuple[Callable[[], None], ...]] = (mount, resource_arns)

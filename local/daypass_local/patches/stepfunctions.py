@@ -231,7 +231,9 @@ def execution_role() -> None:
         call = recorder.Call(caller=role_arn, account=role_arn.split(":")[4], action=action, resource=arn)
         fault = recorder.RECORDER.take_fault(call)
         try:
-            if not may(role_arn, action, arn):
+            with recorder.judging(call):
+                allowed = may(role_arn, action, arn)
+            if not allowed:
                 message = f"User: {role_arn} is not authorized to perform: {action} on resource: {arn}"
                 raise stepfunctions._ExecutionError(f"{prefix}.AccessDeniedException", message)
             if fault and not fault.execute:
@@ -243,7 +245,7 @@ def execution_role() -> None:
             call.error = error.error
             raise
         finally:
-            recorder.RECORDER.record(call)
+            recorder.RECORDER.record(call, fault)
         return result
 
     original_task = replace(stepfunctions, "_execute_task", execute_task)

@@ -3,7 +3,7 @@
 //! The session comes from the pipeline role and can do one thing: assume the transaction's deploy role. Its tags are
 //! transitive and its source identity is the person, so that both stand on every call that the deployment makes.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use age::x25519::Recipient;
 use aws_sdk_sts::{
@@ -21,6 +21,8 @@ use daypass::{
     text::tag_value,
     timestamp::Timestamp,
 };
+use serde::Serialize;
+use zeroize::Zeroizing;
 
 #[cfg(test)]
 mod tests;
@@ -73,8 +75,10 @@ impl IssueCreds {
             Some(issued) => issued,
             None => self.assume(transaction, source_identity, required, now).await?,
         };
+        // Moved, not copied: the strings that STS's answer was read into are those that are wiped. The answer itself, and
+        // what the HTTP client read it from, are the SDK's (docs/decisions/0009).
         let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
-            issued.credentials.ok_or(IssueCredsError::NoCredentials)?;
+            issued.credentials.filter(is_whole).ok_or(IssueCredsError::NoCredentials)?;
         let expiration = Timestamp::from_unix_seconds(expiration.secs());
         Ok(SessionCredentials { access_key_id, secret_access_key, session_token, expiration })
     }
@@ -112,6 +116,12 @@ fn room_taken(issued: &AssumeRoleOutput) -> Option<i32> {
     #[expect(deprecated, reason = "since June 2026 there is a successor, which not every endpoint sends")]
     let packed = issued.packed_policy_size;
     issued.session_token_utilization.max(packed)
+}
+
+/// Whether nothing is missing. The SDK reads an answer that was cut short, and fills in empty texts and the year 1970.
+fn is_whole(credentials: &Credentials) -> bool {
+    let texts = [&credentials.access_key_id, &credentials.secret_access_key, &credentials.session_token];
+    credentials.expiration.secs() > 0 && texts.iter().all(|text| !text.is_empty())
 }
 
 /// What the session may do at most. The pipeline role itself may assume every deploy role.
@@ -154,16 +164,35 @@ fn source_identity(email: &Email, person: &Person) -> String {
     if email.len() <= 64 && email.bytes().all(fits) { email.to_owned() } else { person.user_id.clone() }
 }
 
+/// What is sealed: the one place where the credentials are written out.
+#[derive(Serialize)]
+struct Plaintext<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    session_token: &'a str,
+    expiration: Timestamp,
+}
+
+/// The most bytes that JSON makes of one (`\u0000`).
+const ESCAPED: usize = 6;
+/// More than the field names, the quotes and the expiration take.
+const FRAME: usize = 256;
+
+/// The credentials as JSON, in a buffer that is wiped when it is dropped. It never grows: memory that a growing buffer
+/// leaves behind is not wiped.
+fn plaintext(credentials: &SessionCredentials) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = credentials;
+    let characters = access_key_id.len() + secret_access_key.len() + session_token.len();
+    let mut json = Zeroizing::new(Vec::with_capacity(FRAME + ESCAPED * characters));
+    let plaintext = Plaintext { access_key_id, secret_access_key, session_token, expiration: *expiration };
+    serde_json::to_writer(&mut *json, &plaintext)?;
+    Ok(json)
+}
+
 /// The credentials as only the holder of the key behind `recipient` can read them: ASCII-armoured age around JSON.
 fn seal(credentials: &SessionCredentials, recipient: &Recipient) -> Result<String, age::EncryptError> {
-    let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = credentials;
-    let json = serde_json::json!({
-        "access_key_id": access_key_id,
-        "secret_access_key": secret_access_key,
-        "session_token": session_token,
-        "expiration": expiration,
-    });
-    age::encrypt_and_armor(recipient, json.to_string().as_bytes())
+    let json = plaintext(credentials).map_err(io::Error::from)?;
+    age::encrypt_and_armor(recipient, &json)
 }
 
 impl Stage for IssueCreds {

@@ -11,7 +11,7 @@ use aws_sdk_sts::{
     primitives::DateTime,
 };
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
-use daypass::samples;
+use daypass::samples::{self, http_service, leaks};
 use serde_json::{Value, json};
 
 use super::*;
@@ -177,6 +177,37 @@ async fn what_goes_wrong_has_a_name() {
     let error = world.issue(Transaction { recipient: "age1".to_owned(), ..samples::transaction() }).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::InvalidRequest);
     assert!(world.asked.lock().unwrap().is_empty(), "nothing is issued that nobody could read");
+}
+
+/// The buffer is wiped, and never left behind for a larger one.
+#[test]
+fn what_is_sealed_is_wiped() {
+    fn wiped_when_dropped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    for character in ["a", "\"", "\u{0}"] {
+        let credentials = SessionCredentials {
+            access_key_id: character.repeat(20),
+            secret_access_key: character.repeat(40),
+            session_token: character.repeat(2_000),
+            expiration: samples::requested_at(),
+        };
+        let json = plaintext(&credentials).unwrap();
+        wiped_when_dropped(&json);
+        assert!(json.len() <= json.capacity());
+        assert_eq!(json.capacity(), FRAME + ESCAPED * 2_060, "it has grown");
+    }
+}
+
+/// Whatever STS answers, and however much of it is credentials.
+#[tokio::test]
+async fn no_error_repeats_what_sts_answers() {
+    for (status, body) in leaks::useless_answers() {
+        let answer = body.clone();
+        let client = Client::new(&http_service(move |_| (status, answer.clone())));
+        let task = IssueCreds::new(client, "arn:aws:iam::111111111111:role/daypass-pipeline".parse().unwrap());
+        let input = PersonInput { transaction: sealed_to(&Identity::generate()), person: samples::person() };
+        let error = task.run(input, samples::requested_at()).await.expect_err(&body);
+        leaks::assert_untold(&error);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use aws_credential_types::Credentials;
 use aws_sdk_sts::types::Tag;
 use daypass_tests::{
-    aws::{Aws, Call, Refused},
+    aws::{Aws, Call, Refused, percent_decoded},
     pipeline::{Access, Account, Request},
     stack::Stack,
 };
@@ -160,15 +160,4 @@ async fn the_tag_cannot_be_changed() {
     for access in [&one, &other] {
         stack.released(access).await;
     }
-}
-
-/// IAM returns policy documents percent-encoded.
-fn percent_decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend(part[2..].bytes());
-    }
-    String::from_utf8(bytes).unwrap()
 }
