@@ -18,12 +18,12 @@ use daypass_tests::{
 use serde_json::{Value, json};
 
 /// The request of the run that the issuers' tokens are of by default.
-fn request() -> Request {
+pub fn request() -> Request {
     Request::by("alex").to(Account::Production).with("repository", "example/payments")
 }
 
 /// The token in its envelope, as a pipeline makes it: with the invoker's credentials, and the example's script.
-async fn seal(stack: &Stack, token: &str) -> String {
+pub async fn seal(stack: &Stack, token: &str) -> String {
     let body = json!({"KeyId": stack.names.token_key}).to_string();
     let call = Call::Json("kms", "TrentService.GetPublicKey", &body);
     let answer = stack.invoker.call(&call).await.unwrap_or_else(|refused| panic!("{refused}"));

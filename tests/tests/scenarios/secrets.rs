@@ -10,6 +10,8 @@ use daypass_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::identity;
+
 mod replaced;
 mod search;
 
@@ -146,6 +148,18 @@ async fn no_secret_is_kept_anywhere() {
     secrets.add("the session token", access.session.session_token().unwrap());
     secrets.add("the access key id", access.session.access_key_id());
 
+    // Identity tokens: one that proves who asks, and two that do not.
+    for (claims, proves) in [(json!({}), true), (json!({"actor": "mallory"}), false), (json!({"aud": "x"}), false)] {
+        let token = stack.engine.identity_token("github", &json!({"claims": claims})).await;
+        let request = identity::request().with("identity_token", identity::seal(&stack, &token).await);
+        let answer = story.ask(request.clone()).await;
+        assert_eq!(answer.result.is_ok(), proves, "{answer:?}");
+        if let Ok(grant) = answer.result {
+            stack.released(&Access::open(&request, answer.execution_arn, grant)).await;
+        }
+        secrets.add(format!("the identity token with {claims}"), &token);
+    }
+
     // Credentials are issued, and each state from there on fails.
     stack.engine.pace(PACE).await;
     let mut failed = BTreeSet::new();
@@ -181,7 +195,7 @@ async fn no_secret_is_kept_anywhere() {
     }
     // And all that STS issued for these transactions on the way, to whomever.
     let sessions = story.sessions().await;
-    for request in story.requests.iter().skip(2) {
+    for request in story.requests.iter().skip(5) {
         let issued = sessions
             .iter()
             .any(|it| it.arn.contains(":assumed-role/daypass-pipeline/") && it.arn.contains(&request.name));
