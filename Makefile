@@ -46,8 +46,11 @@ up: build $(VENV)/.stamp $(CDK) ## deploy to a local AWS that stays up [PORT=…
 down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
 	@$(LOCAL) down $(if $(PORT),--port $(PORT))
 
+# Panics say where they come from. Without the path of this machine's registry that is shorter, and the same everywhere.
 build: ## build the functions to target/lambda
-	@cargo build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) $(TASKS:%=--package daypass-%)
+	@cargo fetch --locked --quiet; \
+	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
+	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) $(TASKS:%=--package daypass-%)
 	@for task in $(TASKS); do \
 	  built=$(RELEASE)/$$task function=target/lambda/$$task/bootstrap; \
 	  cmp -s $$built $$function && continue; \

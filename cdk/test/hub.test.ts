@@ -151,11 +151,7 @@ describe('functions', () => {
     [
       'prove',
       [
-        {
-          Action: 'kms:Decrypt',
-          Resource: '<AWS::KMS::Key.Arn>',
-          Condition: { StringEquals: { 'kms:EncryptionAlgorithm': 'RSAES_OAEP_SHA_256' } },
-        },
+        { Action: 'kms:Decrypt', Resource: '<AWS::KMS::Key.Arn>' },
       ],
     ],
     ['authn', assume(reader)],

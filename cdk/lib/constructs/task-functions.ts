@@ -50,7 +50,6 @@ export class TaskFunctions extends Construct {
             sid: 'OpenIdentityTokens',
             actions: ['kms:Decrypt'],
             resources: [tokens.key.keyArn],
-            conditions: { StringEquals: { 'kms:EncryptionAlgorithm': 'RSAES_OAEP_SHA_256' } },
           }),
         ],
         environment: {

@@ -252,9 +252,9 @@ async fn a_provisioning_that_dies_midway_is_ended_by_its_lease() {
     stack.engine.pace(PACE).await;
     let request = Request::by("alex").lasting(LEASE);
     let id = request.transaction_id();
-    // Validate, RecordProcessing, Authenticate, Authorize and CreateRole have been.
+    // Validate, RecordProcessing, Prove, Authenticate, Authorize and CreateRole have been.
     let dead = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").by(":role/daypass-provision");
-    stack.engine.arm(dead.skipping(5).always()).await;
+    stack.engine.arm(dead.skipping(6).always()).await;
     // The lease was the first.
     stack.engine.arm(Fault::of("states:StartExecution").with(400, "AccessDeniedException").skipping(1).always()).await;
     let failure = stack.failure(&request).await;
