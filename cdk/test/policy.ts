@@ -4,8 +4,8 @@ import type { Statement } from './template.ts';
 export interface Request {
   readonly action: string;
   readonly resource: string;
-  /** Condition keys of the request. */
-  readonly context?: Record<string, string>;
+  /** Condition keys of the request; those of several values have a list. */
+  readonly context?: Record<string, string | string[]>;
 }
 
 type Verdict = 'allowed' | 'denied' | 'not allowed';
@@ -21,20 +21,40 @@ function matches(pattern: string, value: string, flags = ''): boolean {
   return new RegExp(`^${escaped}$`, flags).test(value);
 }
 
-const operators: Record<string, (pattern: string, value: string) => boolean> = {
-  StringEquals: (pattern, value) => pattern === value,
-  StringLike: matches,
-  ArnEquals: matches,
-  ArnLike: matches,
+/** Whether what a condition names (`patterns`) fits what a request says of the key (`values`, none when it says nothing). */
+type Operator = (patterns: string[], values: string[]) => boolean;
+
+const any =
+  (compare: (pattern: string, value: string) => boolean): Operator =>
+  (patterns, values) =>
+    values.some((value) => patterns.some((pattern) => compare(pattern, value)));
+const all =
+  (compare: (pattern: string, value: string) => boolean): Operator =>
+  (patterns, values) =>
+    values.every((value) => patterns.some((pattern) => compare(pattern, value)));
+const not =
+  (operator: Operator): Operator =>
+  (patterns, values) =>
+    !operator(patterns, values);
+const like = any((pattern, value) => matches(pattern, value));
+
+const operators: Record<string, Operator> = {
+  StringEquals: any((pattern, value) => pattern === value),
+  StringLike: like,
+  ArnEquals: like,
+  ArnLike: like,
+  ArnNotLike: not(like),
+  Null: (patterns, values) => patterns.includes('true') === (values.length === 0),
+  'ForAnyValue:StringEqualsIgnoreCase': any((pattern, value) => pattern.toLowerCase() === value.toLowerCase()),
+  'ForAllValues:StringLike': all((pattern, value) => matches(pattern, value)),
 };
 
-function holds(condition: Statement['Condition'], context: Record<string, string>): boolean {
+function holds(condition: Statement['Condition'], context: NonNullable<Request['context']>): boolean {
   return Object.entries(condition ?? {}).every(([operator, keys]) =>
     Object.entries(keys).every(([key, patterns]) => {
-      const compare = operators[operator];
-      if (!compare) throw new Error(`no operator ${operator}`);
-      const value = context[key];
-      return value !== undefined && list(patterns).some((pattern) => compare(pattern, value));
+      const fits = operators[operator];
+      if (!fits) throw new Error(`no operator ${operator}`);
+      return fits(list(patterns), list(context[key]));
     }),
   );
 }

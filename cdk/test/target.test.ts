@@ -90,6 +90,12 @@ describe('provisioner role', () => {
     expect(may(action, iam('role/admin'))).toBe(false);
   });
 
+  test('gives no tags but those of Daypass', () => {
+    expect(may('TagRole', DEPLOY_ROLE, { 'aws:TagKeys': ['daypass:transaction-id', 'daypass:email'] })).toBe(true);
+    expect(may('TagRole', DEPLOY_ROLE, { 'aws:TagKeys': ['daypass:email', 'team'] })).toBe(false);
+    expect(may('UntagRole', DEPLOY_ROLE, { 'aws:TagKeys': ['daypass:email'] })).toBe(false);
+  });
+
   test('takes a deploy role out of any instance profile', () => {
     expect(may('RemoveRoleFromInstanceProfile', iam('instance-profile/some/where/x'))).toBe(true);
     expect(may('AddRoleToInstanceProfile', iam('instance-profile/some/where/x'))).toBe(false);
@@ -138,6 +144,10 @@ describe('boundary', () => {
     ['sts:AssumeRole', own('role')],
     ['organizations:DescribeOrganization', '*'],
     ['cloudtrail:LookupEvents', '*'],
+    ['s3:GetObject', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x/AWSLogs/x'],
+    ['elasticmapreduce:AddJobFlowSteps', '*'],
+    ['emr-containers:ListManagedEndpoints', '*'],
+    ['iot:DescribeCertificate', '*'],
     ['iam:ListRoles', '*'],
     ['iam:GetRole', iam('role/admin')],
     ['iam:GetRole', DEPLOY_ROLE],
@@ -166,6 +176,8 @@ describe('boundary', () => {
   const admin = iam('role/admin');
   const provisioner = iam('role/daypass-provisioner');
   const elsewhere = { 'iam:PermissionsBoundary': iam('policy/mine') };
+  const kubernetesJob = (role: string) => ({ 'emr-containers:ExecutionRoleArn': role });
+  const clusterJob = (role: string) => ({ 'elasticmapreduce:ExecutionRoleArn': role });
 
   test.each<[string, string, string, object?]>([
     // Roles without the boundary.
@@ -184,6 +196,7 @@ describe('boundary', () => {
     ['being an admin', 'sts:AssumeRole', admin],
     ['being an admin elsewhere', 'sts:AssumeRole', iam('role/deployed-by-daypass/app', '333333333333')],
     ['being root', 'sts:AssumeRoot', iam('root', '333333333333')],
+    ['being whoever delegated something', 'sts:GetDelegatedAccessToken', '*'],
     ['passing an admin to a service', 'iam:PassRole', admin],
     ['passing what stack sets run with', 'iam:PassRole', iam('role/stacksets-exec-0123')],
     ["CDK's roles", 'sts:AssumeRole', iam('role/cdk-hnb659fds-deploy-role-222222222222-us-east-1')],
@@ -245,7 +258,25 @@ describe('boundary', () => {
     ['closing the account', 'account:CloseAccount', '*'],
     ['a stack set', 'cloudformation:CreateStackSet', '*'],
     ["a stack set's instances", 'cloudformation:CreateStackInstances', '*'],
+    ["a directory user's password", 'ds:ResetUserPassword', '*'],
+    ["a directory group's members", 'ds-data:AddGroupMember', '*'],
+    ['a token of Identity Center', 'sso-oauth:CreateTokenWithIAM', '*'],
+    ['what CodeStar hands out', 'codestar:CreateProjectFromTemplate', '*'],
+    // What takes a role without passing it.
+    ['a job on Kubernetes as an admin', 'emr-containers:StartJobRun', '*', kubernetesJob(admin)],
+    ['a step on a cluster as an admin', 'elasticmapreduce:AddJobFlowSteps', '*', clusterJob(admin)],
+    ["a cluster's session as an admin", 'elasticmapreduce:GetClusterSessionCredentials', '*', clusterJob(admin)],
+    ["an endpoint's session", 'emr-containers:GetManagedEndpointSessionCredentials', '*'],
+    ['a token of Airflow', 'airflow:CreateCliToken', '*'],
+    ["an environment's credentials", 'datazone:GetEnvironmentCredentials', '*'],
+    ["a device's certificate", 'iot:CreateKeysAndCertificate', '*'],
+    ["a device's certificate, brought along", 'iot:RegisterCertificateWithoutCA', '*'],
     // The audit trail.
+    ["the trail's bucket, emptied", 's3:DeleteObject', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x/AWSLogs/x'],
+    ["the trail's bucket, expiring", 's3:PutLifecycleConfiguration', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x'],
+    ['the recorder, narrowed', 'config:DisassociateResourceTypes', '*'],
+    ['the findings, put away', 'guardduty:CreateFilter', '*'],
+    ['the findings, trusted away', 'guardduty:CreateIPSet', '*'],
     ['the trail, stopped', 'cloudtrail:StopLogging', '*'],
     ['the trail, deleted', 'cloudtrail:DeleteTrail', '*'],
     ['the trail, redirected', 'cloudtrail:UpdateTrail', '*'],
@@ -266,9 +297,35 @@ describe('boundary', () => {
     expect([tagged('true'), tagged('false')]).toEqual(['denied', 'allowed']);
   });
 
+  test.each(['lambda:TagResource', 'lambda:UntagResource', 'ec2:CreateTags', 'cloudformation:CreateStack'])(
+    'leaves the shield to others (%s)',
+    (action) => {
+      const tagging = (...keys: string[]) => verdict(action, '*', { 'aws:TagKeys': keys });
+      expect(tagging('team', 'daypass:protected')).toBe('denied');
+      // The key of a tag that a condition asks for is compared without regard to case.
+      expect(tagging('Daypass:Protected')).toBe('denied');
+      expect(tagging('team', 'daypass:other')).toBe('allowed');
+    },
+  );
+
+  test.each([
+    ['emr-containers:StartJobRun', 'emr-containers:ExecutionRoleArn'],
+    ['elasticmapreduce:AddJobFlowSteps', 'elasticmapreduce:ExecutionRoleArn'],
+  ])('lets a job run as a role of its own (%s)', (action, key) => {
+    expect(verdict(action, '*', { [key]: own('role') })).toBe('allowed');
+  });
+
+  test('is written down for those who check policies without CDK', async () => {
+    const written = new Synthesized('DaypassTarget', '${Account}', {}, {}, '${Partition}');
+    const [boundary] = written.all<{ PolicyDocument: object }>('AWS::IAM::ManagedPolicy');
+    const document = `${JSON.stringify(boundary?.PolicyDocument, null, 2)}\n`;
+    await expect(document).toMatchFileSnapshot('../../policies/boundary.json');
+  });
+
   test.each([
     ['sts:AssumeRole', provisioner],
     ['sts:AssumeRole', admin],
+    ['sts:GetDelegatedAccessToken', '*'],
     ['iam:PutRolePolicy', DEPLOY_ROLE],
     ['iam:CreatePolicyVersion', BOUNDARY],
     ['iam:CreateSAMLProvider', iam('saml-provider/x')],

@@ -33,6 +33,7 @@ export class Synthesized {
     readonly account: string,
     changes: Parameters<typeof exampleApp>[0] = {},
     context: Record<string, unknown> = {},
+    readonly partition = 'aws',
   ) {
     const found = exampleApp(changes, context).node.findChild(stack);
     this.template = Template.fromStack(found as Stack);
@@ -74,7 +75,10 @@ export class Synthesized {
   }
 
   private reference(name: string): string {
-    const pseudo: Record<string, string> = { 'AWS::Partition': 'aws', 'AWS::AccountId': this.account };
+    const pseudo: Record<string, string> = {
+      'AWS::Partition': this.partition,
+      'AWS::AccountId': this.account,
+    };
     return pseudo[name] ?? `<${this.named(name)}>`;
   }
 

@@ -177,7 +177,7 @@ pub enum Call<'a> {
     Json(&'a str, &'a str, &'a str),
     /// S3 and the like: service, method, path.
     Rest(&'a str, &'a str, &'a str),
-    /// Lambda and the like: service, method, path, JSON.
+    /// Lambda and the like: service, method, path, JSON body.
     RestJson(&'a str, &'a str, &'a str, &'a str),
 }
 

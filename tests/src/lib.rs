@@ -11,5 +11,6 @@
 
 pub mod aws;
 pub mod engine;
+pub mod escalation;
 pub mod pipeline;
 pub mod stack;

@@ -48,13 +48,18 @@ function boundaryStatements(): iam.PolicyStatement[] {
       sid: 'Deploy',
       notActions: [
         'account:*',
+        // Ended in 2024, and never asked whether the caller may have what it handed out.
+        'codestar:*',
+        'ds-data:*',
         'iam:*',
         'identity-sync:*',
         'identitystore:*',
+        'identitystore-auth:*',
         'organizations:*',
         'rolesanywhere:*',
         'sso:*',
         'sso-directory:*',
+        'sso-oauth:*',
       ],
       resources: ['*'],
     }),
@@ -119,14 +124,44 @@ function boundaryStatements(): iam.PolicyStatement[] {
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'AssumeOwnRolesOnly',
-      actions: ['sts:AssumeRole', 'sts:AssumeRoot'],
+      actions: ['sts:AssumeRole', 'sts:AssumeRoot', 'sts:GetDelegatedAccessToken'],
       notResources: [deployed('role')],
     }),
-    // Daypass itself, and the stacks that CloudFormation runs with a role of its own (stack sets) or that set up CDK.
+    // EMR takes a role for a job without asking for `iam:PassRole`: a key of its own names the role.
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'OwnRolesForKubernetesJobs',
+      actions: [
+        'emr-containers:CreateManagedEndpoint',
+        'emr-containers:GetManagedEndpointSessionCredentials',
+        'emr-containers:StartJobRun',
+      ],
+      resources: ['*'],
+      conditions: { ArnNotLike: { 'emr-containers:ExecutionRoleArn': deployed('role') } },
+    }),
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'OwnRolesForClusterJobs',
+      actions: ['elasticmapreduce:*'],
+      resources: ['*'],
+      conditions: {
+        ArnNotLike: { 'elasticmapreduce:ExecutionRoleArn': deployed('role') },
+        Null: { 'elasticmapreduce:ExecutionRoleArn': 'false' },
+      },
+    }),
+    // Daypass itself; the stacks that CloudFormation runs with a role of its own (stack sets) or that set up CDK; and
+    // the bucket of a trail, by the name that CloudTrail proposes for it.
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'NotDaypassItself',
-      notActions: [...READS, 'cloudformation:Describe*', 'cloudformation:Get*', 'cloudformation:List*'],
+      notActions: [
+        ...READS,
+        'cloudformation:Describe*',
+        'cloudformation:Get*',
+        'cloudformation:List*',
+        's3:Get*',
+        's3:List*',
+      ],
       resources: [
         iamArn('role/daypass/*'),
         iamArn(`role/${PROVISIONER_ROLE}`),
@@ -134,15 +169,41 @@ function boundaryStatements(): iam.PolicyStatement[] {
         stack(TARGET_STACK),
         stack('StackSet-*'),
         stack('CDKToolkit'),
+        `arn:${Aws.PARTITION}:s3:::aws-cloudtrail-logs-*`,
       ],
     }),
-    // Stacks, functions and machines that already run with a stronger role: their owner shields them with the tag.
+    // Stacks, functions and machines that already run with a stronger role: their owner shields them with the tag, which
+    // no deployment may set or remove.
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'NotWhatIsProtected',
       actions: ['*'],
       resources: ['*'],
       conditions: { StringEquals: { [`aws:ResourceTag/${PROTECTED_TAG}`]: 'true' } },
+    }),
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'NotTheShield',
+      actions: ['*'],
+      resources: ['*'],
+      conditions: { 'ForAnyValue:StringEqualsIgnoreCase': { 'aws:TagKeys': PROTECTED_TAG } },
+    }),
+    // Credentials of a stronger role that no tag can shield: IAM shows these calls no tags, or not those of the role's
+    // owner (a device's certificate takes the role of any role alias).
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'NotCredentialsOfOthers',
+      actions: [
+        'airflow:Create*Token',
+        'airflow:InvokeRestApi',
+        'datazone:Get*Credentials',
+        'ds:ResetUserPassword',
+        'iot:Create*Certificate',
+        'iot:CreateCertificateFromCsr',
+        'iot:CreateProvisioningClaim',
+        'iot:Register*',
+      ],
+      resources: ['*'],
     }),
     new iam.PolicyStatement({
       effect: DENY,
@@ -170,11 +231,11 @@ function boundaryStatements(): iam.PolicyStatement[] {
         'cloudtrail:Put*',
         'cloudtrail:Stop*',
         'cloudtrail:Update*',
-        'config:DeleteConfigurationRecorder',
-        'config:DeleteDeliveryChannel',
-        'config:Put*Recorder',
-        'config:PutDeliveryChannel',
-        'config:StopConfigurationRecorder',
+        'config:*ConfigurationRecorder',
+        'config:*DeliveryChannel',
+        'config:DisassociateResourceTypes',
+        'guardduty:CreateFilter',
+        'guardduty:Create*Set',
         'guardduty:Delete*',
         'guardduty:Disassociate*',
         'guardduty:Stop*',

@@ -8,13 +8,14 @@ test for the behaviour each one promises.
 from collections.abc import Callable
 from typing import Any, Final
 
-from daypass_local.patches import functions, http, iam, identitystore, quotas, stepfunctions, sts
+from daypass_local.patches import authorization, functions, http, iam, identitystore, quotas, stepfunctions, sts
 
 ALL: Final[tuple[Callable[[], None], ...]] = (
     *http.PATCHES,
     *iam.PATCHES,
     *quotas.PATCHES,
     *sts.PATCHES,
+    *authorization.PATCHES,
     *functions.PATCHES,
     *stepfunctions.PATCHES,
     *identitystore.PATCHES,

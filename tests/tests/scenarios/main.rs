@@ -7,6 +7,7 @@ mod calls;
 mod concurrency;
 mod denials;
 mod duplicates;
+mod escalation;
 mod faults;
 mod identity;
 mod isolation;

@@ -1,0 +1,328 @@
+//! What a deploy role may do at most, judged by an evaluator that is none of ours, over every action that AWS documents.
+//!
+//! A persona's policies and the boundary are evaluated together. `make check-escalation` writes the catalogue first
+//! (`policies/escalation.py prepare`) and has what is written here scanned by cloudsplaining afterwards.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::LazyLock,
+};
+
+use daypass::persona::Personas;
+use daypass_tests::escalation::{EXAMPLE, METHODS, Method, SHIELD, Step};
+use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, PolicyEvaluator, Principal, PrincipalId};
+use serde::Deserialize;
+use serde_json::Value;
+
+const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+
+#[derive(Deserialize)]
+struct Catalogue {
+    actions: Vec<Action>,
+    managed_policies: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Action {
+    action: String,
+    access_level: String,
+    sees_tags: bool,
+}
+
+impl Action {
+    fn changes_something(&self) -> bool {
+        !["Read", "List"].contains(&self.access_level.as_str())
+    }
+
+    fn is_of(&self, services: &[&str]) -> bool {
+        services.contains(&self.action.split(':').next().unwrap())
+    }
+}
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    let text = fs::read_to_string(directory().join("catalogue.json"));
+    serde_json::from_str(&text.expect("`make check-escalation` writes the catalogue")).unwrap()
+});
+
+/// Where the two Python steps leave and look for their files.
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local/check/escalation")
+}
+
+/// Somebody with policies, and perhaps a boundary.
+struct Somebody {
+    name: String,
+    policies: PolicyEvaluator,
+    boundary: Option<PolicyEvaluator>,
+}
+
+impl Somebody {
+    fn new(name: String, policies: Vec<IAMPolicy>, boundary: Option<PolicyEvaluator>) -> Self {
+        Self { name, policies: PolicyEvaluator::with_policies(policies), boundary }
+    }
+
+    fn may(&self, action: &str, resource: &str, context: &BTreeMap<String, Option<String>>) -> bool {
+        let request = request(action, resource, context);
+        let allows = |policies: &PolicyEvaluator| {
+            policies.evaluate(&request).unwrap_or_else(|error| panic!("{}: {action}: {error}", self.name)).decision
+                == Decision::Allow
+        };
+        allows(&self.policies) && self.boundary.as_ref().is_none_or(allows)
+    }
+
+    fn may_take(&self, step: &Step) -> bool {
+        self.may(&step.action, &step.resource, &step.context)
+    }
+
+    fn may_use(&self, method: &Method) -> bool {
+        method.steps.iter().all(|step| self.may_take(step))
+    }
+}
+
+fn request(action: &str, resource: &str, context: &BTreeMap<String, Option<String>>) -> IAMRequest {
+    let service = action.split(':').next().unwrap();
+    // The evaluator wants an ARN. A request without one is about the service at large.
+    let resource =
+        if resource == "*" { format!("arn:aws:{service}:{{region}}:{{account}}:*") } else { resource.to_owned() };
+    let resource = Arn::parse(&EXAMPLE.fill(&resource)).unwrap_or_else(|error| panic!("{resource}: {error}"));
+    let mut keys = Context::new();
+    for (key, value) in context {
+        // A key that the request has not is none.
+        let Some(value) = value else { continue };
+        let value = EXAMPLE.fill(value);
+        let several = key == "aws:TagKeys";
+        let value = if several { ContextValue::StringList(vec![value]) } else { ContextValue::String(value) };
+        keys.insert(key.clone(), value);
+    }
+    let caller = PrincipalId::String(EXAMPLE.fill("arn:aws:iam::{account}:role/daypass/{deploy_role}"));
+    IAMRequest::new_with_context(Principal::Aws(caller), action, resource, keys)
+}
+
+fn policy(document: &str) -> IAMPolicy {
+    IAMPolicy::from_json(document).unwrap_or_else(|error| panic!("{error}: {document}"))
+}
+
+fn boundary() -> PolicyEvaluator {
+    let document = include_str!("../../policies/boundary.json").replace("${Partition}", "aws");
+    PolicyEvaluator::with_policies(vec![policy(&document.replace("${Account}", &EXAMPLE.fill("{account}")))])
+}
+
+/// Whoever is allowed everything that the boundary allows.
+fn bounded_administrator() -> Somebody {
+    Somebody::new("everything, within the boundary".to_owned(), vec![policy(EVERYTHING)], Some(boundary()))
+}
+
+/// The same without the boundary: the control.
+fn administrator() -> Somebody {
+    Somebody::new("without boundary: everything".to_owned(), vec![policy(EVERYTHING)], None)
+}
+
+/// Every persona in every environment, with what personas.json gives them.
+fn personas() -> Vec<Somebody> {
+    let personas = Personas::parse(include_str!("../../personas.json")).unwrap();
+    let mut found = Vec::new();
+    for persona in personas.personas() {
+        for environment in personas.environments() {
+            let entitlement = persona.entitlement(environment);
+            let managed =
+                entitlement.managed_policies.iter().map(|arn| policy(&CATALOGUE.managed_policies[arn].to_string()));
+            let custom = entitlement.custom_policy.iter().map(|custom| policy(&custom.to_json()));
+            let name = format!("{} in {}", persona.name(), environment.name());
+            found.push(Somebody::new(name, managed.chain(custom).collect(), Some(boundary())));
+        }
+    }
+    assert!(found.len() >= 6, "three personas in two environments");
+    found
+}
+
+fn nothing() -> BTreeMap<String, Option<String>> {
+    BTreeMap::new()
+}
+
+#[test]
+fn no_method_works_for_any_persona() {
+    let works = |somebody: &Somebody| {
+        METHODS.iter().filter(|method| somebody.may_use(method)).map(|method| &method.id).cloned().collect::<Vec<_>>()
+    };
+    for somebody in personas() {
+        assert_eq!(works(&somebody), [""; 0], "{}", somebody.name);
+    }
+}
+
+/// Whatever personas.json will say.
+#[test]
+fn no_method_works_within_the_boundary() {
+    let somebody = bounded_administrator();
+    let works: Vec<_> = METHODS.iter().filter(|method| somebody.may_use(method)).map(|method| &method.id).collect();
+    assert_eq!(works, [""; 0]);
+}
+
+/// The control of the two above: the evaluator refuses none of the methods by itself.
+#[test]
+fn every_method_works_without_the_boundary() {
+    let somebody = administrator();
+    let stopped: Vec<_> = METHODS.iter().filter(|method| !somebody.may_use(method)).map(|method| &method.id).collect();
+    assert_eq!(stopped, [""; 0]);
+}
+
+/// The boundary does not pass the checks by allowing nothing.
+#[test]
+fn deployments_can_do_their_work() {
+    let somebody = bounded_administrator();
+    let bounded = BTreeMap::from([(
+        "iam:PermissionsBoundary".to_owned(),
+        Some("arn:aws:iam::{account}:policy/daypass-boundary".to_owned()),
+    )]);
+    let own = "arn:aws:iam::{account}:role/deployed-by-daypass/app";
+    for (action, resource, context) in [
+        ("iam:CreateRole", own, &bounded),
+        ("iam:AttachRolePolicy", own, &bounded),
+        ("iam:PassRole", own, &nothing()),
+        ("sts:AssumeRole", own, &nothing()),
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:{region}:{account}:function:app", &nothing()),
+        ("cloudformation:UpdateStack", "arn:aws:cloudformation:{region}:{account}:stack/app/*", &nothing()),
+    ] {
+        assert!(somebody.may(action, resource, context), "{action} on {resource}");
+    }
+}
+
+/// Over the whole catalogue, also what AWS has added since the methods were written down.
+#[test]
+fn who_is_who_cannot_be_changed() {
+    let services = [
+        "account",
+        "codestar",
+        "ds-data",
+        "iam",
+        "identity-sync",
+        "identitystore",
+        "identitystore-auth",
+        "organizations",
+        "rolesanywhere",
+        "sso",
+        "sso-directory",
+        "sso-oauth",
+    ];
+    let principals = [
+        "user/admin",
+        "group/admins",
+        "role/admin",
+        "policy/admin",
+        "instance-profile/admin",
+        "saml-provider/corporate",
+    ]
+    .map(|name| format!("arn:aws:iam::{{account}}:{name}"));
+    let somebody = bounded_administrator();
+    let changes: Vec<_> = CATALOGUE.actions.iter().filter(|it| it.is_of(&services) && it.changes_something()).collect();
+    assert!(changes.len() > 300, "{} actions", changes.len());
+    let reads = [
+        "iam:GenerateCredentialReport",
+        "iam:GenerateServiceLastAccessedDetails",
+        "iam:GenerateOrganizationsAccessReport",
+    ];
+    for action in changes.iter().map(|it| it.action.as_str()).filter(|action| !reads.contains(action)) {
+        for resource in principals.iter().map(String::as_str).chain(["*"]) {
+            assert!(!somebody.may(action, resource, &nothing()), "{action} on {resource}");
+        }
+    }
+}
+
+#[test]
+fn daypass_itself_can_only_be_looked_at() {
+    let somebody = bounded_administrator();
+    let own = [
+        "role/daypass/{deploy_role}",
+        "role/daypass/{other_deploy_role}",
+        "role/daypass-provisioner",
+        "policy/daypass-boundary",
+    ]
+    .map(|name| format!("arn:aws:iam::{{account}}:{name}"));
+    let bounded = BTreeMap::from([("iam:PermissionsBoundary".to_owned(), own[3].clone())]);
+    for action in CATALOGUE.actions.iter().filter(|it| it.is_of(&["iam", "sts"])) {
+        let name = action.action.split(':').nth(1).unwrap();
+        let looks = ["Get", "List", "Simulate", "Generate"].iter().any(|verb| name.starts_with(verb));
+        for resource in &own {
+            let may = somebody.may(&action.action, resource, &bounded);
+            assert!(!may || looks, "{} on {resource}", action.action);
+        }
+    }
+    for stack in ["DaypassTarget", "StackSet-x", "CDKToolkit"] {
+        let resource = format!("arn:aws:cloudformation:{{region}}:{{account}}:stack/{stack}/x");
+        for action in CATALOGUE.actions.iter().filter(|it| it.is_of(&["cloudformation"]) && it.changes_something()) {
+            assert!(!somebody.may(&action.action, &resource, &nothing()), "{} on {resource}", action.action);
+        }
+    }
+}
+
+#[test]
+fn what_is_shielded_cannot_be_touched() {
+    let somebody = bounded_administrator();
+    let shielded = BTreeMap::from([(SHIELD.to_owned(), "true".to_owned())]);
+    let mut allowed_otherwise = 0;
+    for action in CATALOGUE.actions.iter().filter(|it| it.sees_tags) {
+        assert!(!somebody.may(&action.action, "*", &shielded), "{}", action.action);
+        allowed_otherwise += usize::from(somebody.may(&action.action, "*", &nothing()));
+    }
+    assert!(allowed_otherwise > 5000, "without the tag: {allowed_otherwise}");
+}
+
+/// What changes trails and is allowed all the same makes records or reads them.
+#[test]
+fn the_trail_cannot_be_switched_off() {
+    let somebody = bounded_administrator();
+    let allowed: BTreeSet<_> = CATALOGUE
+        .actions
+        .iter()
+        .filter(|it| it.is_of(&["cloudtrail"]) && it.changes_something())
+        .map(|it| it.action.trim_start_matches("cloudtrail:"))
+        .filter(|name| {
+            somebody.may(&format!("cloudtrail:{name}"), "arn:aws:cloudtrail:{region}:{account}:trail/x", &nothing())
+        })
+        .collect();
+    let harmless = [
+        "AddTags",
+        "CancelQuery",
+        "CreateChannel",
+        "CreateDashboard",
+        "CreateEventDataStore",
+        "CreateServiceLinkedChannel",
+        "CreateTrail",
+        "DisableFederation",
+        "EnableFederation",
+        "GenerateQuery",
+        "RegisterOrganizationDelegatedAdmin",
+        "RemoveTags",
+        "RestoreEventDataStore",
+        "StartDashboardRefresh",
+        "StartEventDataStoreIngestion",
+        "StartImport",
+        "StartLogging",
+        "StartQuery",
+    ];
+    assert_eq!(allowed, BTreeSet::from(harmless));
+}
+
+/// Who may do what, for cloudsplaining, which knows neither resources nor tags. An action that methods take counts as
+/// allowed when it is for each of them: one's own function may be invoked, somebody else's may not.
+#[test]
+fn effective_actions_are_written_down() {
+    let mut steps: BTreeMap<&str, Vec<&Step>> = BTreeMap::new();
+    for step in METHODS.iter().flat_map(|method| &method.steps) {
+        steps.entry(&step.action).or_default().push(step);
+    }
+    let mut effective = BTreeMap::new();
+    for somebody in personas().into_iter().chain([bounded_administrator(), administrator()]) {
+        let may = |action: &str| match steps.get(action) {
+            Some(steps) => steps.iter().all(|step| somebody.may_take(step)),
+            None => somebody.may(action, "*", &nothing()),
+        };
+        let actions: Vec<_> = CATALOGUE.actions.iter().map(|it| it.action.as_str()).filter(|it| may(it)).collect();
+        assert!(actions.len() > 100, "{}: {}", somebody.name, actions.len());
+        effective.insert(somebody.name.clone(), actions);
+    }
+    fs::write(directory().join("effective.json"), serde_json::to_string(&effective).unwrap()).unwrap();
+}
