@@ -16,6 +16,7 @@ NEEDED = {
     "daypass": "clap",
     "delete-role": "aws-sdk-iam",
     "issue-creds": "age",
+    "prove": "aws-sdk-kms",
     "record": "aws-sdk-dynamodb",
     "validate": "age",
 }

@@ -5,6 +5,7 @@ administrator stops a lease, the target's administrator looks whether a role is 
 lists which AWS calls were made.
 """
 
+import base64
 import json
 import time
 import uuid
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 import pyrage
 from botocore.exceptions import ClientError
+from joserfc import jwe
+from joserfc.jwk import RSAKey
 
 from daypass_local import stack
 from daypass_local.aws import Aws, Credentials
@@ -112,6 +115,11 @@ def until(wanted: Callable[[], bool], otherwise: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _pem(key: bytes) -> str:
+    text = base64.encodebytes(key).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n"
+
+
 @dataclass(frozen=True)
 class Access:
     """What a provisioned transaction gives the pipeline."""
@@ -133,8 +141,18 @@ class Pipeline:
     @property
     def states(self) -> Any:
         """Step Functions, as the invoker."""
+        return self._client("stepfunctions")
+
+    def _client(self, service: str) -> Any:
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        return self.aws.client("stepfunctions", Credentials(*(self.environment[name] for name in names)))
+        return self.aws.client(service, Credentials(*(self.environment[name] for name in names)))
+
+    def identity_token(self, **claims: str) -> str:
+        """Return the identity token of this run (or, with other claims, of another), encrypted to Daypass."""
+        token = self.aws.control("/_daypass/issuers/github/tokens", {"claims": claims})["token"]
+        public = self._client("kms").get_public_key(KeyId=self.environment["DAYPASS_IDENTITY_TOKEN_KEY_ARN"])
+        key = RSAKey.import_key(_pem(public["PublicKey"]))
+        return jwe.encrypt_compact({"alg": "RSA-OAEP-256", "enc": "A256GCM"}, token, key)
 
     def ask(self, email: str, recipient: str, **more: Any) -> Any:
         """Ask for a role in the target account on behalf of a person; return StartSyncExecution's answer."""
@@ -220,6 +238,7 @@ class Demo:
         """Play every scene. Raises at the first broken promise."""
         self.deployment()
         self.leases()
+        self.identity()
         self.denials()
 
     def deployment(self) -> None:
@@ -337,6 +356,24 @@ class Demo:
         timeline.step("assume the second role", not_assumable)
         timeline.step("release the second role", clean)
 
+    def identity(self) -> None:
+        """Whoever asks can prove that it is the person's own run that asks."""
+        timeline, pipeline = self._timeline, self._pipeline
+        timeline.section("The run proves who it is, with the identity token that CI gave to it")
+        used = pipeline.identity_token()
+
+        def proven() -> str:
+            access = pipeline.provision("alex@example.com", branch="main", identity_token=used)
+            execution = pipeline.release(access)
+            until(lambda: pipeline.succeeded(execution), "the release did not end")
+            return "alex's own run gets a role: the token is of this repository and branch, and of alex"
+
+        timeline.step("ask with proof", proven)
+        replay = {"branch": "main", "identity_token": used}
+        timeline.step("use the token again", lambda: self._denied("alex", "Daypass.IdentityNotProven", **replay))
+        foreign = {"branch": "main", "identity_token": pipeline.identity_token(actor="mallory")}
+        timeline.step("name somebody else", lambda: self._denied("alex", "Daypass.IdentityNotProven", **foreign))
+
     def denials(self) -> None:
         """Who is not entitled gets a reason, and the target account is not touched."""
         timeline = self._timeline
@@ -344,9 +381,9 @@ class Demo:
         timeline.step("ask for mallory", lambda: self._denied("mallory", "Daypass.NotAMember"))
         timeline.step("ask for dave", lambda: self._denied("dave", "Daypass.UserDisabled"))
 
-    def _denied(self, login: str, error: str) -> str:
+    def _denied(self, login: str, error: str, **more: Any) -> str:
         self._aws.control("/_daypass/calls/reset", {})
-        answer = self._pipeline.ask(f"{login}@example.com", str(pyrage.x25519.Identity.generate().to_public()))
+        answer = self._pipeline.ask(f"{login}@example.com", str(pyrage.x25519.Identity.generate().to_public()), **more)
         promise(answer["status"] == "FAILED", f"{login} got a role")
         promise(answer["error"] == error, f"it failed as {answer['error']}: {answer.get('cause')}")
         cause = json.loads(answer["cause"])

@@ -9,7 +9,7 @@ import { TOKEN_KEY_ALIAS, USED_TOKENS_TABLE } from '../names.ts';
  *
  * The key is asymmetric: a pipeline reads the public half and encrypts without asking anybody; the private half never
  * leaves KMS, and only prove may have it used. KMS does not rotate such keys, and what is encrypted to this one is
- * worthless after minutes. The table is no audit trail: that a token was used matters until it
+ * worthless when the token has expired. The table is no audit trail: that a token was used matters until it
  * expires, then DynamoDB forgets it. Who used it stands in the transaction.
  */
 export class IdentityTokens extends Construct {
