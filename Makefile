@@ -105,7 +105,7 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs 
 
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom check-threat-model ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
@@ -164,6 +164,9 @@ check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions
 
 check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
 	$(PY) .ci/check_sbom.py target/sbom/*.json
+
+check-threat-model: ## that the tests exist which the threat model names, and that none is missing
+	$(PYTHON) .ci/check_threat_model.py
 
 # Not a part of check: the answer changes while the code does not. An advisory that cannot be asked for is a failure, too.
 advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs github.com and the registry of npm
