@@ -21,7 +21,7 @@ function matches(pattern: string, value: string, flags = ''): boolean {
   return new RegExp(`^${escaped}$`, flags).test(value);
 }
 
-/** Whether what a condition names (`patterns`) fits what a request says of the key (`values`, none when it says nothing). */
+/** Whether what a condition names (`patterns`) fits what a request says of the key (`values`, possibly none). */
 type Operator = (patterns: string[], values: string[]) => boolean;
 
 const any =

@@ -1,4 +1,4 @@
-//! What a deploy role may do at most, judged by an evaluator that is none of ours, over every action that AWS documents.
+//! What a deploy role may do at most, judged by an evaluator that is none of ours, over every action of AWS.
 //!
 //! A persona's policies and the boundary are evaluated together. `make check-escalation` writes the catalogue first
 //! (`policies/escalation.py prepare`) and has what is written here scanned by cloudsplaining afterwards.
@@ -28,7 +28,8 @@ struct Catalogue {
 
 #[derive(Deserialize)]
 struct Action {
-    action: String,
+    #[serde(rename = "action")]
+    name: String,
     access_level: String,
     sees_tags: bool,
 }
@@ -39,7 +40,7 @@ impl Action {
     }
 
     fn is_of(&self, services: &[&str]) -> bool {
-        services.contains(&self.action.split(':').next().unwrap())
+        services.contains(&self.name.split(':').next().unwrap())
     }
 }
 
@@ -224,7 +225,7 @@ fn who_is_who_cannot_be_changed() {
         "iam:GenerateServiceLastAccessedDetails",
         "iam:GenerateOrganizationsAccessReport",
     ];
-    for action in changes.iter().map(|it| it.action.as_str()).filter(|action| !reads.contains(action)) {
+    for action in changes.iter().map(|it| it.name.as_str()).filter(|action| !reads.contains(action)) {
         for resource in principals.iter().map(String::as_str).chain(["*"]) {
             assert!(!somebody.may(action, resource, &nothing()), "{action} on {resource}");
         }
@@ -243,17 +244,17 @@ fn daypass_itself_can_only_be_looked_at() {
     .map(|name| format!("arn:aws:iam::{{account}}:{name}"));
     let bounded = BTreeMap::from([("iam:PermissionsBoundary".to_owned(), Some(own[3].clone()))]);
     for action in CATALOGUE.actions.iter().filter(|it| it.is_of(&["iam", "sts"])) {
-        let name = action.action.split(':').nth(1).unwrap();
+        let name = action.name.split(':').nth(1).unwrap();
         let looks = ["Get", "List", "Simulate", "Generate"].iter().any(|verb| name.starts_with(verb));
         for resource in &own {
-            let may = somebody.may(&action.action, resource, &bounded);
-            assert!(!may || looks, "{} on {resource}", action.action);
+            let may = somebody.may(&action.name, resource, &bounded);
+            assert!(!may || looks, "{} on {resource}", action.name);
         }
     }
     for stack in ["DaypassTarget", "StackSet-x", "CDKToolkit"] {
         let resource = format!("arn:aws:cloudformation:{{region}}:{{account}}:stack/{stack}/x");
         for action in CATALOGUE.actions.iter().filter(|it| it.is_of(&["cloudformation"]) && it.changes_something()) {
-            assert!(!somebody.may(&action.action, &resource, &nothing()), "{} on {resource}", action.action);
+            assert!(!somebody.may(&action.name, &resource, &nothing()), "{} on {resource}", action.name);
         }
     }
 }
@@ -264,8 +265,8 @@ fn what_is_shielded_cannot_be_touched() {
     let shielded = BTreeMap::from([(SHIELD.to_owned(), Some("true".to_owned()))]);
     let mut allowed_otherwise = 0;
     for action in CATALOGUE.actions.iter().filter(|it| it.sees_tags) {
-        assert!(!somebody.may(&action.action, "*", &shielded), "{}", action.action);
-        allowed_otherwise += usize::from(somebody.may(&action.action, "*", &nothing()));
+        assert!(!somebody.may(&action.name, "*", &shielded), "{}", action.name);
+        allowed_otherwise += usize::from(somebody.may(&action.name, "*", &nothing()));
     }
     assert!(allowed_otherwise > 5000, "without the tag: {allowed_otherwise}");
 }
@@ -278,7 +279,7 @@ fn the_trail_cannot_be_switched_off() {
         .actions
         .iter()
         .filter(|it| it.is_of(&["cloudtrail"]) && it.changes_something())
-        .map(|it| it.action.trim_start_matches("cloudtrail:"))
+        .map(|it| it.name.trim_start_matches("cloudtrail:"))
         .filter(|name| {
             somebody.may(&format!("cloudtrail:{name}"), "arn:aws:cloudtrail:{region}:{account}:trail/x", &nothing())
         })
@@ -320,7 +321,7 @@ fn effective_actions_are_written_down() {
             Some(steps) => steps.iter().all(|step| somebody.may_take(step)),
             None => somebody.may(action, "*", &nothing()),
         };
-        let actions: Vec<_> = CATALOGUE.actions.iter().map(|it| it.action.as_str()).filter(|it| may(it)).collect();
+        let actions: Vec<_> = CATALOGUE.actions.iter().map(|it| it.name.as_str()).filter(|it| may(it)).collect();
         assert!(actions.len() > 100, "{}: {}", somebody.name, actions.len());
         effective.insert(somebody.name.clone(), actions);
     }

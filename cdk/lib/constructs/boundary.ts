@@ -172,8 +172,8 @@ function boundaryStatements(): iam.PolicyStatement[] {
         `arn:${Aws.PARTITION}:s3:::aws-cloudtrail-logs-*`,
       ],
     }),
-    // Stacks, functions and machines that already run with a stronger role: their owner shields them with the tag, which
-    // no deployment may set or remove.
+    // Stacks, functions and machines that already run with a stronger role: their owner shields them with the tag,
+    // which no deployment may set or remove.
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'NotWhatIsProtected',

@@ -42,8 +42,8 @@ export class ProvisionerRole extends iam.Role {
               resources: deployRoles,
               conditions: { ...withBoundary, ArnLike: { 'iam:PolicyARN': AWS_MANAGED_POLICIES } },
             }),
-            // A role that is created with tags needs this besides CreateRole. A role's tags are its sessions' tags, by which
-            // others may know their friends: no tag but Daypass's own can be given.
+            // A role that is created with tags needs this besides CreateRole. A role's tags are its sessions' tags, by
+            // which others may know their friends: no tag but Daypass's own can be given.
             new iam.PolicyStatement({
               sid: 'GiveOwnTags',
               actions: ['iam:TagRole'],

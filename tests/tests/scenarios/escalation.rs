@@ -121,7 +121,7 @@ impl Field<'_> {
                 Ok(made) => answer = made,
                 // Another scenario has made it.
                 Err(refused) => {
-                    assert!(["Already", "Conflict"].iter().any(|it| refused.code.contains(it)), "{refused}")
+                    assert!(["Already", "Conflict"].iter().any(|it| refused.code.contains(it)), "{refused}");
                 }
             }
         }
@@ -286,7 +286,7 @@ fn iam(action: &str, parameters: &Value) -> Value {
 
 /// What somebody with the provisioner's credentials would try. `{deploy_role}` is a role that they may manage,
 /// `{unbounded_role}` one among the deploy roles whose boundary somebody took off.
-fn abuses() -> Vec<(&'static str, Value)> {
+fn abuses_of_roles() -> Vec<(&'static str, Value)> {
     let (account, trust) = ("arn:aws:iam::{account}:", r#"{"Version":"2012-10-17","Statement":[]}"#);
     let boundary = format!("{account}policy/daypass-boundary");
     let new = |name: &str, path: &str, boundary: Option<&str>| {
@@ -302,15 +302,6 @@ fn abuses() -> Vec<(&'static str, Value)> {
     let put = |role: &str| json!({"RoleName": role, "PolicyName": "more", "PolicyDocument": EVERYTHING});
     let attach = |role: &str, policy: &str| json!({"RoleName": role, "PolicyArn": policy});
     let trusting = |role: &str| json!({"RoleName": role, "PolicyDocument": trust});
-    let assume = |role: &str| {
-        json!({"service": "sts", "version": "2011-06-15", "action": "AssumeRole",
-            "parameters": {"RoleArn": format!("{account}{role}"), "RoleSessionName": "abuse"}})
-    };
-    let function = |role: &str| {
-        json!({"service": "lambda", "method": "POST", "path": "/2015-03-31/functions", "body": {
-            "FunctionName": "abuse-{unique}", "Role": format!("{account}{role}"), "Runtime": "provided.al2023",
-            "Handler": "x", "Code": {"ZipFile": "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="}}})
-    };
     let (own, unbounded) = ("{deploy_role}", "{unbounded_role}");
     vec![
         ("a role without boundary", iam("CreateRole", &new("daypass-{unique}", "/daypass/", None))),
@@ -349,6 +340,24 @@ fn abuses() -> Vec<(&'static str, Value)> {
         ("tags taken off", iam("UntagRole", &json!({"RoleName": own, "TagKeys.member.1": "daypass:transaction-id"}))),
         ("an administrator deleted", iam("DeleteRole", &json!({"RoleName": "admin"}))),
         ("itself deleted", iam("DeleteRole", &json!({"RoleName": "daypass-provisioner"}))),
+    ]
+}
+
+/// The same, with what is no role.
+fn abuses_of_the_rest() -> Vec<(&'static str, Value)> {
+    let account = "arn:aws:iam::{account}:";
+    let boundary = format!("{account}policy/daypass-boundary");
+    let assume = |role: &str| {
+        json!({"service": "sts", "version": "2011-06-15", "action": "AssumeRole",
+            "parameters": {"RoleArn": format!("{account}{role}"), "RoleSessionName": "abuse"}})
+    };
+    let function = |role: &str| {
+        json!({"service": "lambda", "method": "POST", "path": "/2015-03-31/functions", "body": {
+            "FunctionName": "abuse-{unique}", "Role": format!("{account}{role}"), "Runtime": "provided.al2023",
+            "Handler": "x", "Code": {"ZipFile": "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="}}})
+    };
+    let own = "{deploy_role}";
+    vec![
         ("an instance profile", iam("CreateInstanceProfile", &json!({"InstanceProfileName": "abuse-{unique}"}))),
         (
             "a role in a profile",
@@ -391,6 +400,10 @@ fn abuses() -> Vec<(&'static str, Value)> {
             "body": {}}),
         ),
     ]
+}
+
+fn abuses() -> Vec<(&'static str, Value)> {
+    abuses_of_roles().into_iter().chain(abuses_of_the_rest()).collect()
 }
 
 /// What the provisioner may do to any deploy role, and its session to one.
