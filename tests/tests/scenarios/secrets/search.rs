@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     env, fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
@@ -149,15 +150,15 @@ impl Kept {
     }
 }
 
-/// Everything that Daypass and the engine keep: about these executions, and all else.
-pub async fn everything_kept(stack: &Stack, executions: &[String]) -> Vec<Kept> {
+/// Everything that Daypass and the engine keep: about these executions, and all else; of logs what has come since.
+pub async fn everything_kept(stack: &Stack, executions: &[String], since: SystemTime) -> Vec<Kept> {
     let mut all = Vec::new();
     for arn in executions {
         all.push(Kept::new(Kind::History, arn, json!(stack.history(arn).await).to_string()));
     }
     all.push(Kept::new(Kind::Table, "the table", json!(stack.items().await).to_string()));
     all.push(Kept::new(Kind::Calls, "the recorded calls", format!("{:?}", stack.engine.calls().await)));
-    all.extend(logs(&stack.hub()).await);
+    all.extend(logs(&stack.hub(), since).await);
     for file in files(&state_directory()) {
         let content = fs::read(&file).unwrap_or_default();
         all.push(Kept::new(Kind::File, file.display().to_string(), content));
@@ -179,23 +180,25 @@ pub async fn processes(stack: &Stack) -> Vec<Kept> {
     all
 }
 
-async fn logs(hub: &Aws) -> Vec<Kept> {
+async fn logs(hub: &Aws, since: SystemTime) -> Vec<Kept> {
     let logs = hub.logs();
     let mut groups = logs.describe_log_groups().into_paginator().items().send();
     let mut all = Vec::new();
     while let Some(group) = groups.next().await {
         let name = group.unwrap().log_group_name.unwrap();
         let kind = if name.starts_with("/aws/lambda/") { Kind::FunctionLog } else { Kind::MachineLog };
-        let content = log(hub, &name).await;
+        let content = log(hub, &name, since).await;
         all.push(Kept::new(kind, name, content));
     }
     all
 }
 
-/// What is in a log group.
-pub async fn log(hub: &Aws, group: &str) -> String {
+/// What has come into a log group since. (The engine answers with 10,000 events of a group and no more, the oldest first.)
+pub async fn log(hub: &Aws, group: &str, since: SystemTime) -> String {
     let mut content = String::new();
-    let mut pages = hub.logs().filter_log_events().log_group_name(group).into_paginator().send();
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let events = hub.logs().filter_log_events().log_group_name(group).start_time(i64::try_from(since).unwrap());
+    let mut pages = events.into_paginator().send();
     while let Some(page) = pages.next().await {
         for event in page.unwrap().events() {
             content += event.message().unwrap_or_default();
