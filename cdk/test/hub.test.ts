@@ -148,12 +148,7 @@ describe('functions', () => {
   ];
   test.each<[string, Partial<Statement>[]]>([
     ['validate', []],
-    [
-      'prove',
-      [
-        { Action: 'kms:Decrypt', Resource: '<AWS::KMS::Key.Arn>' },
-      ],
-    ],
+    ['prove', [{ Action: 'kms:Decrypt', Resource: '<AWS::KMS::Key.Arn>' }]],
     ['authn', assume(reader)],
     ['authz', assume(reader)],
     ['create-role', assume(provisioner)],
