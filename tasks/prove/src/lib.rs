@@ -13,6 +13,7 @@ use daypass::{
     text::Quoted,
     timestamp::Timestamp,
 };
+use jsonwebtoken::jwk::Jwk;
 
 mod binding;
 mod envelope;
@@ -47,7 +48,6 @@ impl Prove {
     /// A task by these rules, that fetches the issuers' keys with `http`.
     #[must_use]
     pub fn new(rules: Rules, envelope: EnvelopeKey, http: SharedHttpConnector) -> Self {
-        signature::use_ring();
         Self { rules, envelope, keys: Keys::new(http) }
     }
 
@@ -59,13 +59,27 @@ impl Prove {
     async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Proof, ProveError> {
         let token = self.envelope.open(sealed).await?;
         let unverified = Unverified::read(&token)?;
-        let by = &unverified.issuer;
-        let issuer = self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == by);
-        let issuer = issuer.ok_or_else(|| NotProven::UnknownIssuer(by.clone()))?;
+        let issuer = self.rules.issuer_of(&unverified)?;
         let key = self.keys.find(&issuer.url, &unverified.key_id, now).await?.ok_or(NotProven::UnknownKey)?;
-        let claims = unverified.verify(&key, &issuer.url, &self.rules.audience, now)?;
-        Ok(binding::bind(issuer, &claims, unverified.id(), transaction)?)
+        Ok(judge(&self.rules, &unverified, &key, transaction, now)?)
     }
+}
+
+/// What a token proves of a request, by the key that it says it is signed with.
+///
+/// # Errors
+/// [`NotProven`] with the first thing that is not right.
+pub fn judge(
+    rules: &Rules,
+    token: &Unverified<'_>,
+    key: &Jwk,
+    transaction: &Transaction,
+    now: Timestamp,
+) -> Result<Proof, NotProven> {
+    signature::use_ring();
+    let issuer = rules.issuer_of(token)?;
+    let claims = token.verify(key, &issuer.url, &rules.audience, now)?;
+    binding::bind(issuer, &claims, token.id(), transaction)
 }
 
 impl Stage for Prove {

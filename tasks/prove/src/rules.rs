@@ -8,6 +8,8 @@ use daypass::contract::UserAttribute;
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
+use crate::{NotProven, token::Unverified};
+
 /// The setting.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +177,17 @@ impl TryFrom<String> for IssuerUrl {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl Rules {
+    /// The issuer that a token says it is of.
+    ///
+    /// # Errors
+    /// [`NotProven::UnknownIssuer`] when it is none of ours.
+    pub fn issuer_of(&self, token: &Unverified<'_>) -> Result<&Issuer, NotProven> {
+        let issuer = self.issuers.iter().find(|issuer| issuer.url.as_str() == token.issuer);
+        issuer.ok_or_else(|| NotProven::UnknownIssuer(token.issuer.clone()))
     }
 }
 

@@ -7,6 +7,7 @@ use daypass::{contract::Transaction, samples};
 use ring::hmac;
 use serde_json::{Value, json};
 
+mod properties;
 mod world;
 
 use self::world::{

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// The fields of a request, and what a message calls all of it.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "request",
     "email",
     "branch",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 11] = [
     "run_url",
     "justification",
     "role_ttl_hours",
+    "identity_token",
 ];
 
 /// Public keys of nobody.
@@ -90,6 +91,8 @@ fn check_accepted(task: &Validate, request: &Value, transaction: &Transaction) {
         assert!(FIELDS[1..].contains(&field.as_str()), "{field}");
         let read = &read[field];
         match field.as_str() {
+            // It goes past the transaction.
+            "identity_token" => assert!(read.is_null()),
             "recipient" => assert_eq!(sent.as_str().unwrap().to_lowercase(), read.as_str().unwrap()),
             "role_ttl_hours" => assert!((sent.as_f64().unwrap() - read.as_f64().unwrap()).abs() < 1.0 / 3600.0),
             _ => assert_eq!(sent, read, "{field}"),
@@ -138,9 +141,10 @@ fn request() -> impl Strategy<Value = Value> {
         option::of("https://[!-~]{1,200}".prop_map(Value::from)),
         option::of("[a-zA-Zäöü日 .,:#👩-]{0,300}[a-z]".prop_map(Value::from)),
         option::of(prop_oneof![0.25..4.0, (1..=4_u32).prop_map(f64::from)].prop_map(Value::from)),
+        option::of("([A-Za-z0-9_-]{1,40}\\.){4}[A-Za-z0-9_-]{1,40}".prop_map(Value::from)),
     );
     (required, optional).prop_map(
-        |((email, branch, (name, id), recipient), (group_type, repository, run_url, justification, hours))| {
+        |((email, branch, (name, id), recipient), (group_type, repository, run_url, justification, hours, token))| {
             let mut request = json!({"email": email, "branch": branch, "target_aws_account": name});
             request["target_aws_account_id"] = id.into();
             request["recipient"] = recipient.into();
@@ -150,6 +154,7 @@ fn request() -> impl Strategy<Value = Value> {
                 ("run_url", run_url),
                 ("justification", justification),
                 ("role_ttl_hours", hours),
+                ("identity_token", token),
             ];
             for (field, value) in optional {
                 if let Some(value) = value {
