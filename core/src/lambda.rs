@@ -53,18 +53,23 @@ async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
     stage.warm_up(now()).await;
     let stage = &stage;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-        let run = async {
-            let input = parse_input(event.payload.get())?;
-            stage.run(input, now()).await.map_err(|error| Failure::from(&error))
-        };
-        // The runtime would catch a panic as well, and send its text to the state machine. What a panic says is nobody's
-        // choice: slicing a string repeats the string, `unwrap` repeats the error.
-        match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(done) => done.map_err(Diagnostic::from),
-            Err(_) => Err(panicked()),
-        }
+        invoke(stage, event.payload.get(), now()).await
     }))
     .await
+}
+
+/// Runs the stage once.
+async fn invoke<S: Stage>(stage: &S, payload: &str, now: Timestamp) -> Result<S::Output, Diagnostic> {
+    let run = async {
+        let input = parse_input(payload)?;
+        stage.run(input, now).await.map_err(|error| Failure::from(&error))
+    };
+    // The runtime would catch a panic as well, and send its text to the state machine. What a panic says is nobody's
+    // choice: slicing a string repeats the string, `unwrap` repeats the error.
+    match AssertUnwindSafe(run).catch_unwind().await {
+        Ok(done) => done.map_err(Diagnostic::from),
+        Err(_) => Err(panicked()),
+    }
 }
 
 /// What the log says about a panic.
@@ -84,5 +89,54 @@ fn panicked() -> Diagnostic {
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         Self { error_type: failure.name.as_str().to_owned(), error_message: failure.message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, env, process::Command};
+
+    use super::*;
+    use crate::{error::ErrorName, stage::Named};
+
+    /// It panics with what it is given.
+    struct Panics;
+
+    impl Stage for Panics {
+        type Input = String;
+        type Output = ();
+        type Error = Infallible;
+
+        async fn run(&self, input: String, _now: Timestamp) -> Result<(), Infallible> {
+            panic!("{input}");
+        }
+    }
+
+    impl Named for Infallible {
+        fn name(&self) -> ErrorName {
+            match *self {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_the_invocation_and_keeps_its_text() {
+        let error = invoke(&Panics, r#""wJalrXUtnFEMI""#, Timestamp::from_unix_seconds(0)).await.unwrap_err();
+        let told = (error.error_type.as_str(), error.error_message.as_str());
+        assert_eq!(told, ("Panic", "the function panicked; its log says where"));
+    }
+
+    /// What happens with a panic is decided for a whole process, so that this test starts one that is itself.
+    #[test]
+    fn a_panic_is_logged_without_its_text() {
+        const CHILD: &str = "DAYPASS_TEST_PANICS";
+        if env::var_os(CHILD).is_some() {
+            main(|| -> Result<Panics, Error> { panic!("{}", env::var(CHILD).unwrap()) });
+        }
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", "--nocapture", "lambda::tests::a_panic_is_logged_without_its_text"]);
+        let ended = child.env(CHILD, "wJalrXUtnFEMI").output().unwrap();
+        let log = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert!(log.contains("the function panicked at core/src/lambda.rs:"), "{log}");
+        assert!(!log.contains("wJalrXUtnFEMI"), "{log}");
     }
 }

@@ -164,6 +164,31 @@ async fn no_token_is_believed_that_is_not_an_issuers_for_us_and_now() {
     insta::assert_snapshot!(texts);
 }
 
+/// The list of algorithms stands by itself, whatever a key would say.
+#[tokio::test]
+async fn no_key_is_asked_for_with_an_algorithm_that_proves_nothing() {
+    let world = World::new();
+    let key = world.state().keys["key-1"].clone();
+    for algorithm in ["none", "HS256", "ES384", "PS256", "EdDSA"] {
+        let token = sign(&json!({"alg": algorithm, "kid": "key-1"}), &github_claims(), &key);
+        let reason = refusal(&world, samples::transaction(), seal(&token)).await;
+        assert_eq!(reason, NotProven::Algorithm.to_string(), "{algorithm}");
+        assert_eq!(world.take_calls(), ["Decrypt"], "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_for_what_its_issuer_says() {
+    for purpose in [json!({"use": "enc"}), json!({"alg": "ES384"}), json!({"alg": "RSA-OAEP-256"})] {
+        let world = World::new();
+        let key = changed(public_jwk("key-1", &world.state().keys["key-1"]), &purpose);
+        world.state().documents.insert("/jwks", (200, json!({"keys": [key]}).to_string()));
+        let token = world.token(&github_claims(), "key-1");
+        let reason = refusal(&world, samples::transaction(), seal(&token)).await;
+        assert_eq!(reason, NotProven::Algorithm.to_string(), "{purpose}");
+    }
+}
+
 fn with_raw_claims(world: &World, claims: &str) -> String {
     let claims: Value = serde_json::from_str(claims).unwrap();
     world.token(&claims, "key-1")

@@ -208,6 +208,19 @@ async fn an_id_can_be_used_once() {
     assert_eq!(table.tell(PROVISION, say("processing")).await.unwrap_err().name(), ErrorName::TransactionConflict);
 }
 
+/// An answer was lost, and the execution goes on to another end: the first one stays.
+#[tokio::test]
+async fn an_execution_has_one_end() {
+    let ends = ["denied", "failed", "provisioned"];
+    for (first, second) in ends.iter().flat_map(|first| ends.map(|second| (*first, second))) {
+        let table = FakeTable::after(&[(PROVISION, "processing"), (PROVISION, first)]).await;
+        let items = table.items();
+        let answer = table.tell(PROVISION, say(second)).await.map_err(|error| error.name());
+        assert_eq!(answer.err(), (first != second).then_some(ErrorName::TransactionConflict), "{first}, {second}");
+        assert_eq!(table.items(), items, "{first}, {second}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_never_begun_cannot_go_on() {
     let table = FakeTable::default();
