@@ -90,7 +90,7 @@ def weaken(controls: list[Control], *, said: bool) -> bool:
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(f"{cells}  {time.monotonic() - started:3.0f} s  {verdict}", flush=True)
         if said and complaint:
-            print(f"    {complaint.splitlines()[0]}", flush=True)
+            print(f"    {complaint.splitlines()[0][:160]}", flush=True)
     print(f"\nweakened {len(controls)}, caught {caught}")
     return caught == len(controls)
 

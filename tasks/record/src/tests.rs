@@ -213,10 +213,13 @@ async fn an_id_can_be_used_once() {
 async fn an_execution_has_one_end() {
     let ends = ["denied", "failed", "provisioned"];
     for (first, second) in ends.iter().flat_map(|first| ends.map(|second| (*first, second))) {
+        if first == second {
+            continue;
+        }
         let table = FakeTable::after(&[(PROVISION, "processing"), (PROVISION, first)]).await;
         let items = table.items();
-        let answer = table.tell(PROVISION, say(second)).await.map_err(|error| error.name());
-        assert_eq!(answer.err(), (first != second).then_some(ErrorName::TransactionConflict), "{first}, {second}");
+        let error = table.tell(PROVISION, say(second)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionConflict, "{first}, {second}");
         assert_eq!(table.items(), items, "{first}, {second}");
     }
 }
