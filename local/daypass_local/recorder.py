@@ -63,6 +63,17 @@ def principal_of(caller: str) -> str:
     return f"arn:aws:iam::{session[1]}:role/{session[2]}" if session else caller
 
 
+def maker_of(via: str) -> str:
+    """Return the ARN of the role whose session made another session.
+
+    A function's session has the name of the function, as its role has. Whoever has put on a function's role to try what
+    it can do has another, which is said: `… as NAME`.
+    """
+    session = re.fullmatch(r"arn:aws:sts::\d+:assumed-role/([^/]+)/(.*)", via)
+    stranger = session is not None and session[1] != session[2]
+    return f"{principal_of(via)} as {session[2]}" if session and stranger else principal_of(via)
+
+
 @dataclass
 class Call:
     """One call of the AWS API, made by a client, a function or a state machine's task."""
@@ -125,7 +136,7 @@ class Call:
         return Refusal(*self._who(), self.action, _anonymous(self.resource))
 
     def _who(self) -> tuple[str, str | None]:
-        return _anonymous(principal_of(self.caller)), _anonymous(principal_of(self.via)) if self.via else None
+        return _anonymous(principal_of(self.caller)), _anonymous(maker_of(self.via)) if self.via else None
 
 
 def _anonymous(text: str) -> str:

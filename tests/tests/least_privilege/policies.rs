@@ -28,6 +28,14 @@ pub fn anywhere(text: &str) -> String {
     Account::ALL.iter().fold(text.to_owned(), |text, account| text.replace(account.id(), TARGET))
 }
 
+/// The ARN of a key, whose id is one of those that the recorder replaces, as the recorder writes it.
+fn as_recorded(resource: String) -> String {
+    match resource.rsplit_once(":key/") {
+        Some((before, id)) if uuid::Uuid::try_parse(id).is_ok() => format!("{before}:key/<id>"),
+        _ => resource,
+    }
+}
+
 /// A role of the deployment.
 pub struct Role {
     /// Its ARN, in any target.
@@ -72,7 +80,7 @@ impl Role {
     /// Whether a session of this role that `via` made is Daypass at work, and no test that tries the role.
     pub fn is_worn_by(&self, via: Option<&str>) -> bool {
         match self.name.as_str() {
-            PROVISIONER => via.is_some_and(|via| via.contains(":role/daypass-")),
+            PROVISIONER => via.is_some_and(|via| via.contains(":role/daypass-") && !via.contains(" as ")),
             PIPELINE => via.is_some_and(|via| via.ends_with(":role/daypass-issue-creds")),
             // The pipeline of the scenarios.
             INVOKER => true,
@@ -125,7 +133,7 @@ impl Statement {
                 role: role.to_owned(),
                 statement: self.sid.clone(),
                 action: action.clone(),
-                resource: anywhere(resource),
+                resource: as_recorded(anywhere(resource)),
                 trust,
             }));
         }
