@@ -152,7 +152,8 @@ class Pipeline:
         token = self.aws.control("/_daypass/issuers/github/tokens", {"claims": claims})["token"]
         public = self._client("kms").get_public_key(KeyId=self.environment["DAYPASS_IDENTITY_TOKEN_KEY_ARN"])
         key = RSAKey.import_key(_pem(public["PublicKey"]))
-        return jwe.encrypt_compact({"alg": "RSA-OAEP-256", "enc": "A256GCM"}, token, key)
+        algorithms = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
+        return jwe.encrypt_compact(algorithms, token, key, algorithms=list(algorithms.values()))
 
     def ask(self, email: str, recipient: str, **more: Any) -> Any:
         """Ask for a role in the target account on behalf of a person; return StartSyncExecution's answer."""
