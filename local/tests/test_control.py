@@ -74,14 +74,15 @@ def test_uses_say_which_statement_gave_what_a_call_needed(accounts: Accounts, aw
         ("resource", "sts:TagSession", "Trusting"),
     ]
     by_target = [use for use in found if use["principal"] == target]
-    assert {use["via"] for use in by_target} == {hub}
+    assert {use["via"] for use in by_target} == {f"{hub} as test"}
     got = {"policy": "identity", "action": "iam:GetRole", "resource": target, "statement": "Reading"}
     assert [(use["call"], use["grant"], use["count"]) for use in by_target] == [
         ("iam:GetRole", got, 2),
         ("sts:GetCallerIdentity", None, 1),
     ]
     refusals = [it for it in aws.control("/_daypass/uses")["refusals"] if it["principal"] == target]
-    assert refusals == [{"principal": target, "via": hub, "call": "iam:DeleteRole", "resource": target, "count": 1}]
+    refused_call = {"principal": target, "via": f"{hub} as test", "call": "iam:DeleteRole", "resource": target}
+    assert refusals == [refused_call | {"count": 1}]
 
 
 def test_sessions_are_those_that_were_issued(accounts: Accounts, aws: Aws) -> None:

@@ -16,7 +16,7 @@ from conftest import Accounts, allow, package, service_trust
 from daypass_local.aws import Aws
 
 MACHINES = Path(__file__).resolve().parents[2] / "statemachine"
-TASKS = ("validate", "record", "authn", "authz", "create-role", "issue-creds", "delete-role")
+TASKS = ("validate", "record", "prove", "authn", "authz", "create-role", "issue-creds", "delete-role")
 ATTEMPTS = 3
 """How often deprovision tries here, instead of for a day."""
 
@@ -66,7 +66,7 @@ class World:
         accounts = Accounts(aws, uuid.uuid4().hex[:12])
         self.folder, self.suffix = folder, accounts.suffix
         self.sfn = aws.root("stepfunctions", accounts.hub)
-        may = allow(["lambda:InvokeFunction", "states:StartExecution"])
+        may = allow(["lambda:InvokeFunction", "states:StartExecution", "dynamodb:PutItem"])
         self.role = accounts.role(
             accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")], policies=[may]
         )
@@ -82,6 +82,13 @@ class World:
                 Environment={"Variables": {"TASK": task, "FOLDER": str(folder)}},
             )
             self.arns[task.replace("-", "_")] = function["FunctionArn"]
+        self.arns["used_tokens"] = f"used-tokens-{self.suffix}"
+        aws.root("dynamodb", accounts.hub).create_table(
+            TableName=self.arns["used_tokens"],
+            KeySchema=[{"AttributeName": "token_id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "token_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         lease = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
         self.lease = self.arns["deprovision"] = self.make("lease", "STANDARD", json.dumps(lease))
         self.provision = self.make("provision", "EXPRESS", self.definition("provision"))
@@ -138,12 +145,20 @@ def world(shared_world: World, aws: Aws) -> Iterator[World]:
 class Provisioning:
     """One execution of the provision machine, after its end."""
 
-    def __init__(self, world: World, outcomes: Outcomes | None = None, machine: str = "", name: str = "") -> None:
+    def __init__(
+        self,
+        world: World,
+        outcomes: Outcomes | None = None,
+        machine: str = "",
+        name: str = "",
+        proof: dict[str, Any] | None = None,
+    ) -> None:
         self.id = name or str(uuid.uuid4())
         self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
         self.transaction = {"transaction_id": self.id, "expires_at": "2026-11-23T10:00:00Z", "role_arn": ROLE_ARN}
         answers = {
             "validate": self.transaction,
+            "prove": {"proof": proof},
             "authn": PERSON,
             "authz": AUTHORIZATION,
             "create-role": ROLE,
@@ -169,7 +184,8 @@ def test_a_request_is_granted(world: World) -> None:
     assert world.calls == [
         ("validate", execution | {"request": {"email": "alex@example.com"}}),
         ("record.processing", by | {"operation": {"processing": run.transaction}}),
-        ("authn", transaction),
+        ("prove", transaction | {"identity_token": None}),
+        ("authn", transaction | {"proof": None}),
         ("authz", transaction | {"person": PERSON}),
         ("create-role", transaction),
         ("issue-creds", transaction | {"person": PERSON}),
@@ -179,7 +195,8 @@ def test_a_request_is_granted(world: World) -> None:
     assert lease == {"schema": 1, "transaction_id": run.id, "expires_at": run.transaction["expires_at"]}
 
 
-AUTHORIZED = "Validate RecordProcessing Authenticate Authorize"
+AUTHENTICATED = "Validate RecordProcessing Prove Authenticate"
+AUTHORIZED = f"{AUTHENTICATED} IsThereProof Authorize"
 CREATED = f"{AUTHORIZED} StartLease CreateRole"
 ISSUED = f"{CREATED} IssueCredentials"
 PROVISIONED = f"{ISSUED} RecordProvisioned"
@@ -188,12 +205,34 @@ FAILED = "RecordFailed Failed"
 UNDONE = f"DeleteRole {FAILED}"
 PASSING = "Throttled AwsUnavailable"
 
+PROOF = {"token_id": "5f" * 32, "token_ends_at": 1_795_424_730}
+
+
+def test_a_token_is_used_up_by_one_transaction(world: World, aws: Aws) -> None:
+    proof = PROOF | {"token_id": uuid.uuid4().hex}
+    first = Provisioning(world, proof=proof)
+    assert first.path.startswith(f"{AUTHENTICATED} IsThereProof UseToken Authorize")
+    again = Provisioning(world, proof=proof)
+    assert (again.path, again.error) == (
+        f"{AUTHENTICATED} IsThereProof UseToken {DENIED}",
+        "Daypass.IdentityNotProven",
+    )
+    assert "used before" in again.cause["reason"]
+    # The answer is lost: the same transaction may use it again.
+    fault = {"action": "dynamodb:PutItem", "error": "InternalServerError", "execute": True, "status": 500}
+    world.fault(aws, **fault)
+    lost = Provisioning(world, proof=proof | {"token_id": uuid.uuid4().hex})
+    assert lost.status == "SUCCEEDED"
+
+
 ERRORS = [
     ("validate", "InvalidRequest", "Validate Denied"),
     ("record.processing", "TransactionConflict", "Validate RecordProcessing Denied"),
     ("record.processing", f"InvalidRequest {PASSING}", f"Validate RecordProcessing {FAILED}"),
-    ("authn", "UserNotFound UserDisabled IdentityNotProven", f"Validate RecordProcessing Authenticate {DENIED}"),
-    ("authn", f"InvalidRequest {PASSING}", f"Validate RecordProcessing Authenticate {FAILED}"),
+    ("prove", "IdentityNotProven", f"Validate RecordProcessing Prove {DENIED}"),
+    ("prove", f"InvalidRequest {PASSING}", f"Validate RecordProcessing Prove {FAILED}"),
+    ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
+    ("authn", f"InvalidRequest {PASSING}", f"{AUTHENTICATED} {FAILED}"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{AUTHORIZED} {DENIED}"),
     ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
     ("create-role", "TargetAccountNotOnboarded RoleConflict", f"{CREATED} WasCreateRoleRetried {FAILED}"),
@@ -225,7 +264,8 @@ def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: 
     [
         ("validate", "Validate", "Validate Failed"),
         ("record.processing", "RecordProcessing", f"Validate RecordProcessing {FAILED}"),
-        ("authn", "Authenticate", f"Validate RecordProcessing Authenticate {FAILED}"),
+        ("prove", "Prove", f"Validate RecordProcessing Prove {FAILED}"),
+        ("authn", "Authenticate", f"{AUTHENTICATED} {FAILED}"),
         ("authz", "Authorize", f"{AUTHORIZED} {FAILED}"),
         ("create-role", "CreateRole", f"{CREATED} {UNDONE}"),
         ("issue-creds", "IssueCredentials", f"{ISSUED} {UNDONE}"),
@@ -245,9 +285,9 @@ def test_any_other_error_is_told_as_one_of_ours(world: World, task: str, state: 
 
 @pytest.mark.parametrize("cause", ["no JSON", "{", '{"errorMessage"', '{"error": "no message"}', ""])
 def test_a_cause_that_no_function_wrote(world: World, aws: Aws, cause: str) -> None:
-    world.fault(aws, "lambda:InvokeFunction", "Unknown", message=cause, skip=2)
+    world.fault(aws, "lambda:InvokeFunction", "Unknown", message=cause, skip=3)
     run = Provisioning(world)
-    assert (run.path, run.error) == (f"Validate RecordProcessing Authenticate {FAILED}", "Daypass.AwsUnavailable")
+    assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}", "Daypass.AwsUnavailable")
     assert run.cause["reason"].startswith(f"Authenticate did not succeed (Lambda.Unknown: {cause}); ")
 
 
@@ -261,9 +301,9 @@ def test_a_function_that_hangs(world: World) -> None:
 def test_what_passes_is_tried_again(world: World) -> None:
     quick = error("Daypass.Throttled") + error("Daypass.AwsUnavailable", times=2)
     slow = error("Daypass.QuotaExceeded", times=2) + error("Daypass.RoleNotVisibleYet", times=3)
-    tasks = ("record.processing", "authn", "authz", "issue-creds", "record.provisioned")
+    tasks = ("record.processing", "prove", "authn", "authz", "issue-creds", "record.provisioned")
     run = Provisioning(world, dict.fromkeys(tasks, quick) | {"create-role": slow})
-    assert (run.status, len(world.calls)) == ("SUCCEEDED", 1 + 5 * 4 + 6)
+    assert (run.status, len(world.calls)) == ("SUCCEEDED", 1 + 6 * 4 + 6)
 
 
 @pytest.mark.parametrize("lost", ["Service", "AWSLambda", "SdkClient", "TooManyRequests"])
