@@ -17,7 +17,10 @@ def bring_up_to_date(repository: Path, tree: Path) -> None:
     names = subprocess.run(listed, cwd=repository, capture_output=True, text=True, check=True).stdout.split("\0")
     wanted = {Path(name) for name in names if name and not name.startswith(LEFT_OUT)}
     wanted = {name for name in wanted if (repository / name).is_file()}
-    there = {path.relative_to(tree) for path in tree.rglob("*") if path.is_file() or path.is_symlink()}
+    # First, so that nothing below looks through a link, or takes away what is behind it.
+    for name in LINKED:
+        (tree / name).unlink(missing_ok=True)
+    there = {path.relative_to(tree) for path in tree.rglob("*") if path.is_file()}
     for name in there - wanted:
         (tree / name).unlink()
     for name in wanted:
