@@ -18,7 +18,6 @@ use daypass_tests::{
     stack::{Ended, Stack},
 };
 use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const ROUNDS: usize = 50;
 const WARM_UPS: usize = 5;
@@ -75,10 +74,7 @@ async fn idle_machine(stack: &Stack) -> String {
 /// How long an execution was in each of its states.
 async fn states_of(stack: &Stack, execution_arn: &str, states: &mut BTreeMap<String, (usize, Sample)>) {
     let history = stack.history(execution_arn).await;
-    let at = |event: &Value| {
-        let text = event["timestamp"].as_str().expect("a time");
-        OffsetDateTime::parse(text, &Rfc3339).expect("a time")
-    };
+    let at = |event: &Value| event["timestamp"].as_f64().expect("seconds since the beginning of 1970");
     let mut entered = None;
     for event in &history {
         if let Some(state) = event.get("stateEnteredEventDetails") {
@@ -88,7 +84,7 @@ async fn states_of(stack: &Stack, execution_arn: &str, states: &mut BTreeMap<Str
         {
             let order = states.len();
             let (_, sample) = states.entry(name).or_insert((order, Sample::default()));
-            sample.0.push(Duration::try_from(at(event) - since).unwrap_or_default());
+            sample.0.push(Duration::try_from_secs_f64(at(event) - since).unwrap_or_default());
         }
     }
 }
