@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that ask Daypass"))]
+mod errors_doc;
 mod explanation;
 mod finding;
 mod lints;
