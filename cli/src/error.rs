@@ -3,7 +3,7 @@
 use std::{error::Error as _, process::ExitCode};
 
 use aws_credential_types::provider::error::CredentialsError;
-use daypass::{error::ErrorName, lambda::AwsError, text::plain};
+use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, text::plain};
 use serde_json::{Value, json};
 
 use crate::remedies;
@@ -103,7 +103,7 @@ impl Error {
     }
 
     /// The same about this transaction.
-    pub fn about(mut self, transaction: impl ToString) -> Self {
+    pub fn about(mut self, transaction: TransactionId) -> Self {
         self.0.transaction = Some(transaction.to_string());
         self
     }

@@ -67,7 +67,7 @@ pub struct Settings {
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Deployment (usually in the environment or in the configuration file)")]
 pub struct DeploymentArgs {
-    /// The machine that provisions: the hub stack's output ProvisionArn
+    /// The machine that provisions: the hub stack's output `ProvisionArn`
     #[arg(long, value_name = "ARN")]
     provision_arn: Option<String>,
     /// The machine that deprovisions [default: beside the one that provisions]
@@ -82,10 +82,10 @@ pub struct DeploymentArgs {
     /// The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]
     #[arg(long, value_name = "ARN")]
     identity_token_key_arn: Option<String>,
-    /// Whom identity tokens are for: the hub stack's output IdentityTokenAudience; without it none is sent
+    /// Whom identity tokens are for: the hub stack's output `IdentityTokenAudience`; without it none is sent
     #[arg(long, value_name = "AUDIENCE")]
     identity_token_audience: Option<String>,
-    /// The configuration file [default: daypass/config.toml below $XDG_CONFIG_HOME or ~/.config]
+    /// The configuration file [default: daypass/config.toml below `$XDG_CONFIG_HOME` or ~/.config]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

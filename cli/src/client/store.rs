@@ -32,7 +32,7 @@ pub struct Session {
     /// What was asked for.
     pub request: Request,
     /// How long sessions of the role last, if not the default.
-    pub session_duration: Option<Duration>,
+    pub duration: Option<Duration>,
     /// What was granted.
     pub grant: Grant,
     /// The key that answers are sealed to.
@@ -76,7 +76,7 @@ impl Session {
             version: VERSION,
             deployment: self.deployment.clone(),
             request: self.request.clone(),
-            session_duration_seconds: self.session_duration.map(|duration| duration.as_secs()),
+            session_duration_seconds: self.duration.map(|duration| duration.as_secs()),
             grant: self.grant.clone(),
             secrets: Secrets {
                 age_key: self.key.secret().expose().to_owned(),
@@ -97,7 +97,7 @@ impl Session {
         Some(Self {
             deployment,
             request,
-            session_duration: session_duration_seconds.map(Duration::from_secs),
+            duration: session_duration_seconds.map(Duration::from_secs),
             grant,
             key: Key::stored(&secrets.age_key)?,
             role: RoleSession {
