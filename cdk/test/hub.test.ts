@@ -424,7 +424,7 @@ describe('invoker role', () => {
       ['states:StartSyncExecution', '<daypass-provision>'],
       ['states:StartSyncExecution', '<daypass-renew>'],
       ['states:StartExecution', '<daypass-deprovision>'],
-      ['kms:GetPublicKey', '<AWS::KMS::Key.Arn>'],
+      [['kms:Encrypt', 'kms:GetPublicKey'], '<AWS::KMS::Key.Arn>'],
       ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
     ]);
   });
