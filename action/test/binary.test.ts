@@ -60,7 +60,7 @@ test('else the one on the PATH is taken, if it can be run', () => {
   const file = program(join(here.folder, 'path/daypass'));
   expect(here.find()).toBe(file);
   chmodSync(file, 0o644);
-  expect(() => here.find()).toThrow('this action is of no release');
+  expect(() => here.find()).toThrow('give a release'); // only a bundle knows which it is of
 });
 
 test('a release is downloaded from where the action is from, verified, and kept', () => {
@@ -84,6 +84,12 @@ test('an archive that is not what the release says is not used', () => {
   writeFileSync(join(here.release, 'SHA256SUMS'), '');
   expect(() => here.find()).toThrow('SHA256SUMS of the release does not name daypass-1.2.3');
   expect(() => here.find()).toThrow(); // nothing was kept
+});
+
+test('a release that is not there says what to do instead', () => {
+  expect(() => runner({ 'daypass-version': '9.9.9' }).find()).toThrow(
+    'cannot download release v9.9.9 of platform/daypass: if it is there and is not public, have the binary on the runner',
+  );
 });
 
 test.each(['latest', '1', '../../evil', '1.2.3/..'])('the version %s is refused', (version) => {
