@@ -32,12 +32,6 @@ def aws() -> Aws:
     return Aws(os.environ["AWS_ENDPOINT_URL"])
 
 
-@pytest.fixture(autouse=True)
-def no_faults(aws: Aws) -> Iterator[None]:
-    yield
-    aws.control("/_daypass/faults/reset", {})
-
-
 def until(what: str, holds: Callable[[], Any]) -> Any:
     """Wait until `holds` gives something true, and return it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -153,6 +147,7 @@ def job(aws: Aws, tmp_path: Path) -> Iterator[Job]:
     aws.control("/_daypass/calls/reset", {})
     started = Job(aws, tmp_path)
     yield started
+    aws.control("/_daypass/faults/reset", {})
     if started.process and started.process.poll() is None:
         os.killpg(started.process.pid, signal.SIGKILL)
         started.process.wait()
