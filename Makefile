@@ -99,7 +99,7 @@ test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [
 
 # The second compares what the first has called with what is allowed. The third runs jobs with the GitHub action and with the
 # GitLab component, and the command that the first has built.
-JOBS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/jobs
+JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	$(E2E) --test scenarios $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output

@@ -16,6 +16,7 @@ import {
   statSync
 } from "node:fs";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 var TARGETS = {
   "linux-x64": "x86_64-unknown-linux-musl",
   "linux-arm64": "aarch64-unknown-linux-musl",
@@ -27,7 +28,12 @@ var withCurl = (url, file) => {
   const options = ["--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--retry", "3"];
   execFileSync("curl", [...options, "--output", file, url], { stdio: ["ignore", "ignore", "inherit"] });
 };
-function findBinary(workflow2, platform = `${process.platform}-${process.arch}`, download = withCurl) {
+var HERE = {
+  platform: `${process.platform}-${process.arch}`,
+  file: fileURLToPath(import.meta.url),
+  download: withCurl
+};
+function findBinary(workflow2, here = HERE) {
   const path = workflow2.input("daypass-path");
   if (path) {
     const binary2 = resolve(workflow2.environment.GITHUB_WORKSPACE ?? ".", path);
@@ -41,7 +47,7 @@ function findBinary(workflow2, platform = `${process.platform}-${process.arch}`,
   if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
     throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
   }
-  const binary = ofRelease(workflow2, version, platform, download);
+  const binary = ofRelease(workflow2, version, here);
   workflow2.addPath(dirname(binary));
   return binary;
 }
@@ -56,14 +62,14 @@ function isExecutable(file) {
     return false;
   }
 }
-function ofRelease(workflow2, version, platform, download) {
+function ofRelease(workflow2, version, { platform, file, download }) {
   const target = TARGETS[platform];
   if (!target) {
     const known = Object.keys(TARGETS).join(", ");
     throw new Error(`there is no release for ${platform}, only for ${known}: build it and give daypass-path`);
   }
-  const { GITHUB_SERVER_URL, GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY, RUNNER_TOOL_CACHE, RUNNER_TEMP } = workflow2.environment;
-  const repository = GITHUB_ACTION_REPOSITORY || GITHUB_REPOSITORY;
+  const { GITHUB_SERVER_URL, RUNNER_TOOL_CACHE, RUNNER_TEMP } = workflow2.environment;
+  const repository = ownRepository(workflow2, file);
   if (!repository || !RUNNER_TOOL_CACHE || !RUNNER_TEMP) {
     throw new Error("this runs only as a step of GitHub Actions");
   }
@@ -94,6 +100,10 @@ function ofRelease(workflow2, version, platform, download) {
     rmSync(folder2, { recursive: true });
   }
   return join(cached, "daypass");
+}
+function ownRepository(workflow2, file) {
+  const { GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY } = workflow2.environment;
+  return GITHUB_ACTION_REPOSITORY || /\/_actions\/([^/]+\/[^/]+)\//.exec(file)?.[1] || GITHUB_REPOSITORY;
 }
 function verify(archive, name, sums) {
   const sum = createHash("sha256").update(readFileSync(archive)).digest("hex");

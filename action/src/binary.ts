@@ -13,6 +13,7 @@ import {
   statSync,
 } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Workflow } from './workflow.ts';
 
 /** The platforms that releases are built for, by Node.js's names for them. */
@@ -35,11 +36,14 @@ const withCurl: Download = (url, file) => {
   execFileSync('curl', [...options, '--output', file, url], { stdio: ['ignore', 'ignore', 'inherit'] });
 };
 
-export function findBinary(
-  workflow: Workflow,
-  platform: string = `${process.platform}-${process.arch}`,
-  download: Download = withCurl,
-): string {
+/** What the runner is like, and where this program lies; tests have others. */
+const HERE = {
+  platform: `${process.platform}-${process.arch}`,
+  file: fileURLToPath(import.meta.url),
+  download: withCurl,
+};
+
+export function findBinary(workflow: Workflow, here: typeof HERE = HERE): string {
   const path = workflow.input('daypass-path');
   if (path) {
     const binary = resolve(workflow.environment.GITHUB_WORKSPACE ?? '.', path);
@@ -53,7 +57,7 @@ export function findBinary(
   if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
     throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
   }
-  const binary = ofRelease(workflow, version, platform, download);
+  const binary = ofRelease(workflow, version, here);
   workflow.addPath(dirname(binary));
   return binary;
 }
@@ -76,15 +80,14 @@ function isExecutable(file: string): boolean {
 }
 
 /** The binary of a release of the repository that the action is from, kept where runners keep tools. */
-function ofRelease(workflow: Workflow, version: string, platform: string, download: Download): string {
+function ofRelease(workflow: Workflow, version: string, { platform, file, download }: typeof HERE): string {
   const target = TARGETS[platform];
   if (!target) {
     const known = Object.keys(TARGETS).join(', ');
     throw new Error(`there is no release for ${platform}, only for ${known}: build it and give daypass-path`);
   }
-  const { GITHUB_SERVER_URL, GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY, RUNNER_TOOL_CACHE, RUNNER_TEMP } =
-    workflow.environment;
-  const repository = GITHUB_ACTION_REPOSITORY || GITHUB_REPOSITORY;
+  const { GITHUB_SERVER_URL, RUNNER_TOOL_CACHE, RUNNER_TEMP } = workflow.environment;
+  const repository = ownRepository(workflow, file);
   if (!repository || !RUNNER_TOOL_CACHE || !RUNNER_TEMP) {
     throw new Error('this runs only as a step of GitHub Actions');
   }
@@ -118,6 +121,15 @@ function ofRelease(workflow: Workflow, version: string, platform: string, downlo
     rmSync(folder, { recursive: true });
   }
   return join(cached, 'daypass');
+}
+
+/**
+ * The repository that this action is from. The runner says so, but not for `uses: $/` or `./`; then it is where the runner
+ * has put it, or the repository of the workflow.
+ */
+function ownRepository(workflow: Workflow, file: string): string | undefined {
+  const { GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY } = workflow.environment;
+  return GITHUB_ACTION_REPOSITORY || /\/_actions\/([^/]+\/[^/]+)\//.exec(file)?.[1] || GITHUB_REPOSITORY;
 }
 
 function verify(archive: string, name: string, sums: string): void {

@@ -8,7 +8,10 @@ import { findBinary, type Download } from '../src/binary.ts';
 import { Workflow } from '../src/workflow.ts';
 
 /** A runner, and a place that a release can be downloaded from. */
-function runner(inputs: Record<string, string>, platform = 'linux-x64') {
+function runner(
+  inputs: Record<string, string>,
+  { platform = 'linux-x64', file = '/', repository = 'platform/daypass' } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'daypass-binary-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   for (const name of ['temp', 'tools', 'path', 'release']) mkdirSync(join(folder, name));
@@ -32,7 +35,7 @@ function runner(inputs: Record<string, string>, platform = 'linux-x64') {
       PATH: `.:${join(folder, 'path')}`,
       GITHUB_WORKSPACE: folder,
       GITHUB_SERVER_URL: 'https://github.example.com',
-      GITHUB_ACTION_REPOSITORY: 'platform/daypass',
+      GITHUB_ACTION_REPOSITORY: repository,
       GITHUB_REPOSITORY: 'example/payments',
       GITHUB_PATH: join(folder, 'added'),
       RUNNER_TEMP: join(folder, 'temp'),
@@ -41,7 +44,7 @@ function runner(inputs: Record<string, string>, platform = 'linux-x64') {
     },
     () => {},
   );
-  return { folder, release, downloads, find: () => findBinary(workflow, platform, download) };
+  return { folder, release, downloads, find: () => findBinary(workflow, { platform, file, download }) };
 }
 
 function program(file: string): string {
@@ -76,6 +79,15 @@ test('a release is downloaded from where the action is from, verified, and kept'
   expect(here.downloads.length).toBe(2);
 });
 
+test.each([
+  ['/home/runner/work/_actions/central/daypass/0123abc/action/dist/main.mjs', 'central/daypass'],
+  ['/home/runner/work/payments/payments/action/dist/main.mjs', 'example/payments'],
+])('without a word of the runner, the release is that of where %s is from', (file, from) => {
+  const here = runner({ 'daypass-version': '1.2.3' }, { repository: '', file });
+  here.find();
+  expect(here.downloads[0]).toBe(`https://github.example.com/${from}/releases/download/v1.2.3/SHA256SUMS`);
+});
+
 test('an archive that is not what the release says is not used', () => {
   const here = runner({ 'daypass-version': '1.2.3' });
   const archive = join(here.release, 'daypass-1.2.3-x86_64-unknown-linux-musl.tar.gz');
@@ -97,7 +109,7 @@ test.each(['latest', '1', '../../evil', '1.2.3/..'])('the version %s is refused'
 });
 
 test('a platform without a release is named, with those that have one', () => {
-  expect(() => runner({ 'daypass-version': '1.2.3' }, 'linux-riscv64').find()).toThrow(
+  expect(() => runner({ 'daypass-version': '1.2.3' }, { platform: 'linux-riscv64' }).find()).toThrow(
     'there is no release for linux-riscv64, only for linux-x64, linux-arm64, darwin-x64, darwin-arm64',
   );
 });
