@@ -5,13 +5,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from daypass_local.names import REPOSITORY, TARGET_ACCOUNT
 
 ACT = Path(sys.executable).parent / "act"
 DAYPASS = REPOSITORY / "target/debug/daypass"
-WORKFLOWS = Path(__file__).parent / "workflows"
+REQUEST_TOKEN = "the-token-that-gets-identity-tokens"
 # How the local issuer's runs are described: `daypass_local/issuer.py`.
 RUN = {"GITHUB_RUN_ID": "42", "GITHUB_REPOSITORY": "example/payments"}
 PATIENCE_SECONDS = 120.0
@@ -43,13 +44,56 @@ def until(what: str, holds: Callable[[], Any]) -> Any:
     pytest.fail(f"{what}: not within {PATIENCE_SECONDS:.0f} s")
 
 
+def options(name: str, values: Mapping[str, object]) -> list[str]:
+    """An option of act for each of the values."""
+    return [f"{name}={key}={value}" for key, value in values.items()]
+
+
+def write_repository(folder: Path, workflow: Path) -> None:
+    """Write the repository of a developer, with this workflow."""
+    (folder / ".github/workflows").mkdir(parents=True)
+    text = re.sub(r"my-organization/daypass(\S*)@\S+", r"example/daypass\1@v1", workflow.read_text())
+    (folder / ".github/workflows" / workflow.name).write_text(text)
+    shutil.copy(REPOSITORY / "examples/github/template.yaml", folder)
+    for command in (
+        "init --quiet --initial-branch main",
+        "remote add origin https://github.com/example/payments",
+        "add --all",
+        "-c user.name=Alex -c user.email=alex@example.com commit --quiet --message Deploy",
+    ):
+        subprocess.run(["git", *command.split(" ")], cwd=folder, check=True)
+
+
+def write_daypass(folder: Path, scan: str) -> str:
+    """Write the repository of Daypass as far as others use it, and return the central workflow.
+
+    It is as in this checkout, but that act does not know `$/`, and that no test installs checkov.
+    """
+    (folder / "action").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "action.yml", folder)
+    shutil.copytree(REPOSITORY / "action/dist", folder / "action/dist")
+    text = (REPOSITORY / ".github/workflows/jit-deploy.yml").read_text()
+    central = re.sub(r"uses: \$(\S*?)/?$", r"uses: example/daypass\1@v1", text, flags=re.MULTILINE)
+    (folder / ".github/workflows").mkdir(parents=True)
+    (folder / ".github/workflows/jit-deploy.yml").write_text(central)
+    write_stand_in(folder / ".github/actions/scan-iac", scan)
+    return central
+
+
+def write_stand_in(folder: Path, command: str) -> None:
+    """Write an action that runs a command."""
+    folder.mkdir(parents=True)
+    step = {"run": command, "shell": "bash"}
+    action = {"name": folder.name, "description": "stands in", "runs": {"using": "composite", "steps": [step]}}
+    (folder / "action.yml").write_text(json.dumps(action))
+
+
 @dataclass
 class Job:
     """A repository whose workflow uses the action, and one run of it."""
 
     aws: Aws
     folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -57,47 +101,47 @@ class Job:
         """A folder that the deployment may write to, and that nobody prints."""
         return self.folder / "outside"
 
-    def start(self, workflow: str, *, deploy: str = "true", **inputs: str) -> None:
-        """Start the workflow; its deployment is a command of bash, `inputs` are what the workflow takes from `env`."""
-        repository, action = self.folder / "payments", self.folder / "daypass"
-        shutil.copytree(WORKFLOWS, repository / ".github/workflows")
-        (action / "action").mkdir(parents=True)
-        shutil.copy(REPOSITORY / "action.yml", action)
-        shutil.copytree(REPOSITORY / "action/dist", action / "action/dist")
-        self.outside.mkdir()
-        for command in (
-            "init --quiet --initial-branch main",
-            "remote add origin https://github.com/example/payments",
-            "add --all",
-            "-c user.name=Alex -c user.email=alex@example.com commit --quiet --message Deploy",
-        ):
-            subprocess.run(["git", *command.split(" ")], cwd=repository, check=True)
+    def start(self, workflow: Path, *, deploy: str = "true", scan: str = "true", only: str = "", **inputs: str) -> None:
+        """Start the workflow of a developer.
 
+        Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the one job
+        to run. `inputs` are what the workflow takes from `env`.
+        """
+        repository, daypass, stand_in = (self.folder / name for name in ("payments", "daypass", "stand-in"))
+        write_repository(repository, workflow)
+        central = write_daypass(daypass, scan)
+        # GitHub's own actions would be fetched, and have nothing to do here.
+        write_stand_in(stand_in, "true")
+        foreign = dict.fromkeys(re.findall(r"uses: (actions/\S+)", central), stand_in)
+
+        self.outside.mkdir()
         event = self.folder / "event.json"
-        event.write_text(
-            json.dumps({"ref": "refs/heads/main", "pusher": {"name": "alex", "email": "alex@example.com"}})
-        )
+        event.write_text(json.dumps({"ref": "refs/heads/main", "pusher": {"email": "alex@example.com"}}))
+        on_path = self.folder / "bin"
+        on_path.mkdir()
+        (on_path / "daypass").symlink_to(DAYPASS)
         # What the stack gives to a pipeline; the rest of this process's environment stays here.
         stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
         issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0"
         variables = (
             stack
             | RUN
-            | {"ACTIONS_ID_TOKEN_REQUEST_URL": issuer, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token-of-this-job"}
-            | {"OUTSIDE": str(self.outside), "DEPLOY": deploy, "PYTHON": sys.executable, "DAYPASS_BINARY": str(DAYPASS)}
+            | {"ACTIONS_ID_TOKEN_REQUEST_URL": issuer, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN}
+            | {"OUTSIDE": str(self.outside), "DEPLOY": deploy, "PYTHON": sys.executable}
             | {name.upper(): value for name, value in inputs.items()}
-            | self.environment
         )
-        options = [f"--env={name}={value}" for name, value in variables.items()]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(ACT, "push", "--workflows", f".github/workflows/{workflow}", "--eventpath", event),
+                    *(ACT, "push", "--workflows", f".github/workflows/{workflow.name}", "--eventpath", event),
                     *("--platform", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--actor", "alex"),
-                    *("--local-repository", f"example/daypass@v1={action}", *options),
+                    *(["--job", only] if only else []),
+                    *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
+                    *options("--env", variables),
+                    *options("--var", {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}),
                 ],
                 cwd=repository,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder / "home")},
+                env={"PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}", "HOME": str(self.folder / "home")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -135,7 +179,7 @@ class Job:
 
     def secrets(self) -> dict[str, str]:
         """Everything that must not be printed, with what it is."""
-        found = {"the token that asks for identity tokens": "request-token-of-this-job"}
+        found = {"the token that gets identity tokens": REQUEST_TOKEN}
         for session in self.aws.control("/_daypass/sessions")["sessions"]:
             for name in ("secret_access_key", "session_token"):
                 found[f"{name} of {session['arn']}"] = session[name]

@@ -6,10 +6,12 @@ Each runs `action.yml` and the committed bundle with act, and the real `daypass`
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from conftest import Job, until
 
+WORKFLOW: Final = Path(__file__).parent / "deploy.yml"
 WHO_AM_I: Final = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"'
 # Prints every variable, as a careless deployment does, and keeps them where the test can read them.
 CARELESS: Final = 'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
@@ -31,7 +33,7 @@ def assert_released(job: Job) -> None:
 
 
 def test_a_job_has_the_role_while_it_runs(job: Job) -> None:
-    job.start("deploy.yml", deploy=f"{CARELESS}; {WHO_AM_I}")
+    job.start(WORKFLOW, deploy=f"{CARELESS}; {WHO_AM_I}")
     assert job.wait() == 0, job.log
     (role,) = job.created()
     identity = json.loads((job.outside / "identity").read_text())
@@ -49,7 +51,7 @@ def test_a_job_has_the_role_while_it_runs(job: Job) -> None:
 
 
 def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
-    job.start("deploy.yml", group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"')
+    job.start(WORKFLOW, group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"')
     assert job.wait() == 1
     assert "Daypass: access denied" in job.log
     assert "Daypass.NotAMember" in job.log
@@ -62,7 +64,7 @@ def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
 
 
 def test_a_deployment_that_fails_keeps_nothing(job: Job) -> None:
-    job.start("deploy.yml", deploy=f"{CARELESS}; exit 3")
+    job.start(WORKFLOW, deploy=f"{CARELESS}; exit 3")
     assert job.wait() == 1
     assert "exit status 3" in job.log or "exitcode '3'" in job.log
     assert_released(job)
@@ -70,7 +72,7 @@ def test_a_deployment_that_fails_keeps_nothing(job: Job) -> None:
 
 
 def test_a_job_that_is_cancelled_while_it_deploys_keeps_nothing(job: Job) -> None:
-    job.start("deploy.yml", deploy=f"{CARELESS}; exec sleep 600")
+    job.start(WORKFLOW, deploy=f"{CARELESS}; exec sleep 600")
     until("the deployment has started", (job.outside / "started").exists)
     job.cancel()
     assert job.wait() == 1
@@ -82,7 +84,7 @@ def test_a_job_that_is_cancelled_while_it_deploys_keeps_nothing(job: Job) -> Non
 def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
     job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 3})
-    job.start("deploy.yml", deploy='touch "$OUTSIDE/started"')
+    job.start(WORKFLOW, deploy='touch "$OUTSIDE/started"')
     attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]  # noqa: E731
     until("the request is on its way", attempts)
     job.cancel()
@@ -96,9 +98,8 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
 
 def test_a_profile_gives_what_a_long_job_needs(job: Job) -> None:
     keys = '[ -z "${AWS_ACCESS_KEY_ID:-}" ]'
-    job.environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
     job.start(
-        "deploy.yml", credentials="process", deploy=f'{CARELESS}; {keys}; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
+        WORKFLOW, credentials="process", deploy=f'{CARELESS}; {keys}; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
     )
     assert job.wait() == 0, job.log
     (role,) = job.created()
