@@ -104,7 +104,7 @@ class Job:
     def start(self, workflow: Path, *, deploy: str = "true", scan: str = "true", only: str = "", **inputs: str) -> None:
         """Start the workflow of a developer.
 
-        Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the one job
+        Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the job
         to run. `inputs` are what the workflow takes from `env`.
         """
         repository, daypass, stand_in = (self.folder / name for name in ("payments", "daypass", "stand-in"))
@@ -138,6 +138,8 @@ class Job:
                     *(["--job", only] if only else []),
                     *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
                     *options("--env", variables),
+                    # GitHub's runner masks it by itself; act masks secrets.
+                    *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN}),
                     *options("--var", {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}),
                 ],
                 cwd=repository,
