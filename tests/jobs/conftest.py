@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,15 @@ from typing import Any
 
 import pytest
 from daypass_local.aws import Aws
-from daypass_local.names import REPOSITORY, TARGET_ACCOUNT
+from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
 
 ACT = Path(sys.executable).parent / "act"
 DAYPASS = REPOSITORY / "target/debug/daypass"
+INVOKERS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 REQUEST_TOKEN = "the-token-that-gets-identity-tokens"
 # How the local issuer's runs are described: `daypass_local/issuer.py`.
 RUN = {"GITHUB_RUN_ID": "42", "GITHUB_REPOSITORY": "example/payments"}
+INVOKER = "daypass-invoker"
 PATIENCE_SECONDS = 120.0
 
 
@@ -122,6 +125,10 @@ class Job:
         (on_path / "daypass").symlink_to(DAYPASS)
         # What the stack gives to a pipeline; the rest of this process's environment stays here.
         stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
+        shared = {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}
+        if "invoker_role_arn" in inputs:  # whoever becomes the invoker with a token has no credentials
+            stack = {name: value for name, value in stack.items() if name not in INVOKERS_CREDENTIALS}
+            shared["DAYPASS_INVOKER_ROLE_ARN"] = inputs["invoker_role_arn"]
         issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0"
         variables = (
             stack
@@ -140,7 +147,7 @@ class Job:
                     *options("--env", variables),
                     # GitHub's runner masks it by itself; act masks secrets.
                     *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN}),
-                    *options("--var", {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}),
+                    *options("--var", shared),
                 ],
                 cwd=repository,
                 env={"PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}", "HOME": str(self.folder / "home")},
@@ -179,6 +186,13 @@ class Job:
             return True
         return False
 
+    def recorded(self, role: str) -> dict[str, Any]:
+        """What Daypass has recorded of the role's transaction."""
+        table = self.aws.root("dynamodb", HUB_ACCOUNT)
+        key = {"transaction_id": {"S": role.removeprefix("daypass-")}}
+        item: dict[str, Any] = table.get_item(TableName=os.environ["DAYPASS_TABLE"], Key=key)["Item"]
+        return item
+
     def secrets(self) -> dict[str, str]:
         """Everything that must not be printed, with what it is."""
         found = {"the token that gets identity tokens": REQUEST_TOKEN}
@@ -186,6 +200,26 @@ class Job:
             for name in ("secret_access_key", "session_token"):
                 found[f"{name} of {session['arn']}"] = session[name]
         return found
+
+
+@pytest.fixture(scope="session")
+def invoker_role_arn(aws: Aws) -> str:
+    """A role that may what the invoker may, and that trusts tokens of the local GitHub for AWS."""
+    iam = aws.root("iam", HUB_ACCOUNT)
+    provider = aws.url.removeprefix("http://") + "/_daypass/issuers/github"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:aws:iam::{HUB_ACCOUNT}:oidc-provider/{provider}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{provider}:aud": "sts.amazonaws.com"}},
+    }
+    name = f"jobs-of-github-{uuid.uuid4()}"
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    for policy in iam.list_role_policies(RoleName=INVOKER)["PolicyNames"]:
+        document = json.dumps(iam.get_role_policy(RoleName=INVOKER, PolicyName=policy)["PolicyDocument"])
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
+    return arn
 
 
 @pytest.fixture

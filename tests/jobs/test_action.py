@@ -96,13 +96,21 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     assert_nothing_secret_is_said(job)
 
 
-def test_a_profile_gives_what_a_long_job_needs(job: Job) -> None:
-    keys = '[ -z "${AWS_ACCESS_KEY_ID:-}" ]'
-    job.start(
-        WORKFLOW, credentials="process", deploy=f'{CARELESS}; {keys}; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
-    )
+def test_a_profile_gives_what_a_long_job_needs(job: Job, invoker_role_arn: str) -> None:
+    deploy = f'{CARELESS}; [ -z "${{AWS_ACCESS_KEY_ID:-}}" ]; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
+    job.start(WORKFLOW, credentials="process", invoker_role_arn=invoker_role_arn, deploy=deploy)
     assert job.wait() == 0, job.log
     (role,) = job.created()
     assert f"assumed-role/{role}/" in (job.outside / "identity").read_text()
+    assert_released(job)
+    assert_nothing_secret_is_said(job)
+
+
+def test_the_job_proves_whose_run_it_is(job: Job, invoker_role_arn: str) -> None:
+    job.start(WORKFLOW, invoker_role_arn=invoker_role_arn)
+    assert job.wait() == 0, job.log
+    (role,) = job.created()
+    proof = job.recorded(role)["proof"]["M"]
+    assert (proof["repository"]["S"], proof["run_id"]["S"]) == ("example/payments", "42")
     assert_released(job)
     assert_nothing_secret_is_said(job)

@@ -6,8 +6,8 @@ from daypass_local.names import REPOSITORY, TARGET_ACCOUNT
 DEVELOPERS = REPOSITORY / "examples/github/.github/workflows/deploy.yml"
 
 
-def test_what_the_scan_has_passed_is_deployed(job: Job) -> None:
-    job.start(DEVELOPERS, only="development")
+def test_what_the_scan_has_passed_is_deployed(job: Job, invoker_role_arn: str) -> None:
+    job.start(DEVELOPERS, only="development", invoker_role_arn=invoker_role_arn)
     assert job.wait() == 0, job.log
     stack = job.aws.root("cloudformation", TARGET_ACCOUNT).describe_stacks(StackName="receipts")["Stacks"][0]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
