@@ -123,8 +123,11 @@ class Job:
         on_path = self.folder / "bin"
         on_path.mkdir()
         (on_path / "daypass").symlink_to(DAYPASS)
-        # What the stack gives to a pipeline; the rest of this process's environment stays here.
+        # What the stack gives to a pipeline, but for what is found by the name of the first machine. The rest of this
+        # process's environment stays here.
         stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
+        del stack["DAYPASS_DEPROVISION_ARN"]
+        stack.pop("DAYPASS_RENEW_ARN", None)
         shared = {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}
         if "invoker_role_arn" in inputs:  # whoever becomes the invoker with a token has no credentials
             stack = {name: value for name, value in stack.items() if name not in INVOKERS_CREDENTIALS}
