@@ -180,9 +180,9 @@ class Job:
         calls = [call for call in self.aws.calls() if call["action"] == "iam:CreateRole" and call["status"] == 200]
         return [call["parameters"]["RoleName"] for call in calls]
 
-    def is_gone(self, role: str) -> bool:
-        """Whether the target account has no such role (any more)."""
-        iam = self.aws.root("iam", TARGET_ACCOUNT)
+    def is_gone(self, role: str, account: str = TARGET_ACCOUNT) -> bool:
+        """Whether a target account has no such role (any more)."""
+        iam = self.aws.root("iam", account)
         try:
             iam.get_role(RoleName=role)
         except iam.exceptions.NoSuchEntityException:

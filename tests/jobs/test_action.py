@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import pytest
 from conftest import Job, until
+from daypass_local.names import PRODUCTION_ACCOUNT, TARGET_ACCOUNT
 
 WORKFLOW: Final = Path(__file__).parent / "deploy.yml"
 WHO_AM_I: Final = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"'
@@ -113,4 +115,24 @@ def test_the_job_proves_whose_run_it_is(job: Job, invoker_role_arn: str) -> None
     proof = job.recorded(role)["proof"]["M"]
     assert (proof["repository"]["S"], proof["run_id"]["S"]) == ("example/payments", "42")
     assert_released(job)
+    assert_nothing_secret_is_said(job)
+
+
+@pytest.mark.parametrize("credentials", ["environment", "process"])
+def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_arn: str, credentials: str) -> None:
+    who = '"$PYTHON" -m awscli sts get-caller-identity --query Account --output text'
+    both = f"{who} --profile payments-dev; {who} --profile payments-prod; {who}"
+    job.start(
+        WORKFLOW.with_name("two-accounts.yml"),
+        credentials=credentials,
+        invoker_role_arn=invoker_role_arn,
+        first=f'({who}) > "$OUTSIDE/first"',
+        deploy=f'({both if credentials == "process" else who}) > "$OUTSIDE/second"',
+    )
+    assert job.wait() == 0, job.log
+    assert (job.outside / "first").read_text().split() == [TARGET_ACCOUNT]
+    profiles = [TARGET_ACCOUNT, PRODUCTION_ACCOUNT] if credentials == "process" else []
+    assert (job.outside / "second").read_text().split() == [*profiles, PRODUCTION_ACCOUNT]
+    for role, account in zip(job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True):
+        until(f"{role} is gone", lambda role=role, account=account: job.is_gone(role, account))
     assert_nothing_secret_is_said(job)
