@@ -243,9 +243,12 @@ function folder(workflow2) {
   if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
   return join2(temporary, "daypass");
 }
+function sessions(workflow2) {
+  return join2(folder(workflow2), "sessions");
+}
 function settings(workflow2) {
   const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
-  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: join2(folder(workflow2), "sessions") };
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
 }
 function credentialsOf(environment) {
   const names = CREDENTIAL_VARIABLES.filter((name) => environment[name]);
@@ -490,6 +493,7 @@ function announce(workflow2, grant) {
     workflow2.exportVariable("AWS_DEFAULT_REGION", region);
   }
   workflow2.exportVariable("DAYPASS_TRANSACTION_ID", grant.transaction_id);
+  workflow2.exportVariable("DAYPASS_STATE_DIR", sessions(workflow2));
   workflow2.setOutput("transaction-id", grant.transaction_id);
   workflow2.setOutput("role-arn", grant.iam_role_arn);
   workflow2.setOutput("role-name", grant.role_name);

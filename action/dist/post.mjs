@@ -119,9 +119,12 @@ function folder(workflow2) {
   if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
   return join(temporary, "daypass");
 }
+function sessions(workflow2) {
+  return join(folder(workflow2), "sessions");
+}
 function settings(workflow2) {
   const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
-  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: join(folder(workflow2), "sessions") };
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
 }
 function environmentOf(workflow2, credentials) {
   const inherited = Object.entries(workflow2.environment).filter(

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { findBinary } from './binary.ts';
 import { Daypass, DaypassError, type Grant, type Keys } from './daypass.ts';
 import { checkRenewable, writeProfile } from './profile.ts';
-import { credentialsOf, environmentOf, mode } from './settings.ts';
+import { credentialsOf, environmentOf, mode, sessions } from './settings.ts';
 import * as summary from './summary.ts';
 import { Workflow } from './workflow.ts';
 
@@ -74,6 +74,7 @@ function announce(workflow: Workflow, grant: Grant): void {
     workflow.exportVariable('AWS_DEFAULT_REGION', region);
   }
   workflow.exportVariable('DAYPASS_TRANSACTION_ID', grant.transaction_id);
+  workflow.exportVariable('DAYPASS_STATE_DIR', sessions(workflow));
   workflow.setOutput('transaction-id', grant.transaction_id);
   workflow.setOutput('role-arn', grant.iam_role_arn);
   workflow.setOutput('role-name', grant.role_name);

@@ -52,12 +52,17 @@ export function folder(workflow: Workflow): string {
   return join(temporary, 'daypass');
 }
 
+/** Where the CLI keeps the session, until it is released. */
+export function sessions(workflow: Workflow): string {
+  return join(folder(workflow), 'sessions');
+}
+
 /** The settings of the CLI that this step gives, beside what the job's environment has. */
 export function settings(workflow: Workflow): Record<string, string> {
   const given = Object.entries(SETTINGS)
     .map(([input, variable]) => [variable, workflow.input(input)])
     .filter(([, value]) => value !== '');
-  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: join(folder(workflow), 'sessions') };
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow) };
 }
 
 /** The AWS credentials that the job had before. */

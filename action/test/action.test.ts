@@ -30,6 +30,7 @@ test('a grant gives credentials, outputs and a summary to the job', async () => 
     AWS_REGION: 'eu-west-1',
     AWS_DEFAULT_REGION: 'eu-west-1',
     DAYPASS_TRANSACTION_ID: id,
+    DAYPASS_STATE_DIR: join(job.folder, 'temp/daypass/sessions'),
   });
   expect(job.file('GITHUB_OUTPUT')).toEqual({
     'transaction-id': id,
