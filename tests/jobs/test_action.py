@@ -85,7 +85,7 @@ def test_a_job_that_is_cancelled_while_it_deploys_keeps_nothing(job: Job) -> Non
 
 def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
-    job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 3})
+    job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 6})
     job.start(WORKFLOW, deploy='touch "$OUTSIDE/started"')
     attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]  # noqa: E731
     until("the request is on its way", attempts)
