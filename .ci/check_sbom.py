@@ -9,6 +9,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 # What each bill has to name, and what it must not: the AWS service of its task, and what only tests need.
 NEEDED = {
+    "action": "esbuild",
     "authn": "aws-sdk-identitystore",
     "authz": "aws-sdk-identitystore",
     "cdk": "aws-cdk-lib",
@@ -21,6 +22,8 @@ NEEDED = {
     "validate": "age",
 }
 FOR_TESTS = {"insta", "proptest", "regex"}
+# npm's bills name what only building and testing need, too, and mark it so.
+OF_NPM = {"action", "cdk"}
 
 
 def problems(path: Path) -> list[str]:
@@ -34,7 +37,7 @@ def problems(path: Path) -> list[str]:
     found = []
     if NEEDED.get(name) not in names:
         found.append(f"does not name {NEEDED.get(name)}")
-    if name != "cdk" and names & FOR_TESTS:
+    if name not in OF_NPM and names & FOR_TESTS:
         found.append(f"names what only tests need: {', '.join(sorted(names & FOR_TESTS))}")
     return found
 

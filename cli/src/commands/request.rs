@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use daypass::ids::TransactionId;
 use serde_json::{Value, json};
 
 use super::{block_on, session, settings};
 use crate::{
-    client::store::{Session, Store},
+    client::{
+        daypass::Daypass,
+        store::{Session, Store},
+    },
     error::Error,
     output::Output,
     settings::{DeploymentArgs, Process, RequestArgs},
@@ -20,6 +24,9 @@ role back.
 
 Exit codes: 0 granted; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
+    /// The id that the transaction is to have, for who has to know it whatever becomes of this process [default: a new one]
+    #[arg(long, value_name = "ID")]
+    transaction_id: Option<TransactionId>,
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
@@ -42,7 +49,8 @@ fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {
     let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
     *output = linking;
     let store = Store::of(&Process)?;
-    block_on(session::begin(&settings, &Process, output, &store))
+    let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;
+    block_on(session::begin(transaction, &settings, &Process, output, &store))
 }
 
 fn granted(Session { grant, request, .. }: &Session) -> Value {

@@ -20,13 +20,19 @@ use crate::{
 ///
 /// # Errors
 /// When it is not granted, or cannot be assumed; then it has been given back.
-pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, store: &Store) -> Result<Session, Error> {
+pub async fn begin(
+    transaction: TransactionId,
+    settings: &Settings,
+    world: &dyn World,
+    output: &Output,
+    store: &Store,
+) -> Result<Session, Error> {
     let deployment = Deployment::of(settings)?;
     let request = request(settings)?;
     let duration = settings.duration(settings::Key::SessionDuration)?;
     tell_what_was_found(settings, world, output);
     let daypass = Daypass::connect(deployment.clone(), settings, &[], world, output).await?;
-    let (transaction, key) = (Daypass::new_transaction()?, Key::generate());
+    let key = Key::generate();
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
     let begun = async {
@@ -93,7 +99,7 @@ pub async fn of_request(
             found => return found,
         }
     }
-    let session = begin(settings, world, output, store).await?;
+    let session = begin(Daypass::new_transaction()?, settings, world, output, store).await?;
     pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
     Ok(session)
 }

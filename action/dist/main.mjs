@@ -1,0 +1,517 @@
+// src/main.ts
+import { randomUUID as randomUUID2 } from "node:crypto";
+
+// src/binary.ts
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  accessSync,
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync
+} from "node:fs";
+import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+var TARGETS = {
+  "linux-x64": "x86_64-unknown-linux-musl",
+  "linux-arm64": "aarch64-unknown-linux-musl",
+  "darwin-x64": "x86_64-apple-darwin",
+  "darwin-arm64": "aarch64-apple-darwin"
+};
+var OWN_VERSION = "0.1.0";
+var withCurl = (url, file) => {
+  const options = ["--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--retry", "3"];
+  execFileSync("curl", [...options, "--output", file, url], { stdio: ["ignore", "ignore", "inherit"] });
+};
+var HERE = {
+  platform: `${process.platform}-${process.arch}`,
+  file: fileURLToPath(import.meta.url),
+  download: withCurl
+};
+function findBinary(workflow2, here = HERE) {
+  const path = workflow2.input("daypass-path");
+  if (path) {
+    const binary2 = resolve(workflow2.environment.GITHUB_WORKSPACE ?? ".", path);
+    if (!isExecutable(binary2)) throw new Error(`daypass-path is \`${path}\`: there is no program`);
+    return binary2;
+  }
+  const wanted = workflow2.input("daypass-version").replace(/^v/, "");
+  const installed = wanted ? void 0 : onPath(workflow2.environment.PATH ?? "");
+  if (installed) return installed;
+  const version = wanted || OWN_VERSION;
+  if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
+    throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
+  }
+  const binary = ofRelease(workflow2, version, here);
+  workflow2.addPath(dirname(binary));
+  return binary;
+}
+function onPath(path) {
+  return path.split(delimiter).filter(isAbsolute).map((folder2) => join(folder2, "daypass")).find(isExecutable);
+}
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+function ofRelease(workflow2, version, { platform, file, download }) {
+  const target = TARGETS[platform];
+  if (!target) {
+    const known = Object.keys(TARGETS).join(", ");
+    throw new Error(`there is no release for ${platform}, only for ${known}: build it and give daypass-path`);
+  }
+  const { GITHUB_SERVER_URL, RUNNER_TOOL_CACHE, RUNNER_TEMP } = workflow2.environment;
+  const repository = ownRepository(workflow2, file);
+  if (!repository || !RUNNER_TOOL_CACHE || !RUNNER_TEMP) {
+    throw new Error("this runs only as a step of GitHub Actions");
+  }
+  const cached = join(RUNNER_TOOL_CACHE, "daypass", version, target);
+  if (isExecutable(join(cached, "daypass"))) return join(cached, "daypass");
+  const name = `daypass-${version}-${target}`;
+  const release = `${GITHUB_SERVER_URL ?? "https://github.com"}/${repository}/releases/download/v${version}`;
+  const folder2 = mkdtempSync(join(RUNNER_TEMP, "daypass-download-"));
+  try {
+    workflow2.info(`downloading ${release}/${name}.tar.gz`);
+    const archive = join(folder2, `${name}.tar.gz`);
+    const sums = join(folder2, "SHA256SUMS");
+    try {
+      download(`${release}/SHA256SUMS`, sums);
+      download(`${release}/${name}.tar.gz`, archive);
+    } catch {
+      throw new Error(
+        `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on the runner, and give daypass-path`
+      );
+    }
+    verify(archive, `${name}.tar.gz`, readFileSync(sums, "utf8"));
+    execFileSync("tar", ["--extract", "--gzip", "--file", archive, "--directory", folder2], { stdio: "inherit" });
+    mkdirSync(dirname(cached), { recursive: true });
+    cpSync(join(folder2, name), `${cached}.${process.pid}`, { recursive: true });
+    rmSync(cached, { recursive: true, force: true });
+    renameSync(`${cached}.${process.pid}`, cached);
+  } finally {
+    rmSync(folder2, { recursive: true });
+  }
+  return join(cached, "daypass");
+}
+function ownRepository(workflow2, file) {
+  const { GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY } = workflow2.environment;
+  return GITHUB_ACTION_REPOSITORY || /\/_actions\/([^/]+\/[^/]+)\//.exec(file)?.[1] || GITHUB_REPOSITORY;
+}
+function verify(archive, name, sums) {
+  const sum = createHash("sha256").update(readFileSync(archive)).digest("hex");
+  const listed = sums.split("\n").map((line) => line.split(/\s+\*?/)).find(([, file]) => file === name);
+  if (!listed) throw new Error(`SHA256SUMS of the release does not name ${name}`);
+  if (listed[0] !== sum) {
+    throw new Error(`${name} is not what the release says: its SHA-256 is ${sum}, not ${listed[0]}. Nothing was run.`);
+  }
+}
+
+// src/daypass.ts
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+var DENIED = 77;
+var USAGE = 2;
+var DaypassError = class extends Error {
+  constructor(refusal2, code2) {
+    super(refusal2.reason);
+    this.refusal = refusal2;
+    this.code = code2;
+  }
+  refusal;
+  code;
+  /** Nothing was granted for certain, so there is nothing to release. */
+  get nothingGranted() {
+    return this.code === DENIED || this.code === USAGE;
+  }
+  /** Nobody knows what came of it: the CLI was ended before it had an answer. */
+  get interrupted() {
+    return this.code > 128;
+  }
+  get denied() {
+    return this.code === DENIED;
+  }
+};
+var Daypass = class {
+  constructor(workflow2, binary, environment) {
+    this.workflow = workflow2;
+    this.binary = binary;
+    this.environment = environment;
+  }
+  workflow;
+  binary;
+  environment;
+  async request(transaction) {
+    return JSON.parse(await this.run("request", "--transaction-id", transaction));
+  }
+  async credentials(transaction) {
+    return JSON.parse(await this.run("credentials", "--transaction", transaction));
+  }
+  async release(transaction) {
+    await this.run("release", transaction);
+  }
+  /** Runs a command and returns what it writes to standard output, which is never printed. */
+  run(...command) {
+    return this.workflow.withoutCommands(() => this.spawned(["--output", "json", ...command]));
+  }
+  async spawned(argv) {
+    const child = spawn(this.binary, argv, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    const output = [];
+    child.stdout.on("data", (chunk) => output.push(chunk));
+    const error = [];
+    const progress = createInterface({ input: child.stderr });
+    progress.on("line", (line) => {
+      if (error.length > 0 || line.startsWith("{")) error.push(line);
+      else this.workflow.info(line);
+    });
+    const printed = new Promise((resolve2) => progress.once("close", resolve2));
+    const forward = (signal) => void child.kill(signal);
+    process.on("SIGINT", forward).on("SIGTERM", forward);
+    try {
+      const code2 = await new Promise((resolve2, reject) => {
+        child.once("error", (cause) => reject(new Error(`cannot run ${this.binary}: ${cause.message}`)));
+        child.once("close", (status, signal) => {
+          if (status === null) reject(new Error(`daypass was ended by ${signal}`));
+          else resolve2(status);
+        });
+      });
+      await printed;
+      if (code2 !== 0) throw new DaypassError(refusal(error.join("\n"), code2), code2);
+      return Buffer.concat(output).toString("utf8");
+    } finally {
+      process.off("SIGINT", forward).off("SIGTERM", forward);
+    }
+  }
+};
+function refusal(text2, code2) {
+  try {
+    const parsed = JSON.parse(text2);
+    return { ...parsed, reason: String(parsed.reason) };
+  } catch {
+    return { reason: text2 || `daypass ended with exit code ${code2}` };
+  }
+}
+
+// src/profile.ts
+import { appendFileSync, mkdirSync as mkdirSync2, writeFileSync } from "node:fs";
+import { join as join3 } from "node:path";
+
+// src/settings.ts
+import { join as join2 } from "node:path";
+var SETTINGS = {
+  account: "DAYPASS_ACCOUNT",
+  "account-id": "DAYPASS_ACCOUNT_ID",
+  accounts: "DAYPASS_ACCOUNTS",
+  "group-type": "DAYPASS_GROUP_TYPE",
+  ttl: "DAYPASS_TTL",
+  "session-duration": "DAYPASS_SESSION_DURATION",
+  email: "DAYPASS_EMAIL",
+  branch: "DAYPASS_BRANCH",
+  justification: "DAYPASS_JUSTIFICATION",
+  "provision-arn": "DAYPASS_PROVISION_ARN",
+  "deprovision-arn": "DAYPASS_DEPROVISION_ARN",
+  "renew-arn": "DAYPASS_RENEW_ARN",
+  "invoker-role-arn": "DAYPASS_INVOKER_ROLE_ARN",
+  "identity-token-key-arn": "DAYPASS_IDENTITY_TOKEN_KEY_ARN",
+  "identity-token-audience": "DAYPASS_IDENTITY_TOKEN_AUDIENCE",
+  config: "DAYPASS_CONFIG_FILE"
+};
+var CREDENTIAL_VARIABLES = [
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "AWS_CREDENTIAL_EXPIRATION",
+  "AWS_PROFILE",
+  "AWS_CONFIG_FILE"
+];
+function mode(workflow2) {
+  const value = workflow2.input("credentials") || "environment";
+  if (value !== "environment" && value !== "process") {
+    throw new Error(`credentials is \`${value}\`: give \`environment\` or \`process\``);
+  }
+  return value;
+}
+function folder(workflow2) {
+  const temporary = workflow2.environment.RUNNER_TEMP;
+  if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
+  return join2(temporary, "daypass");
+}
+function sessions(workflow2) {
+  return join2(folder(workflow2), "sessions");
+}
+function settings(workflow2) {
+  const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
+}
+function credentialsOf(environment) {
+  const names = CREDENTIAL_VARIABLES.filter((name) => environment[name]);
+  return Object.fromEntries(names.map((name) => [name, environment[name]]));
+}
+function environmentOf(workflow2, credentials) {
+  const inherited = Object.entries(workflow2.environment).filter(
+    ([name]) => !name.startsWith("INPUT_") && !name.startsWith("STATE_") && !isCredential(name)
+  );
+  return { ...Object.fromEntries(inherited), ...credentials, ...settings(workflow2) };
+}
+function isCredential(name) {
+  return CREDENTIAL_VARIABLES.includes(name);
+}
+
+// src/profile.ts
+var INVOKER_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+function checkRenewable(workflow2, before) {
+  const role = workflow2.input("invoker-role-arn") || workflow2.environment.DAYPASS_INVOKER_ROLE_ARN;
+  if (!role && INVOKER_KEYS.some((name) => before[name])) {
+    throw new Error(
+      "`credentials: process` needs invoker-role-arn: the AWS credentials of this job would have expired when the role is renewed, and they are not written down"
+    );
+  }
+}
+function writeProfile(workflow2, binary, account, transaction, before) {
+  const profile = account.replace(/[^\w.@-]/g, "-");
+  const profiles = folder(workflow2);
+  mkdirSync2(profiles, { recursive: true, mode: 448 });
+  const script = join3(profiles, `credentials-${transaction}`);
+  const { AWS_PROFILE, AWS_CONFIG_FILE } = before;
+  const variables = Object.entries({ AWS_PROFILE, AWS_CONFIG_FILE, ...settings(workflow2) });
+  const lines = [
+    "#!/bin/sh",
+    "# Written by the Daypass action. Nothing here is secret.",
+    `unset ${CREDENTIAL_VARIABLES.join(" ")}`,
+    ...variables.filter(([, value]) => value).map(([name, value]) => `export ${name}=${quoted(value ?? "")}`),
+    `exec ${quoted(binary)} credentials --transaction ${quoted(transaction)}`
+  ];
+  writeFileSync(script, `${lines.join("\n")}
+`, { mode: 448 });
+  const config = join3(profiles, "config");
+  appendFileSync(config, `[profile ${profile}]
+credential_process = "${script}"
+
+`, { mode: 384 });
+  workflow2.exportVariable("AWS_CONFIG_FILE", config);
+  workflow2.exportVariable("AWS_PROFILE", profile);
+  for (const name of INVOKER_KEYS) {
+    if (before[name]) workflow2.exportVariable(name, "");
+  }
+}
+function quoted(text2) {
+  return `'${text2.replaceAll("'", `'\\''`)}'`;
+}
+
+// src/summary.ts
+function granted(grant) {
+  return table("Daypass: role granted", [
+    ["Account", `${text(grant.account)} (${text(grant.account_id)})`],
+    ["Person", text(grant.email)],
+    ["Branch", text(grant.branch)],
+    ["Persona", text(grant.persona)],
+    ["Role", code(grant.iam_role_arn)],
+    ["Transaction", code(grant.transaction_id)],
+    ["Ends by itself", `${text(grant.expires_at)} (${duration(grant.role_ttl_hours)} after the request)`]
+  ]);
+}
+function refused(refusal2, denied, account, transaction) {
+  return table(denied ? "Daypass: access denied" : "Daypass: no role", [
+    ["Account", text(account)],
+    ["Error", refusal2.error && code(refusal2.error)],
+    ["Reason", text(refusal2.reason)],
+    ["What to do", refusal2.remedy && text(refusal2.remedy)],
+    ["More", refusal2.docs && link(refusal2.docs)],
+    ["Transaction", code(transaction)]
+  ]);
+}
+function duration(hours) {
+  const seconds = Math.round(hours * 3600);
+  const parts = [
+    [Math.floor(seconds / 3600), "h"],
+    [Math.floor(seconds % 3600 / 60), "min"],
+    [seconds % 60, "s"]
+  ].filter(([count]) => count !== 0);
+  return parts.map(([count, unit]) => `${count} ${unit}`).join(" ") || "0 s";
+}
+function table(title, rows) {
+  const lines = rows.filter(([, value]) => value).map(([name, value]) => `| ${name} | ${value} |`);
+  return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
+}
+function text(value) {
+  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
+}
+function code(value) {
+  return `<code>${text(value)}</code>`;
+}
+function link(url) {
+  return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
+}
+function oneLine(value) {
+  return value.replace(/\s+/g, " ").trim();
+}
+
+// src/workflow.ts
+import { randomUUID } from "node:crypto";
+import { appendFileSync as appendFileSync2 } from "node:fs";
+var Workflow = class {
+  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
+    this.environment = environment;
+    this.print = print;
+  }
+  environment;
+  print;
+  /** An input of the action; the empty string if it is not given. */
+  input(name) {
+    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
+  }
+  /** What `main` has saved for `post`; the empty string if it has not come that far. */
+  state(name) {
+    return this.environment[`STATE_${name}`] ?? "";
+  }
+  saveState(name, value) {
+    this.set("GITHUB_STATE", name, value);
+  }
+  setOutput(name, value) {
+    this.set("GITHUB_OUTPUT", name, value);
+  }
+  /** Sets a variable for the steps that follow. */
+  exportVariable(name, value) {
+    this.set("GITHUB_ENV", name, value);
+  }
+  addPath(folder2) {
+    this.append("GITHUB_PATH", folder2);
+  }
+  addSummary(markdown) {
+    this.append("GITHUB_STEP_SUMMARY", markdown);
+  }
+  /** Keeps a value out of the log from here on. */
+  mask(secret) {
+    this.command("add-mask", secret);
+  }
+  info(text2) {
+    this.print(`${text2}
+`);
+  }
+  warning(title, text2) {
+    this.command("warning", text2, title);
+  }
+  error(title, text2) {
+    this.command("error", text2, title);
+  }
+  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
+  async withoutCommands(action) {
+    const token = randomUUID();
+    this.command("stop-commands", token);
+    try {
+      return await action();
+    } finally {
+      this.print(`::${token}::
+`);
+    }
+  }
+  command(name, message, title) {
+    const properties = title === void 0 ? "" : ` title=${escaped(title).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
+    this.print(`::${name}${properties}::${escaped(message)}
+`);
+  }
+  set(file, name, value) {
+    const delimiter2 = randomUUID();
+    this.append(file, `${name}<<${delimiter2}
+${value}
+${delimiter2}`);
+  }
+  append(file, text2) {
+    const path = this.environment[file];
+    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
+    appendFileSync2(path, `${text2}
+`);
+  }
+};
+function escaped(text2) {
+  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
+// src/main.ts
+async function main(workflow2) {
+  if (process.platform === "win32") {
+    throw new Error("Daypass does not run on Windows: give the job `runs-on: ubuntu-latest`, or a runner with macOS");
+  }
+  const how = mode(workflow2);
+  const account = workflow2.input("account");
+  if (!account) throw new Error("account is missing: name the account to deploy to");
+  const before = credentialsOf(workflow2.environment);
+  maskAll(workflow2, [before.AWS_ACCESS_KEY_ID, before.AWS_SECRET_ACCESS_KEY, before.AWS_SESSION_TOKEN]);
+  if (how === "process") checkRenewable(workflow2, before);
+  const binary = findBinary(workflow2);
+  const transaction = randomUUID2();
+  workflow2.saveState("transaction", transaction);
+  workflow2.saveState("phase", "requested");
+  workflow2.saveState("binary", binary);
+  workflow2.saveState("before", JSON.stringify(before));
+  const daypass = new Daypass(workflow2, binary, environmentOf(workflow2, before));
+  const grant = await requested(workflow2, daypass, account, transaction);
+  workflow2.saveState("phase", "granted");
+  workflow2.saveState("expires_at", grant.expires_at);
+  const keys = await daypass.credentials(transaction);
+  maskAll(workflow2, [keys.AccessKeyId, keys.SecretAccessKey, keys.SessionToken]);
+  if (how === "process") {
+    writeProfile(workflow2, binary, account, transaction, before);
+  } else {
+    exportKeys(workflow2, keys);
+  }
+  announce(workflow2, grant);
+}
+function maskAll(workflow2, secrets) {
+  for (const secret of secrets) {
+    if (secret) workflow2.mask(secret);
+  }
+}
+async function requested(workflow2, daypass, account, transaction) {
+  try {
+    return await daypass.request(transaction);
+  } catch (error) {
+    if (error instanceof DaypassError) {
+      if (!error.interrupted) workflow2.saveState("phase", error.nothingGranted ? "refused" : "failed");
+      workflow2.addSummary(refused(error.refusal, error.denied, account, transaction));
+    }
+    throw error;
+  }
+}
+function exportKeys(workflow2, keys) {
+  workflow2.exportVariable("AWS_ACCESS_KEY_ID", keys.AccessKeyId);
+  workflow2.exportVariable("AWS_SECRET_ACCESS_KEY", keys.SecretAccessKey);
+  workflow2.exportVariable("AWS_SESSION_TOKEN", keys.SessionToken);
+  workflow2.exportVariable("AWS_CREDENTIAL_EXPIRATION", keys.Expiration);
+}
+function announce(workflow2, grant) {
+  const region = workflow2.input("aws-region");
+  if (region) {
+    workflow2.exportVariable("AWS_REGION", region);
+    workflow2.exportVariable("AWS_DEFAULT_REGION", region);
+  }
+  workflow2.exportVariable("DAYPASS_TRANSACTION_ID", grant.transaction_id);
+  workflow2.exportVariable("DAYPASS_STATE_DIR", sessions(workflow2));
+  workflow2.setOutput("transaction-id", grant.transaction_id);
+  workflow2.setOutput("role-arn", grant.iam_role_arn);
+  workflow2.setOutput("role-name", grant.role_name);
+  workflow2.setOutput("expires-at", grant.expires_at);
+  workflow2.setOutput("persona", grant.persona);
+  workflow2.setOutput("aws-account-id", grant.account_id);
+  workflow2.addSummary(granted(grant));
+}
+var workflow = new Workflow();
+try {
+  await main(workflow);
+} catch (error) {
+  const refusal2 = error instanceof DaypassError ? error.refusal : void 0;
+  const lines = [
+    error instanceof Error ? error.message : String(error),
+    refusal2?.remedy && `What to do: ${refusal2.remedy}`,
+    refusal2?.docs && `More: ${refusal2.docs}`
+  ];
+  workflow.error(refusal2?.error ?? "Daypass", lines.filter(Boolean).join("\n"));
+  process.exitCode = 1;
+}

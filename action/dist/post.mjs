@@ -1,0 +1,259 @@
+// src/post.ts
+import { setTimeout as sleep } from "node:timers/promises";
+
+// src/daypass.ts
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+var DENIED = 77;
+var USAGE = 2;
+var DaypassError = class extends Error {
+  constructor(refusal2, code2) {
+    super(refusal2.reason);
+    this.refusal = refusal2;
+    this.code = code2;
+  }
+  refusal;
+  code;
+  /** Nothing was granted for certain, so there is nothing to release. */
+  get nothingGranted() {
+    return this.code === DENIED || this.code === USAGE;
+  }
+  /** Nobody knows what came of it: the CLI was ended before it had an answer. */
+  get interrupted() {
+    return this.code > 128;
+  }
+  get denied() {
+    return this.code === DENIED;
+  }
+};
+var Daypass = class {
+  constructor(workflow2, binary, environment) {
+    this.workflow = workflow2;
+    this.binary = binary;
+    this.environment = environment;
+  }
+  workflow;
+  binary;
+  environment;
+  async request(transaction) {
+    return JSON.parse(await this.run("request", "--transaction-id", transaction));
+  }
+  async credentials(transaction) {
+    return JSON.parse(await this.run("credentials", "--transaction", transaction));
+  }
+  async release(transaction) {
+    await this.run("release", transaction);
+  }
+  /** Runs a command and returns what it writes to standard output, which is never printed. */
+  run(...command) {
+    return this.workflow.withoutCommands(() => this.spawned(["--output", "json", ...command]));
+  }
+  async spawned(argv) {
+    const child = spawn(this.binary, argv, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    const output = [];
+    child.stdout.on("data", (chunk) => output.push(chunk));
+    const error = [];
+    const progress = createInterface({ input: child.stderr });
+    progress.on("line", (line) => {
+      if (error.length > 0 || line.startsWith("{")) error.push(line);
+      else this.workflow.info(line);
+    });
+    const printed = new Promise((resolve) => progress.once("close", resolve));
+    const forward = (signal) => void child.kill(signal);
+    process.on("SIGINT", forward).on("SIGTERM", forward);
+    try {
+      const code2 = await new Promise((resolve, reject) => {
+        child.once("error", (cause) => reject(new Error(`cannot run ${this.binary}: ${cause.message}`)));
+        child.once("close", (status, signal) => {
+          if (status === null) reject(new Error(`daypass was ended by ${signal}`));
+          else resolve(status);
+        });
+      });
+      await printed;
+      if (code2 !== 0) throw new DaypassError(refusal(error.join("\n"), code2), code2);
+      return Buffer.concat(output).toString("utf8");
+    } finally {
+      process.off("SIGINT", forward).off("SIGTERM", forward);
+    }
+  }
+};
+function refusal(text2, code2) {
+  try {
+    const parsed = JSON.parse(text2);
+    return { ...parsed, reason: String(parsed.reason) };
+  } catch {
+    return { reason: text2 || `daypass ended with exit code ${code2}` };
+  }
+}
+
+// src/settings.ts
+import { join } from "node:path";
+var SETTINGS = {
+  account: "DAYPASS_ACCOUNT",
+  "account-id": "DAYPASS_ACCOUNT_ID",
+  accounts: "DAYPASS_ACCOUNTS",
+  "group-type": "DAYPASS_GROUP_TYPE",
+  ttl: "DAYPASS_TTL",
+  "session-duration": "DAYPASS_SESSION_DURATION",
+  email: "DAYPASS_EMAIL",
+  branch: "DAYPASS_BRANCH",
+  justification: "DAYPASS_JUSTIFICATION",
+  "provision-arn": "DAYPASS_PROVISION_ARN",
+  "deprovision-arn": "DAYPASS_DEPROVISION_ARN",
+  "renew-arn": "DAYPASS_RENEW_ARN",
+  "invoker-role-arn": "DAYPASS_INVOKER_ROLE_ARN",
+  "identity-token-key-arn": "DAYPASS_IDENTITY_TOKEN_KEY_ARN",
+  "identity-token-audience": "DAYPASS_IDENTITY_TOKEN_AUDIENCE",
+  config: "DAYPASS_CONFIG_FILE"
+};
+var CREDENTIAL_VARIABLES = [
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "AWS_CREDENTIAL_EXPIRATION",
+  "AWS_PROFILE",
+  "AWS_CONFIG_FILE"
+];
+function folder(workflow2) {
+  const temporary = workflow2.environment.RUNNER_TEMP;
+  if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
+  return join(temporary, "daypass");
+}
+function sessions(workflow2) {
+  return join(folder(workflow2), "sessions");
+}
+function settings(workflow2) {
+  const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
+}
+function environmentOf(workflow2, credentials) {
+  const inherited = Object.entries(workflow2.environment).filter(
+    ([name]) => !name.startsWith("INPUT_") && !name.startsWith("STATE_") && !isCredential(name)
+  );
+  return { ...Object.fromEntries(inherited), ...credentials, ...settings(workflow2) };
+}
+function isCredential(name) {
+  return CREDENTIAL_VARIABLES.includes(name);
+}
+
+// src/summary.ts
+function released(transaction) {
+  return `Daypass: the role of transaction ${code(transaction)} was given back.
+`;
+}
+function text(value) {
+  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
+}
+function code(value) {
+  return `<code>${text(value)}</code>`;
+}
+function oneLine(value) {
+  return value.replace(/\s+/g, " ").trim();
+}
+
+// src/workflow.ts
+import { randomUUID } from "node:crypto";
+import { appendFileSync } from "node:fs";
+var Workflow = class {
+  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
+    this.environment = environment;
+    this.print = print;
+  }
+  environment;
+  print;
+  /** An input of the action; the empty string if it is not given. */
+  input(name) {
+    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
+  }
+  /** What `main` has saved for `post`; the empty string if it has not come that far. */
+  state(name) {
+    return this.environment[`STATE_${name}`] ?? "";
+  }
+  saveState(name, value) {
+    this.set("GITHUB_STATE", name, value);
+  }
+  setOutput(name, value) {
+    this.set("GITHUB_OUTPUT", name, value);
+  }
+  /** Sets a variable for the steps that follow. */
+  exportVariable(name, value) {
+    this.set("GITHUB_ENV", name, value);
+  }
+  addPath(folder2) {
+    this.append("GITHUB_PATH", folder2);
+  }
+  addSummary(markdown) {
+    this.append("GITHUB_STEP_SUMMARY", markdown);
+  }
+  /** Keeps a value out of the log from here on. */
+  mask(secret) {
+    this.command("add-mask", secret);
+  }
+  info(text2) {
+    this.print(`${text2}
+`);
+  }
+  warning(title, text2) {
+    this.command("warning", text2, title);
+  }
+  error(title, text2) {
+    this.command("error", text2, title);
+  }
+  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
+  async withoutCommands(action) {
+    const token = randomUUID();
+    this.command("stop-commands", token);
+    try {
+      return await action();
+    } finally {
+      this.print(`::${token}::
+`);
+    }
+  }
+  command(name, message, title) {
+    const properties = title === void 0 ? "" : ` title=${escaped(title).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
+    this.print(`::${name}${properties}::${escaped(message)}
+`);
+  }
+  set(file, name, value) {
+    const delimiter = randomUUID();
+    this.append(file, `${name}<<${delimiter}
+${value}
+${delimiter}`);
+  }
+  append(file, text2) {
+    const path = this.environment[file];
+    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
+    appendFileSync(path, `${text2}
+`);
+  }
+};
+function escaped(text2) {
+  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
+// src/post.ts
+var ON_ITS_WAY_SECONDS = 5;
+async function post(workflow2) {
+  const transaction = workflow2.state("transaction");
+  const phase = workflow2.state("phase");
+  if (!transaction || phase === "refused") {
+    workflow2.info("Daypass: there is no role to give back");
+    return;
+  }
+  if (phase === "requested") await sleep(ON_ITS_WAY_SECONDS * 1e3);
+  const before = JSON.parse(workflow2.state("before"));
+  await new Daypass(workflow2, workflow2.state("binary"), environmentOf(workflow2, before)).release(transaction);
+  workflow2.info(`Daypass: the role of transaction ${transaction} was given back`);
+  workflow2.addSummary(released(transaction));
+}
+var workflow = new Workflow();
+try {
+  await post(workflow);
+} catch (error) {
+  const expiry = workflow.state("expires_at");
+  const end = expiry ? `at ${expiry}` : "when the time that was asked for is over";
+  const reason = error instanceof Error ? error.message : String(error);
+  workflow.warning("Daypass", `The role could not be given back: ${reason}
+Its lease ends it by itself, ${end}.`);
+}

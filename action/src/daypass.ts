@@ -1,0 +1,130 @@
+/** Runs the `daypass` binary. What it is asked for and what it answers is in docs/cli.md. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Environment, Workflow } from './workflow.ts';
+
+/** What was granted. Nothing here is secret. */
+export interface Grant {
+  transaction_id: string;
+  iam_role_arn: string;
+  role_name: string;
+  role_ttl_hours: number;
+  expires_at: string;
+  persona: string;
+  account: string;
+  account_id: string;
+  email: string;
+  branch: string;
+}
+
+/** AWS credentials, in the form of `credential_process`. */
+export interface Keys {
+  AccessKeyId: string;
+  SecretAccessKey: string;
+  SessionToken: string;
+  Expiration: string;
+}
+
+/** Why there is no answer, in the CLI's words. */
+export interface Refusal {
+  error?: string;
+  reason: string;
+  remedy?: string;
+  docs?: string;
+  status?: string;
+}
+
+/** The exit code of a denial. */
+const DENIED = 77;
+/** The exit code of wrong usage or configuration: nothing was sent. */
+const USAGE = 2;
+
+export class DaypassError extends Error {
+  constructor(
+    readonly refusal: Refusal,
+    private readonly code: number,
+  ) {
+    super(refusal.reason);
+  }
+
+  /** Nothing was granted for certain, so there is nothing to release. */
+  get nothingGranted(): boolean {
+    return this.code === DENIED || this.code === USAGE;
+  }
+
+  /** Nobody knows what came of it: the CLI was ended before it had an answer. */
+  get interrupted(): boolean {
+    return this.code > 128;
+  }
+
+  get denied(): boolean {
+    return this.code === DENIED;
+  }
+}
+
+export class Daypass {
+  constructor(
+    private readonly workflow: Workflow,
+    private readonly binary: string,
+    private readonly environment: Environment,
+  ) {}
+
+  async request(transaction: string): Promise<Grant> {
+    return JSON.parse(await this.run('request', '--transaction-id', transaction)) as Grant;
+  }
+
+  async credentials(transaction: string): Promise<Keys> {
+    return JSON.parse(await this.run('credentials', '--transaction', transaction)) as Keys;
+  }
+
+  async release(transaction: string): Promise<void> {
+    await this.run('release', transaction);
+  }
+
+  /** Runs a command and returns what it writes to standard output, which is never printed. */
+  private run(...command: string[]): Promise<string> {
+    return this.workflow.withoutCommands(() => this.spawned(['--output', 'json', ...command]));
+  }
+
+  private async spawned(argv: string[]): Promise<string> {
+    const child = spawn(this.binary, argv, { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+
+    // Progress is shown as it comes. The error object is the last that is written, and is shown in another form.
+    const error: string[] = [];
+    const progress = createInterface({ input: child.stderr });
+    progress.on('line', (line) => {
+      if (error.length > 0 || line.startsWith('{')) error.push(line);
+      else this.workflow.info(line);
+    });
+    const printed = new Promise((resolve) => progress.once('close', resolve));
+
+    // A runner that cancels sends the signal to this process only. The CLI has to learn it, and to have time to end well.
+    const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+    process.on('SIGINT', forward).on('SIGTERM', forward);
+    try {
+      const code = await new Promise<number>((resolve, reject) => {
+        child.once('error', (cause) => reject(new Error(`cannot run ${this.binary}: ${cause.message}`)));
+        child.once('close', (status, signal) => {
+          if (status === null) reject(new Error(`daypass was ended by ${signal}`));
+          else resolve(status);
+        });
+      });
+      await printed;
+      if (code !== 0) throw new DaypassError(refusal(error.join('\n'), code), code);
+      return Buffer.concat(output).toString('utf8');
+    } finally {
+      process.off('SIGINT', forward).off('SIGTERM', forward);
+    }
+  }
+}
+
+function refusal(text: string, code: number): Refusal {
+  try {
+    const parsed = JSON.parse(text) as Partial<Refusal>;
+    return { ...parsed, reason: String(parsed.reason) };
+  } catch {
+    return { reason: text || `daypass ended with exit code ${code}` };
+  }
+}

@@ -1,0 +1,227 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Job } from './step.ts';
+
+const SECRETS = ['ASIAGRANTED', 'granted-secret', 'granted-token'];
+const INPUTS = { account: 'payments-dev', ttl: '30m', 'invoker-role-arn': 'arn:aws:iam::111111111111:role/invoker' };
+const BEFORE = {
+  AWS_ACCESS_KEY_ID: 'ASIABEFORE',
+  AWS_SECRET_ACCESS_KEY: 'before-secret',
+  AWS_SESSION_TOKEN: 'before-token',
+};
+
+test('a grant gives credentials, outputs and a summary to the job', async () => {
+  const job = new Job({ ...INPUTS, 'aws-region': 'eu-west-1' });
+  expect(await job.main()).toBe(0);
+
+  const id = job.file('GITHUB_STATE').transaction ?? '';
+  expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
+  expect(job.calls.map(({ argv }) => argv)).toEqual([
+    ['--output', 'json', 'request', '--transaction-id', id],
+    ['--output', 'json', 'credentials', '--transaction', id],
+  ]);
+  expect(job.file('GITHUB_ENV')).toEqual({
+    AWS_ACCESS_KEY_ID: 'ASIAGRANTED',
+    AWS_SECRET_ACCESS_KEY: 'granted-secret',
+    AWS_SESSION_TOKEN: 'granted-token',
+    AWS_CREDENTIAL_EXPIRATION: '2026-01-01T01:00:00Z',
+    AWS_REGION: 'eu-west-1',
+    AWS_DEFAULT_REGION: 'eu-west-1',
+    DAYPASS_TRANSACTION_ID: id,
+    DAYPASS_STATE_DIR: join(job.folder, 'temp/daypass/sessions'),
+  });
+  expect(job.file('GITHUB_OUTPUT')).toEqual({
+    'transaction-id': id,
+    'role-arn': `arn:aws:iam::222222222222:role/daypass/daypass-${id}`,
+    'role-name': `daypass-${id}`,
+    'expires-at': '2026-01-01T00:30:00Z',
+    persona: 'Product_Admin',
+    'aws-account-id': '222222222222',
+  });
+  const summary = job.text('GITHUB_STEP_SUMMARY');
+  expect(summary).toContain('### Daypass: role granted');
+  expect(summary).toContain('| Person | alex&#64;example.com |');
+  expect(summary).toContain('| Ends by itself | 2026-01-01T00:30:00Z (30 min after the request) |');
+});
+
+test('settings reach the CLI as variables, and inputs do not', async () => {
+  const job = new Job({ ...INPUTS, branch: '' }, { DAYPASS_BRANCH: 'of the job' });
+  await job.main();
+  const environment = job.calls[0]?.env ?? {};
+  expect(environment).toMatchObject({
+    DAYPASS_ACCOUNT: 'payments-dev',
+    DAYPASS_TTL: '30m',
+    DAYPASS_INVOKER_ROLE_ARN: 'arn:aws:iam::111111111111:role/invoker',
+    DAYPASS_BRANCH: 'of the job',
+    DAYPASS_STATE_DIR: join(job.folder, 'temp/daypass/sessions'),
+  });
+  expect(Object.keys(environment).filter((name) => name.startsWith('INPUT_'))).toEqual([]);
+});
+
+test('every input of action.yml that is a setting reaches the CLI', async () => {
+  const action = readFileSync(join(import.meta.dirname, '../../action.yml'), 'utf8');
+  const section = /^inputs:\n([\s\S]*?)\n\n/m.exec(action)?.[1] ?? '';
+  const names = [...section.matchAll(/^ {2}([\w-]+):$/gm)].map(([, name]) => name ?? '');
+  const notSettings = ['aws-region', 'credentials', 'daypass-path', 'daypass-version'];
+  const settings = names.filter((name) => !notSettings.includes(name));
+  expect(settings.length).toBe(names.length - notSettings.length);
+
+  const job = new Job(Object.fromEntries(settings.map((name) => [name, `value of ${name}`])));
+  await job.main();
+  const values = Object.values(job.calls[0]?.env ?? {});
+  expect(settings.filter((name) => !values.includes(`value of ${name}`))).toEqual([]);
+});
+
+test('secrets are masked before anything else can have them, and are printed nowhere else', async () => {
+  const job = new Job(INPUTS, BEFORE);
+  await job.main();
+  await job.post();
+  const secrets = [...SECRETS, ...Object.values(BEFORE)];
+  const masks = secrets.map((secret) => `::add-mask::${secret}`);
+  const lines = job.log.split('\n');
+  expect(lines).toEqual(expect.arrayContaining(masks));
+  const others = lines.filter((line) => !masks.includes(line)).join('\n') + job.text('GITHUB_STEP_SUMMARY');
+  expect(secrets.filter((secret) => others.includes(secret))).toEqual([]);
+  expect(job.text('GITHUB_OUTPUT')).not.toMatch(/secret|token/);
+});
+
+test('the post step releases with the credentials that the job had before', async () => {
+  const job = new Job(INPUTS, { ...BEFORE, AWS_PROFILE: 'ours' });
+  await job.main();
+  expect(await job.post()).toBe(0);
+  const release = job.calls.at(-1);
+  expect(release?.argv).toEqual(['--output', 'json', 'release', job.file('GITHUB_STATE').transaction]);
+  expect(release?.env).toMatchObject({ ...BEFORE, AWS_PROFILE: 'ours', DAYPASS_ACCOUNT: 'payments-dev' });
+  expect(release?.env).not.toHaveProperty('AWS_CREDENTIAL_EXPIRATION');
+  expect(job.text('GITHUB_STEP_SUMMARY')).toContain('was given back');
+});
+
+test('a denial fails the step with reason, remedy and link, and there is nothing to release', async () => {
+  const job = new Job(INPUTS, { FAKE: 'denied' });
+  expect(await job.main()).toBe(1);
+  expect(job.log).toContain('asking for a role in payments-dev');
+  expect(job.log).toContain(
+    '::error title=Daypass.NotAMember::`mallory@example.com` is not in the group <b>|%0A' +
+      'What to do: ask to be added%0AMore: https://example.com/errors.md#daypassnotamember',
+  );
+  const summary = job.text('GITHUB_STEP_SUMMARY');
+  expect(summary).toContain('### Daypass: access denied');
+  expect(summary).toContain('| Reason | &#96;mallory&#64;example.com&#96; is not in the group &#60;b&#62;&#124; |');
+  expect(summary).toContain('| More | <https://example.com/errors.md#daypassnotamember> |');
+  expect(job.text('GITHUB_ENV')).toBe('');
+  await job.post();
+  expect(job.commands).toEqual(['request']);
+});
+
+test('a request that failed may have been granted, so it is released', async () => {
+  const job = new Job(INPUTS, { FAKE: 'broken' });
+  expect(await job.main()).toBe(1);
+  expect(job.text('GITHUB_STEP_SUMMARY')).toContain('### Daypass: no role');
+  await job.post({ FAKE: '' });
+  expect(job.commands).toEqual(['request', 'release']);
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s during the request reaches the CLI, and the post step releases',
+  async (signal) => {
+    const job = new Job(INPUTS, { FAKE: 'slow' });
+    let sent = false;
+    const code = await job.main((kill) => {
+      if (sent || !job.log.includes('asking')) return;
+      sent = true;
+      kill(signal);
+    });
+    expect(code).toBe(1);
+    expect(job.log).toContain(`got ${signal}`);
+    await job.post({ FAKE: '' });
+    expect(job.commands.at(-1)).toBe('release');
+  },
+);
+
+test('a step that was killed during the request has left what the post step needs', async () => {
+  const job = new Job(INPUTS, { FAKE: 'slow' });
+  await job.main((kill) => {
+    if (job.log.includes('asking')) kill('SIGKILL');
+  });
+  const [request] = job.calls;
+  process.kill(request?.pid ?? 0, 'SIGKILL');
+  await job.post({ FAKE: '' });
+  expect(job.calls.at(-1)?.argv.at(-1)).toBe(request?.argv.at(-1));
+  expect(job.commands.at(-1)).toBe('release');
+});
+
+test('a release that fails is a warning that tells when the role ends by itself', async () => {
+  const job = new Job(INPUTS, { FAKE: 'broken' });
+  const granted = { STATE_phase: 'granted', STATE_expires_at: '2026-01-01T00:30:00Z' };
+  await job.main();
+  expect(await job.post(granted)).toBe(0);
+  expect(job.log).toContain(
+    '::warning title=Daypass::The role could not be given back: no answer%0A' +
+      'Its lease ends it by itself, at 2026-01-01T00:30:00Z.',
+  );
+});
+
+test('what the CLI prints is never taken for a command of the workflow', async () => {
+  const job = new Job(INPUTS, { FAKE: 'commanding' });
+  expect(await job.main()).toBe(1);
+  expect(job.log).toMatch(/^::stop-commands::(\S+)\n::add-path::\/evil\nno JSON\n::\1::$/m);
+  expect(job.log).toContain('::error title=Daypass::daypass ended with exit code 70');
+});
+
+test('the profile renews with the settings of its step, whatever the step that uses it has', async () => {
+  const job = new Job({ ...INPUTS, account: "Pay's Dev", credentials: 'process' }, { AWS_PROFILE: 'runner' });
+  expect(await job.main()).toBe(0);
+  const exported = job.file('GITHUB_ENV');
+  expect(exported).toMatchObject({
+    AWS_PROFILE: 'Pay-s-Dev',
+    AWS_CONFIG_FILE: join(job.folder, 'temp/daypass/config'),
+  });
+  expect(Object.keys(exported)).not.toContain('AWS_ACCESS_KEY_ID');
+  const config = readFileSync(exported.AWS_CONFIG_FILE ?? '', 'utf8');
+  const script = /^\[profile Pay-s-Dev\]\ncredential_process = "(.*)"$/m.exec(config)?.[1] ?? '';
+  expect(statSync(script).mode & 0o777).toBe(0o700);
+
+  const answer = execFileSync(script, {
+    env: { PATH: process.env.PATH, FAKE_LOG: join(job.folder, 'calls'), ...exported, AWS_ACCESS_KEY_ID: 'other' },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  expect(JSON.parse(answer)).toMatchObject({ Version: 1, AccessKeyId: 'ASIAGRANTED' });
+  const call = job.calls.at(-1);
+  expect(call?.env).toMatchObject({ DAYPASS_ACCOUNT: "Pay's Dev", AWS_PROFILE: 'runner' });
+  expect(call?.env).not.toHaveProperty('AWS_ACCESS_KEY_ID');
+  expect(call?.env).not.toHaveProperty('AWS_CONFIG_FILE');
+});
+
+test('keys of the job do not count more than the profile', async () => {
+  const job = new Job({ ...INPUTS, credentials: 'process' }, BEFORE);
+  await job.main();
+  expect(job.file('GITHUB_ENV')).toMatchObject({
+    AWS_ACCESS_KEY_ID: '',
+    AWS_SECRET_ACCESS_KEY: '',
+    AWS_SESSION_TOKEN: '',
+  });
+});
+
+test.each([
+  [{ credentials: 'files' }, {}, 'credentials is `files`: give `environment` or `process`'],
+  [{ account: ' ' }, {}, 'account is missing: name the account to deploy to'],
+  [{ credentials: 'process', 'invoker-role-arn': '' }, BEFORE, '`credentials: process` needs invoker-role-arn'],
+  [{ 'daypass-path': 'nowhere/daypass' }, {}, 'daypass-path is `nowhere/daypass`: there is no program'],
+])('inputs that cannot be right are refused before anything is asked for: %o', async (inputs, environment, says) => {
+  const job = new Job({ ...INPUTS, ...inputs }, environment);
+  expect(await job.main()).toBe(1);
+  expect(job.log).toContain(`::error title=Daypass::${says}`);
+  await job.post();
+  expect(job.calls).toEqual([]);
+});
+
+test('Windows is refused', async () => {
+  const job = new Job(INPUTS);
+  const windows = 'data:text/javascript,Object.defineProperty(process,"platform",{value:"win32"})';
+  expect(await job.main(undefined, ['--import', windows])).toBe(1);
+  expect(job.log).toContain('Daypass does not run on Windows');
+  expect(job.calls).toEqual([]);
+});

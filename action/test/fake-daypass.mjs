@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+// Stands in for the daypass binary: notes how it was called in $FAKE_LOG, and answers as $FAKE says.
+import { appendFileSync } from 'node:fs';
+
+const argv = process.argv.slice(2);
+const note = (what) => appendFileSync(process.env.FAKE_LOG, `${JSON.stringify(what)}\n`);
+note({ argv, env: process.env, pid: process.pid });
+
+const refuse = (code, refusal) => {
+  console.error(JSON.stringify(refusal));
+  process.exit(code);
+};
+
+const [command, ...rest] = argv.filter((word) => word !== '--output' && word !== 'json');
+switch (`${process.env.FAKE ?? ''} ${command}`) {
+  case 'denied request':
+    console.error('asking for a role in payments-dev');
+    refuse(77, {
+      error: 'Daypass.NotAMember',
+      reason: '`mallory@example.com` is not in the group <b>|',
+      remedy: 'ask to be added',
+      docs: 'https://example.com/errors.md#daypassnotamember',
+      transaction_id: rest[1],
+      status: 'denied',
+    });
+    break;
+  case 'broken request':
+    refuse(75, { error: 'Daypass.AwsUnavailable', reason: 'no answer' });
+    break;
+  case 'commanding request':
+    console.error('::add-path::/evil');
+    console.error('no JSON');
+    process.exit(70);
+    break;
+  case 'slow request':
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+      process.on(signal, () => {
+        console.error(`got ${signal}`);
+        process.exit(130);
+      });
+    }
+    console.error('asking');
+    setInterval(() => {}, 1000);
+    break;
+  case 'broken release':
+    refuse(75, { error: 'Daypass.AwsUnavailable', reason: 'no answer' });
+    break;
+  default:
+    console.error(`progress of ${command}`);
+    if (command === 'request') {
+      console.log(
+        JSON.stringify({
+          transaction_id: rest[1],
+          iam_role_arn: `arn:aws:iam::222222222222:role/daypass/daypass-${rest[1]}`,
+          role_name: `daypass-${rest[1]}`,
+          role_ttl_hours: 0.5,
+          expires_at: '2026-01-01T00:30:00Z',
+          persona: 'Product_Admin',
+          status: 'provisioned',
+          account: 'payments-dev',
+          account_id: '222222222222',
+          email: 'alex@example.com',
+          branch: 'feature/a_b_c',
+        }),
+      );
+    }
+    if (command === 'credentials') {
+      console.log(
+        JSON.stringify({
+          Version: 1,
+          AccessKeyId: 'ASIAGRANTED',
+          SecretAccessKey: 'granted-secret',
+          SessionToken: 'granted-token',
+          Expiration: '2026-01-01T01:00:00Z',
+        }),
+      );
+    }
+}
