@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 mod errors_doc;
 mod explanation;
 mod finding;
+#[cfg(test)]
+mod groups;
 mod lints;
 mod personas_check;
 mod personas_explain;

@@ -1,0 +1,4 @@
+//! `daypass groups`: the groups of Identity Center that personas.json wants.
+
+mod difference;
+mod store;
