@@ -30,10 +30,8 @@ resource "aws_s3_bucket_public_access_block" "receipts" {
   restrict_public_buckets = true
 }
 
-resource "aws_sqs_queue" "to_send" {
-  name_prefix               = "payments-to-send-"
-  message_retention_seconds = 4 * 24 * 60 * 60
-  sqs_managed_sse_enabled   = true
+resource "aws_sns_topic" "to_send" {
+  name_prefix = "payments-to-send-"
 }
 
 # Who deployed: the deploy role, in a session that names the person.
