@@ -410,7 +410,7 @@ describe('invoker role', () => {
     expect(hub.statements('daypass-invoker').map(({ Action, Resource }) => [Action, Resource])).toEqual([
       ['states:StartSyncExecution', '<daypass-provision>'],
       ['states:StartExecution', '<daypass-deprovision>'],
-      ['kms:GetPublicKey', '<AWS::KMS::Key.Arn>'],
+      [['kms:Encrypt', 'kms:GetPublicKey'], '<AWS::KMS::Key.Arn>'],
       ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
     ]);
   });

@@ -1,20 +1,28 @@
 //! The `daypass` command: parses the command line and hands over to one file per command.
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that ask Daypass"))]
-mod errors_doc;
+use crate::output::{Output, OutputArgs};
+
+mod client;
+mod commands;
+mod error;
 mod explanation;
 mod finding;
 #[cfg(test)]
 mod groups;
 mod lints;
+mod output;
 mod personas_check;
 mod personas_explain;
 mod policies;
+mod remedies;
 mod report;
+mod serve;
+mod settings;
+mod signals;
 mod source;
 
 /// Temporary AWS roles for deployments.
@@ -23,13 +31,40 @@ mod source;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a command with a role, and give the role back when it ends.
+    Exec(commands::exec::Args),
+    /// Ask for a role, and keep its session for the commands below.
+    Request(commands::request::Args),
+    /// Print credentials as AWS SDKs want them of a `credential_process`.
+    Credentials(commands::credentials::Args),
+    /// Print credentials as environment variables.
+    Env(commands::env::Args),
+    /// Give a role back.
+    Release(commands::release::Args),
+    /// Say what has become of a transaction.
+    Status(commands::status::Args),
+    /// Show what is set.
+    #[command(subcommand)]
+    Config(Config),
     /// Work with personas.json.
     #[command(subcommand)]
     Personas(Personas),
+    /// Print a script that completes command lines in a shell.
+    Completions(commands::completions::Args),
+    /// Print the manual.
+    Man(commands::man::Args),
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Print every setting, and where it comes from.
+    Show(commands::config_show::Args),
 }
 
 #[derive(Subcommand)]
@@ -41,8 +76,24 @@ enum Personas {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    // What a panic says is nobody's choice, and could be a secret.
+    panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => eprintln!("daypass: a mistake in `daypass`, at {place}"),
+        None => eprintln!("daypass: a mistake in `daypass`"),
+    }));
+    let Cli { command, output } = Cli::parse();
+    let output = Output::new(output);
+    match command {
+        Command::Exec(args) => commands::exec::run(&args, &output),
+        Command::Request(args) => commands::request::run(&args, &output),
+        Command::Credentials(args) => commands::credentials::run(&args, &output),
+        Command::Env(args) => commands::env::run(&args, &output),
+        Command::Release(args) => commands::release::run(&args, &output),
+        Command::Status(args) => commands::status::run(&args, &output),
+        Command::Config(Config::Show(args)) => commands::config_show::run(&args, &output),
         Command::Personas(Personas::Check(args)) => personas_check::run(&args),
         Command::Personas(Personas::Explain(args)) => personas_explain::run(&args),
+        Command::Completions(args) => commands::completions::run::<Cli>(&args),
+        Command::Man(args) => commands::man::run::<Cli>(&args, &output),
     }
 }

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from daypass_local import process, seed
 from daypass_local.aws import Aws
@@ -70,6 +70,7 @@ class Stack:
             "DAYPASS_PROVISION_ARN": values["ProvisionArn"],
             "DAYPASS_DEPROVISION_ARN": values["DeprovisionArn"],
             "DAYPASS_TABLE": values["TableName"],
+            "DAYPASS_ACCOUNTS": ",".join(f"{account['name']}={account['id']}" for account in _accounts()),
             "DAYPASS_HUB_ACCOUNT_ID": HUB_ACCOUNT,
             "DAYPASS_TARGET_ACCOUNT_ID": TARGET_ACCOUNT,
             "DAYPASS_IDENTITY_STORE_ID": IDENTITY_STORE_ID,
@@ -87,6 +88,12 @@ class Stack:
         link.symlink_to(file.relative_to(STATE))
         link.replace(LATEST)
         return file
+
+
+def _accounts() -> list[dict[str, Any]]:
+    """Return the target accounts of the personas that are deployed."""
+    accounts: list[dict[str, Any]] = json.loads((REPOSITORY / "personas.json").read_text())["accounts"]
+    return accounts
 
 
 def live() -> list[Stack]:

@@ -46,7 +46,7 @@ export class InvokerRole extends iam.Role {
             }),
             new iam.PolicyStatement({
               sid: 'EncryptIdentityToken',
-              actions: ['kms:GetPublicKey'],
+              actions: ['kms:Encrypt', 'kms:GetPublicKey'],
               resources: [tokenKey.keyArn],
             }),
             new iam.PolicyStatement({

@@ -1,0 +1,11 @@
+//! Daypass as its users have it: the machines, the tokens, the role.
+
+pub mod access;
+pub mod aws;
+pub mod daypass;
+pub mod envelope;
+pub mod identity_token;
+pub mod machine;
+pub mod renewal;
+pub mod secret;
+pub mod store;

@@ -1,0 +1,144 @@
+//! Clients of AWS, with the credentials that Daypass is asked with.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::{
+    Credentials,
+    provider::{
+        ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future::ProvideCredentials as Provided,
+    },
+};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        endpoint::EndpointPrefix,
+        http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn},
+        interceptors::{Intercept, context::BeforeSerializationInterceptorContextMut, dyn_dispatch_hint},
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
+use aws_types::{SdkConfig, endpoint_config::EndpointUrl, region::Region};
+use daypass::lambda::AwsError;
+
+use super::{identity_token::Tokens, secret::Secret};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The one pool of connections of this process: AWS's, and those of issuers of tokens. `HTTPS_PROXY` and the like count.
+pub fn connector() -> SharedHttpConnector {
+    let connector = Connector::builder()
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .sleep_impl(TokioSleep::new())
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring));
+    SharedHttpConnector::new(connector.build())
+}
+
+/// What every client is built from, with the credentials that the `aws` command would use.
+pub async fn ambient(region: &str, connector: &SharedHttpConnector) -> SdkConfig {
+    let connector = connector.clone();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}
+
+/// The same with the credentials of this role, assumed anew whenever they are about to end.
+pub fn as_invoker(ambient: &SdkConfig, role_arn: &str, tokens: Option<Tokens>) -> SdkConfig {
+    let invoker =
+        Invoker { role_arn: role_arn.to_owned(), sts: aws_sdk_sts::Client::new(ambient), tokens: tokens.map(Arc::new) };
+    ambient.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(invoker)).build()
+}
+
+/// The same with these credentials.
+pub fn with(config: &SdkConfig, credentials: Credentials) -> SdkConfig {
+    config.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build()
+}
+
+/// Step Functions. Its endpoint for `StartSyncExecution` is `sync-states…`; one that somebody has named is taken as it is.
+pub fn states(config: &SdkConfig) -> aws_sdk_sfn::Client {
+    let config = aws_sdk_sfn::config::Builder::from(config).interceptor(NamedEndpoints).build();
+    aws_sdk_sfn::Client::from_conf(config)
+}
+
+/// Credentials of the role that may ask Daypass.
+#[derive(Debug)]
+struct Invoker {
+    role_arn: String,
+    sts: aws_sdk_sts::Client,
+    /// Where the CI system gives tokens on request: those for AWS.
+    tokens: Option<Arc<Tokens>>,
+}
+
+/// How AWS wants to be called in OIDC tokens for it.
+const AWS_AUDIENCE: &str = "sts.amazonaws.com";
+const SESSION_NAME: &str = "daypass";
+
+impl Invoker {
+    async fn assume(&self) -> Result<Credentials, CredentialsError> {
+        let failed = |error: AwsError| CredentialsError::provider_error(error);
+        let issued = if let Some(tokens) = &self.tokens {
+            let token = tokens.fetch(AWS_AUDIENCE).await.map_err(|e| CredentialsError::provider_error(e.reason()))?;
+            let request = self.sts.assume_role_with_web_identity().role_arn(&self.role_arn);
+            let request = request.role_session_name(SESSION_NAME).web_identity_token(token.expose());
+            request.send().await.map_err(AwsError::of("sts:AssumeRoleWithWebIdentity")).map_err(failed)?.credentials
+        } else {
+            let request = self.sts.assume_role().role_arn(&self.role_arn).role_session_name(SESSION_NAME);
+            request.send().await.map_err(AwsError::of("sts:AssumeRole")).map_err(failed)?.credentials
+        };
+        let issued = issued.ok_or_else(|| CredentialsError::provider_error("STS answered without credentials"))?;
+        let expires = issued.expiration.try_into().map_err(CredentialsError::provider_error)?;
+        let (id, secret) = (issued.access_key_id, issued.secret_access_key);
+        Ok(Credentials::new(id, secret, Some(issued.session_token), Some(expires), "daypass-invoker"))
+    }
+}
+
+impl ProvideCredentials for Invoker {
+    fn provide_credentials<'a>(&'a self) -> Provided<'a>
+    where
+        Self: 'a,
+    {
+        Provided::new(self.assume())
+    }
+}
+
+/// Takes an endpoint that somebody has named as it is, without a prefix to its host.
+#[derive(Debug)]
+struct NamedEndpoints;
+
+#[dyn_dispatch_hint]
+impl Intercept for NamedEndpoints {
+    fn name(&self) -> &'static str {
+        "NamedEndpoints"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        _context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if config.load::<EndpointUrl>().is_some() {
+            config.interceptor_state().unset::<EndpointPrefix>();
+        }
+        Ok(())
+    }
+}
+
+/// Credentials for the SDK.
+pub fn credentials(id: &str, secret: &Secret, token: &Secret) -> Credentials {
+    Credentials::new(id, secret.expose(), Some(token.expose().to_owned()), None, "daypass")
+}

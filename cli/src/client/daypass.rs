@@ -1,0 +1,429 @@
+//! The calls to Daypass: ask, renew, assume, release.
+
+use std::time::Duration;
+
+use aws_sdk_sfn::{
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
+    operation::start_sync_execution::StartSyncExecutionOutput,
+    types::{ExecutionStatus, SyncExecutionStatus},
+};
+use aws_types::SdkConfig;
+use daypass::{contract::SessionCredentials, ids::TransactionId, lambda::AwsError, timestamp::Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    access::{Grant, Key, Request, RoleSession, now},
+    aws,
+    envelope::ContentKey,
+    identity_token::{Tokens, ready},
+    machine::MachineArn,
+    renewal,
+    secret::Secret,
+};
+use crate::{
+    error::{Error, Kind, lacks_credentials},
+    output::Output,
+    settings::{self, Settings, World},
+};
+
+/// How long a role that was just made may take to become assumable. IAM needs 2 to 30 seconds.
+const PROPAGATION: Duration = Duration::from_mins(1);
+/// An EXPRESS execution ends after five minutes: its answer may take as long.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60 + 10);
+/// How often AWS may ask to slow down before it is given up.
+const ATTEMPTS: u32 = 4;
+/// How long a session of a deploy role lasts: what role chaining allows.
+const SESSION_DURATION: Duration = Duration::from_hours(1);
+
+/// Where Daypass is, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    provision: Option<MachineArn>,
+    deprovision: MachineArn,
+    renew: Option<MachineArn>,
+    invoker_role: Option<String>,
+    token_key: Option<String>,
+    token_audience: Option<String>,
+}
+
+impl Deployment {
+    /// As it is set. Whoever only releases need not say where the other machines are.
+    ///
+    /// # Errors
+    /// When it is not set, or is no deployment.
+    pub fn of(settings: &Settings) -> Result<Self, Error> {
+        use settings::Key;
+        let machine = |key| settings.get(key).map(|_| settings.machine(key)).transpose();
+        if settings.get(Key::DeprovisionArn).is_none() {
+            settings.required(Key::ProvisionArn)?;
+        }
+        Ok(Self {
+            provision: machine(Key::ProvisionArn)?,
+            deprovision: settings.machine(Key::DeprovisionArn)?,
+            renew: machine(Key::RenewArn)?,
+            invoker_role: settings.text(Key::InvokerRoleArn).map(str::to_owned),
+            token_key: settings.text(Key::IdentityTokenKeyArn).map(str::to_owned),
+            token_audience: settings.text(Key::IdentityTokenAudience).map(str::to_owned),
+        })
+    }
+
+    /// The machine that deprovisions.
+    pub fn deprovision(&self) -> &MachineArn {
+        &self.deprovision
+    }
+}
+
+/// Daypass, asked with somebody's credentials.
+pub struct Daypass {
+    deployment: Deployment,
+    config: SdkConfig,
+    states: aws_sdk_sfn::Client,
+    tokens: Option<Tokens>,
+    ready: Option<(&'static str, Secret)>,
+    output: Output,
+}
+
+/// What came of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// It begins.
+    Started,
+    /// It had begun before.
+    AlreadyStarted,
+}
+
+/// Who asks to renew or assume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The role was just made: it may take a while until it can be assumed.
+    New,
+    /// The role has been assumed before.
+    Known,
+}
+
+/// What an execution has come to.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it returned.
+    pub output: Option<Value>,
+    /// Why it failed: error and cause.
+    pub failure: Option<(String, String)>,
+}
+
+impl Daypass {
+    /// Connects as whoever is to ask.
+    pub async fn connect(deployment: Deployment, settings: &Settings, world: &dyn World, output: &Output) -> Self {
+        let connector = aws::connector();
+        let mut config = aws::ambient(deployment.deprovision.region(), &connector).await;
+        let tokens = || Tokens::of(settings.system, world, &connector);
+        if let Some(role) = &deployment.invoker_role {
+            config = aws::as_invoker(&config, role, tokens());
+        }
+        Self {
+            states: aws::states(&config),
+            tokens: tokens(),
+            ready: ready(world),
+            output: output.clone(),
+            config,
+            deployment,
+        }
+    }
+
+    /// Where it is.
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// What clients of other services are built from.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// A transaction id that nobody has used. It is known before Daypass is asked, so that whatever comes of a call whose
+    /// answer is lost can be given back.
+    pub fn new_transaction() -> Result<TransactionId, Error> {
+        let id = Uuid::new_v4().hyphenated().to_string();
+        id.parse().map_err(|_| Error::new(Kind::Failed, "no transaction id can be made"))
+    }
+
+    /// Asks for a role.
+    ///
+    /// # Errors
+    /// When it is not granted, or nobody knows whether it is; then what there may be has been given back.
+    pub async fn request(
+        &self,
+        transaction: TransactionId,
+        request: &Request,
+        key: &Key,
+    ) -> Result<(Grant, SessionCredentials), Error> {
+        let Some(machine) = &self.deployment.provision else {
+            return Err(Error::usage("`provision_arn` is not set: the output ProvisionArn of the hub stack"));
+        };
+        let progress = self.output.progress(&format!("asking for a role in {} as {}", request.account, request.email));
+        let token = self.identity_token().await?;
+        let input = request.input(key, token.as_deref());
+        let answer = match self.ask(machine, &transaction.to_string(), &input).await {
+            Ok(answer) => answer,
+            Err(error) if error.code().is_none() && !lacks_credentials(&error) => {
+                // It may have been granted.
+                let released = self.release(transaction).await;
+                let error = Error::from(error).about(transaction);
+                return Err(match released {
+                    Ok(_) => error,
+                    Err(_) => error.remedy(format!(
+                        "try again; should a role have been granted, `daypass release {transaction}` gives it back, or \
+                         its lease ends it"
+                    )),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        drop(progress);
+        opened(answer, key).map_err(|error| error.about(transaction))
+    }
+
+    /// Asks for another session of a role that was granted.
+    ///
+    /// # Errors
+    /// When there is none: the person may not have it any more, the lease has ended, or something else is wrong.
+    pub async fn renew(&self, transaction: TransactionId, key: &Key) -> Result<(Grant, SessionCredentials), Error> {
+        let Some(machine) = &self.deployment.renew else {
+            return Err(Error::usage("`renew_arn` is not set: the output RenewArn of the hub stack"));
+        };
+        let mut input = json!({"transaction_id": transaction, "recipient": key.recipient()});
+        if let Some(token) = self.identity_token().await? {
+            input["identity_token"] = token.into();
+        }
+        let answer = self.ask(machine, &Uuid::new_v4().to_string(), &input).await?;
+        opened(answer, key).map_err(|error| error.about(transaction))
+    }
+
+    /// Starts an EXPRESS machine and waits for its answer. It is started once: only where AWS surely has not begun, because
+    /// it asked to slow down, is it asked again.
+    async fn ask(&self, machine: &MachineArn, name: &str, input: &Value) -> Result<StartSyncExecutionOutput, AwsError> {
+        let once = aws_sdk_sfn::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(ANSWER_TIMEOUT)
+                .operation_timeout(ANSWER_TIMEOUT)
+                .build(),
+        );
+        let mut attempt = 1;
+        loop {
+            let call = self.states.start_sync_execution().state_machine_arn(machine.to_string()).name(name);
+            let call = call.input(input.to_string()).customize().config_override(once.clone());
+            let answer = call.send().await.map_err(AwsError::of("states:StartSyncExecution"));
+            match answer {
+                Err(error) if attempt < ATTEMPTS && error.name() == daypass::error::ErrorName::Throttled => {
+                    sleep(Duration::from_millis(500).mul_f64(renewal::between(0.5, 1.5)) * 2_u32.pow(attempt)).await;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// The run's identity token in its envelope, where there is one to be had.
+    async fn identity_token(&self) -> Result<Option<String>, Error> {
+        let token = match (&self.ready, &self.deployment.token_audience, &self.tokens) {
+            (Some((_, token)), ..) => token.clone(),
+            (None, Some(audience), Some(tokens)) => tokens.fetch(audience).await?,
+            (None, ..) => return Ok(None),
+        };
+        let Some(key_arn) = &self.deployment.token_key else {
+            return Err(Error::usage(
+                "`identity_token_key_arn` is not set: the output IdentityTokenKeyArn of the hub stack",
+            ));
+        };
+        let sealed = |_| Error::new(Kind::Failed, "the identity token cannot be sealed: the system has no randomness");
+        let content_key = ContentKey::generate().map_err(sealed)?;
+        let call = aws_sdk_kms::Client::new(&self.config).encrypt().key_id(key_arn);
+        let call = call.encryption_algorithm(aws_sdk_kms::types::EncryptionAlgorithmSpec::RsaesOaepSha256);
+        let encrypted = call.plaintext(aws_sdk_kms::primitives::Blob::new(content_key.bytes())).send().await;
+        let encrypted = encrypted.map_err(AwsError::of("kms:Encrypt"))?.ciphertext_blob.unwrap_or_default();
+        content_key.seal(encrypted.as_ref(), token.expose()).map(Some).map_err(sealed)
+    }
+
+    /// Becomes the deploy role. A new one is waited for.
+    ///
+    /// # Errors
+    /// When it cannot be assumed.
+    pub async fn assume(
+        &self,
+        grant: &Grant,
+        email: &str,
+        pipeline: &SessionCredentials,
+        duration: Option<Duration>,
+        role: Role,
+    ) -> Result<RoleSession, Error> {
+        let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = pipeline;
+        let credentials = aws::credentials(access_key_id, &Secret::new(secret_access_key), &Secret::new(session_token));
+        let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));
+        let seconds = i32::try_from(duration.unwrap_or(SESSION_DURATION).as_secs()).unwrap_or(i32::MAX);
+        let (began, mut progress, mut pause) = (Instant::now(), None, Duration::from_millis(500));
+        loop {
+            let call = sts.assume_role().role_arn(&grant.iam_role_arn).role_session_name(session_name(email));
+            let failed = match call.duration_seconds(seconds).send().await.map_err(AwsError::of("sts:AssumeRole")) {
+                Ok(answer) => {
+                    let Some(issued) = answer.credentials else {
+                        return Err(Error::new(Kind::Failed, "sts:AssumeRole answered without credentials"));
+                    };
+                    let ends = Timestamp::from_unix_seconds(issued.expiration.secs());
+                    return Ok(RoleSession {
+                        access_key_id: issued.access_key_id,
+                        secret_access_key: Secret::new(issued.secret_access_key),
+                        session_token: Secret::new(issued.session_token),
+                        expires_at: ends.min(grant.expires_at),
+                        renew_at: renewal::moment(now(), ends, *expiration, grant.expires_at),
+                    });
+                }
+                Err(failed) => failed,
+            };
+            if grant.expires_at <= now() {
+                return Err(lease_ended(grant));
+            }
+            if !failed.is_access_denied() {
+                return Err(Error::from(failed).about(grant.transaction_id));
+            }
+            if role == Role::Known {
+                let reason = format!("{failed}: the role has been given back, or taken away");
+                return Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(grant.transaction_id));
+            }
+            if began.elapsed() + pause > PROPAGATION {
+                let reason = format!("{failed}: the role could not be assumed within {} s", PROPAGATION.as_secs());
+                return Err(Error::new(Kind::TryAgain, reason)
+                    .remedy("try again; IAM usually needs some seconds to show a new role")
+                    .about(grant.transaction_id));
+            }
+            let progress = progress.get_or_insert_with(|| self.output.progress("waiting for IAM to show the new role"));
+            progress.goes_on(&format!("{} s", began.elapsed().as_secs()));
+            sleep(pause.mul_f64(renewal::between(0.8, 1.2))).await;
+            pause = (pause * 2).min(Duration::from_secs(4));
+        }
+    }
+
+    /// Gives a role back. It is durable as soon as this returns.
+    ///
+    /// # Errors
+    /// When that cannot be started.
+    pub async fn release(&self, transaction: TransactionId) -> Result<Release, Error> {
+        let call = self.states.start_execution().state_machine_arn(self.deployment.deprovision.to_string());
+        let call = call.name(release_name(transaction)).input(json!({"transaction_id": transaction}).to_string());
+        match call.send().await.map_err(AwsError::of("states:StartExecution")) {
+            Ok(_) => Ok(Release::Started),
+            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Release::AlreadyStarted),
+            Err(error) => Err(Error::from(error).about(transaction)),
+        }
+    }
+
+    /// What became of an execution of the machine that deprovisions; nothing when there is none.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub async fn execution(&self, name: &str) -> Result<Option<Execution>, Error> {
+        let arn = self.deployment.deprovision.execution(name);
+        let found = self.states.describe_execution().execution_arn(arn).send().await;
+        match found.map_err(AwsError::of("states:DescribeExecution")) {
+            Ok(found) => Ok(Some(Execution {
+                status: found.status,
+                started_at: Timestamp::from_unix_seconds(found.start_date.secs()),
+                ended_at: found.stop_date.map(|at| Timestamp::from_unix_seconds(at.secs())),
+                output: found.output.and_then(|text| serde_json::from_str(&text).ok()),
+                failure: found.error.map(|error| (error, found.cause.unwrap_or_default())),
+            })),
+            Err(error) if error.code() == Some("ExecutionDoesNotExist") => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The execution that gives a role back.
+pub fn release_name(transaction: TransactionId) -> String {
+    format!("{transaction}-release")
+}
+
+/// The lease has come to its end.
+pub fn lease_ended(grant: &Grant) -> Error {
+    Error::new(Kind::Failed, format!("the lease has ended, at {}", grant.expires_at))
+        .remedy("ask for a new role, with a longer `--ttl` if it is allowed")
+        .about(grant.transaction_id)
+}
+
+/// What `CloudTrail` shows beside the role: the address, as far as it may stand there.
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html> (`RoleSessionName`: 2 to 64 characters of
+/// `[\w+=,.@-]`).
+fn session_name(email: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    email.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect()
+}
+
+/// Reads the answer of a machine.
+fn opened(answer: StartSyncExecutionOutput, key: &Key) -> Result<(Grant, SessionCredentials), Error> {
+    #[derive(Deserialize)]
+    struct Granted {
+        #[serde(flatten)]
+        grant: Grant,
+        sealed_credentials: String,
+    }
+    if answer.status != SyncExecutionStatus::Succeeded {
+        return Err(refusal(answer.status == SyncExecutionStatus::TimedOut, answer.error, answer.cause));
+    }
+    let granted: Granted = serde_json::from_str(answer.output.as_deref().unwrap_or_default()).map_err(|error| {
+        // Its text names fields, and values only where they have the wrong type; what is sealed is sealed.
+        Error::new(Kind::Failed, format!("the answer is not what the contract says: {error}"))
+            .remedy("see whether this `daypass` is as new as the deployment")
+    })?;
+    let credentials = key.unseal(&granted.sealed_credentials)?;
+    Ok((granted.grant, credentials))
+}
+
+fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Error {
+    #[derive(Deserialize)]
+    struct Cause {
+        status: String,
+        reason: String,
+    }
+    let (name, cause) = (error.unwrap_or_default(), cause.unwrap_or_default());
+    match serde_json::from_str::<Cause>(&cause) {
+        Ok(Cause { status, reason }) => Error::named(&name, &status, &reason),
+        Err(_) if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
+        Err(_) => {
+            Error::new(Kind::Failed, format!("Daypass failed: {name}: {}", daypass::text::shortened(&cause, 200)))
+                .remedy("tell whoever runs Daypass: the machine's log has more")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_names_are_what_sts_takes() {
+        assert_eq!(session_name("alex+ci@example.com"), "alex+ci@example.com");
+        assert_eq!(session_name("o'brien@example.com"), "o_brien@example.com");
+        assert_eq!(session_name(&"a".repeat(80)).len(), 64);
+    }
+
+    #[test]
+    fn a_refusal_says_what_daypass_said() {
+        let cause = |status: &str| json!({"transaction_id": "x", "status": status, "reason": "so it is"}).to_string();
+        let of = |name: &str, status: &str| refusal(false, Some(name.to_owned()), Some(cause(status)));
+        let denied = of("Daypass.NotAMember", "denied");
+        assert_eq!((denied.kind(), denied.reason()), (Kind::Denied, "so it is"));
+        assert_eq!(of("Daypass.Throttled", "failed").kind(), Kind::TryAgain);
+        assert_eq!(of("Daypass.InvalidRequest", "failed").kind(), Kind::Failed);
+        assert_eq!(of("Daypass.Newer", "denied").kind(), Kind::Denied, "a newer deployment denies, too");
+        let broken = refusal(false, Some("States.Runtime".to_owned()), Some("no JSON".to_owned()));
+        assert_eq!((broken.kind(), broken.reason()), (Kind::Failed, "Daypass failed: States.Runtime: no JSON"));
+        assert_eq!(refusal(true, None, None).kind(), Kind::TryAgain);
+    }
+}

@@ -1,0 +1,260 @@
+//! The session store: what `request` leaves behind for `credentials`, `env` and `release`.
+//!
+//! One file for each transaction, for its owner alone, locked while it is changed. It holds secrets: the key that answers are
+//! sealed to, and the session of the deploy role. `release` removes it.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use daypass::ids::TransactionId;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{
+    access::{Grant, Key, Request, RoleSession},
+    daypass::Deployment,
+    secret::Secret,
+};
+use crate::{
+    error::{Error, Kind},
+    settings::World,
+};
+
+/// A granted request with all that belongs to it.
+pub struct Session {
+    /// Where it was granted.
+    pub deployment: Deployment,
+    /// What was asked for.
+    pub request: Request,
+    /// How long sessions of the role last, if not the default.
+    pub session_duration: Option<Duration>,
+    /// What was granted.
+    pub grant: Grant,
+    /// The key that answers are sealed to.
+    pub key: Key,
+    /// The latest session of the role.
+    pub role: RoleSession,
+}
+
+/// The same as it is written.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    version: u32,
+    deployment: Deployment,
+    request: Request,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_duration_seconds: Option<u64>,
+    grant: Grant,
+    secrets: Secrets,
+}
+
+/// The one place where secrets are written out: a file that only its owner can read.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Secrets {
+    age_key: String,
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    #[zeroize(skip)]
+    expires_at: daypass::timestamp::Timestamp,
+    #[zeroize(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renew_at: Option<daypass::timestamp::Timestamp>,
+}
+
+const VERSION: u32 = 1;
+
+impl Session {
+    fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+        let role = &self.role;
+        let written = Written {
+            version: VERSION,
+            deployment: self.deployment.clone(),
+            request: self.request.clone(),
+            session_duration_seconds: self.session_duration.map(|duration| duration.as_secs()),
+            grant: self.grant.clone(),
+            secrets: Secrets {
+                age_key: self.key.secret().expose().to_owned(),
+                access_key_id: role.access_key_id.clone(),
+                secret_access_key: role.secret_access_key.expose().to_owned(),
+                session_token: role.session_token.expose().to_owned(),
+                expires_at: role.expires_at,
+                renew_at: role.renew_at,
+            },
+        };
+        serde_json::to_vec(&written).map(Zeroizing::new)
+    }
+
+    fn from_json(bytes: &[u8]) -> Option<Self> {
+        let written: Written =
+            serde_json::from_slice(bytes).ok().filter(|written: &Written| written.version == VERSION)?;
+        let Written { deployment, request, session_duration_seconds, grant, secrets, .. } = written;
+        Some(Self {
+            deployment,
+            request,
+            session_duration: session_duration_seconds.map(Duration::from_secs),
+            grant,
+            key: Key::stored(&secrets.age_key)?,
+            role: RoleSession {
+                access_key_id: secrets.access_key_id.clone(),
+                secret_access_key: Secret::new(&secrets.secret_access_key),
+                session_token: Secret::new(&secrets.session_token),
+                expires_at: secrets.expires_at,
+                renew_at: secrets.renew_at,
+            },
+        })
+    }
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Store(PathBuf);
+
+/// A file of it that nobody else reads or changes meanwhile.
+pub struct Locked {
+    file: File,
+    path: PathBuf,
+}
+
+impl Store {
+    /// `$DAYPASS_STATE_DIR`, else `$XDG_RUNTIME_DIR/daypass`, else `$XDG_STATE_HOME/daypass`, else `~/.local/state/daypass`.
+    ///
+    /// # Errors
+    /// When there is no such place.
+    pub fn of(world: &dyn World) -> Result<Self, Error> {
+        let below = |variable: &str, rest: &str| Some(Path::new(&world.variable(variable)?).join(rest));
+        let folder = below("DAYPASS_STATE_DIR", "")
+            .or_else(|| below("XDG_RUNTIME_DIR", "daypass"))
+            .or_else(|| below("XDG_STATE_HOME", "daypass"))
+            .or_else(|| below("HOME", ".local/state/daypass"));
+        let none = || Error::usage("there is no place to keep the session in").remedy("set DAYPASS_STATE_DIR or HOME");
+        folder.map(Self).ok_or_else(none)
+    }
+
+    /// Locks the file of a transaction; nothing when there is none. Waits for whoever has it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn lock(&self, transaction: TransactionId) -> Result<Option<Locked>, Error> {
+        self.locked(&format!("{transaction}.json"), false)
+    }
+
+    /// Locks the file of a transaction that begins.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(&self, transaction: TransactionId) -> Result<Locked, Error> {
+        let name = format!("{transaction}.json");
+        self.locked(&name, true)?.ok_or_else(|| self.failed(&name, &io::ErrorKind::NotFound.into()))
+    }
+
+    /// Locks what stands for all requests that are alike: it names their transaction.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn lock_request(&self, digest: &str) -> Result<Locked, Error> {
+        let name = format!("{digest}.request");
+        self.locked(&name, true)?.ok_or_else(|| self.failed(&name, &io::ErrorKind::NotFound.into()))
+    }
+
+    fn locked(&self, name: &str, create: bool) -> Result<Option<Locked>, Error> {
+        let path = self.0.join(name);
+        let failed = |error| self.failed(name, &error);
+        if create {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
+        }
+        loop {
+            let opened =
+                OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(&path);
+            let file = match opened {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !create => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            file.lock().map_err(failed)?;
+            // Whoever had the lock may have replaced the file, or removed it: then this one is nobody's any more.
+            let (ours, there) = (file.metadata().map_err(failed)?, fs::metadata(&path));
+            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+                if ours.mode() & 0o077 != 0 {
+                    return Err(Error::usage(format!("{} can be read by others", path.display()))
+                        .remedy("remove it; it is made anew for its owner alone"));
+                }
+                return Ok(Some(Locked { file, path }));
+            }
+        }
+    }
+
+    fn failed(&self, name: &str, error: &io::Error) -> Error {
+        Error::new(Kind::Failed, format!("{} cannot be used: {error}", self.0.join(name).display()))
+            .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
+    }
+}
+
+impl Locked {
+    /// The text in it; empty for a new one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        self.file.read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
+        Ok(bytes)
+    }
+
+    /// The session in it.
+    ///
+    /// # Errors
+    /// When there is none, or of another version of this command.
+    pub fn session(&mut self) -> Result<Session, Error> {
+        Session::from_json(&self.text()?).ok_or_else(|| {
+            let path = self.path.display();
+            Error::new(Kind::Failed, format!("{path} is no session of this version of `daypass`"))
+                .remedy("give the role back with `daypass release ID`, remove the file, and ask for a new one")
+        })
+    }
+
+    /// Writes a session.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the former one is still there.
+    pub fn put(&mut self, session: &Session) -> Result<(), Error> {
+        let json = session.to_json().map_err(|error| self.failed(&error.into()))?;
+        self.write(&json)
+    }
+
+    /// Replaces the text. Whoever is interrupted leaves the former one.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the former one is still there.
+    pub fn write(&mut self, text: &[u8]) -> Result<(), Error> {
+        let next = self.path.with_added_extension("next");
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+            file.write_all(text)?;
+            // Ours before anybody can open it, so that the lock goes on.
+            file.lock()?;
+            fs::rename(&next, &self.path)?;
+            Ok(file)
+        })();
+        self.file = written.map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(self) -> Result<(), Error> {
+        fs::remove_file(&self.path).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::new(Kind::Failed, format!("{} cannot be used: {error}", self.path.display()))
+            .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
+    }
+}

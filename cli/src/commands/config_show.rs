@@ -1,0 +1,50 @@
+//! `daypass config show`: what is set, and where each value comes from.
+
+use std::process::ExitCode;
+
+use serde_json::{Map, json};
+
+use super::settings;
+use crate::{
+    client::identity_token,
+    error::Error,
+    output::Output,
+    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings},
+};
+
+/// What follows `daypass config show`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+An option counts more than a variable, that more than the configuration file, that more than what CI or git says. Secrets are
+not shown.")]
+pub struct Args {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+/// Prints every value with its origin.
+pub fn run(args: &Args, output: &Output) -> ExitCode {
+    match settings(&args.deployment, Some(&args.request), output) {
+        Ok((settings, output)) => {
+            show(&settings, &output);
+            ExitCode::SUCCESS
+        }
+        Err(error) => output.error(&Error::clone(&error)),
+    }
+}
+
+fn show(settings: &Settings, output: &Output) {
+    let set = Key::ALL.into_iter().filter_map(|key| Some((key.name(), settings.get(key)?)));
+    let mut values: Vec<(&str, String, String)> =
+        set.map(|(name, setting)| (name, setting.value.clone(), setting.origin.to_string())).collect();
+    if let Some((variable, _)) = identity_token::ready(&Process) {
+        values.push(("identity_token", "(secret)".to_owned(), variable.to_owned()));
+    }
+    let text: String = values.iter().map(|(name, value, origin)| format!("{name} = {value}    # {origin}\n")).collect();
+    let object = |(name, value, origin): &(&str, String, String)| {
+        ((*name).to_owned(), json!({"value": value, "origin": origin}))
+    };
+    output.result(&text, &values.iter().map(object).collect::<Map<_, _>>().into());
+}

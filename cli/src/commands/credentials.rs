@@ -1,0 +1,62 @@
+//! `daypass credentials`: what the AWS SDKs, Terraform and the CDK call as their `credential_process`.
+
+use std::process::ExitCode;
+
+use daypass::ids::TransactionId;
+
+use super::{block_on, session, settings, transaction};
+use crate::{
+    client::store::{Session, Store},
+    error::Error,
+    output::{Output, print},
+    settings::{DeploymentArgs, Process, RequestArgs},
+};
+
+/// What follows `daypass credentials`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+In ~/.aws/config:
+
+    [profile payments-dev]
+    credential_process = daypass credentials --account payments-dev --quiet
+
+With a transaction, its session is printed, and renewed when it is time. Without one, equal requests share one session, and
+the first of them asks for it; nobody gives that back before its lease ends, unless with `daypass release`.
+
+Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
+pub struct Args {
+    /// The transaction that `daypass request` has begun [default: DAYPASS_TRANSACTION_ID]
+    #[arg(long, value_name = "ID")]
+    transaction: Option<TransactionId>,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+/// Prints the credentials.
+pub fn run(args: &Args, output: &Output) -> ExitCode {
+    let mut output = output.clone();
+    match find(args, &mut output) {
+        Ok(session) => {
+            print(&format!("{}\n", session.role.credential_process()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => output.error(&error),
+    }
+}
+
+fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
+    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    *output = linking;
+    let store = Store::of(&Process)?;
+    // Whoever names an account means that, whatever the environment is about.
+    let named =
+        if args.request.names_an_account() { args.transaction } else { transaction(args.transaction, &Process)? };
+    block_on(async {
+        match named {
+            Some(id) => session::of_transaction(id, &settings, &Process, output, &store).await,
+            None => session::of_request(&settings, &Process, output, &store).await,
+        }
+    })
+}

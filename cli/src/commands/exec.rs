@@ -1,0 +1,294 @@
+//! `daypass exec`: one command with a role, which is given back when the command ends, however it ends.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::ExitStatusExt,
+    panic::AssertUnwindSafe,
+    process::{ExitCode, ExitStatus},
+    time::Duration,
+};
+
+use daypass::{contract::SessionCredentials, ids::TransactionId, timestamp::Timestamp};
+use futures_util::FutureExt;
+use tokio::{
+    process::{Child, Command},
+    time::sleep,
+};
+
+use super::{TRANSACTION_VARIABLE, block_on, request, settings, tell_what_was_found};
+use crate::{
+    client::{
+        access::{Grant, Key, RoleSession, now, until},
+        daypass::{Daypass, Deployment, Role},
+        identity_token,
+    },
+    error::{Error, Kind},
+    output::Output,
+    serve::{Current, Server},
+    settings::{self, DeploymentArgs, Process, RequestArgs},
+    signals::{self, Signals},
+};
+
+/// What follows `daypass exec`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+    daypass exec --account payments-dev -- cdk deploy --all
+
+The command has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which last for an hour at most. With --serve it
+has the address of an endpoint on this machine instead, where AWS SDKs and the aws command fetch credentials as often as they
+need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN.
+
+Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
+role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied.")]
+pub struct Args {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+    /// Give the command an endpoint to fetch credentials from, instead of credentials
+    #[arg(long)]
+    serve: bool,
+    /// The command, and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, output: &Output) -> ExitCode {
+    let mut output = output.clone();
+    match block_on(exec(args, &mut output)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => output.error(&error),
+    }
+}
+
+/// What it all comes to.
+enum Outcome {
+    /// No role was granted.
+    Refused(Error),
+    /// A role was granted, and this became of the command.
+    Granted(Result<u8, Error>),
+}
+
+async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
+    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    *output = linking;
+    let (deployment, request) = (Deployment::of(&settings)?, request(&settings)?);
+    let session_duration = settings.duration(settings::Key::SessionDuration)?;
+    tell_what_was_found(&settings, &Process, output);
+    // From here on nothing but SIGKILL ends this process before the role has been given back.
+    let signals = Signals::listen().map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))?;
+    let daypass = Daypass::connect(deployment, &settings, &Process, output).await;
+    let transaction = Daypass::new_transaction()?;
+    let mut job = Job {
+        daypass: &daypass,
+        output,
+        signals,
+        key: Key::generate(),
+        email: request.email.clone(),
+        session_duration,
+        serve: args.serve,
+    };
+    let outcome = AssertUnwindSafe(async {
+        // A signal waits: what is being granted has to be known to be given back.
+        match daypass.request(transaction, &request, &job.key).await {
+            Ok((grant, pipeline)) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
+            Err(error) => Outcome::Refused(error),
+        }
+    });
+    let panicked = || Error::new(Kind::Failed, "a mistake in `daypass`; please report it").about(transaction);
+    let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Granted(Err(panicked())));
+    match outcome {
+        Outcome::Refused(error) => Err(error),
+        Outcome::Granted(result) => {
+            give_back(&daypass, transaction, output).await;
+            result
+        }
+    }
+}
+
+/// Whatever happens: the role is given back. What cannot be is not silent, and ends by itself.
+async fn give_back(daypass: &Daypass, transaction: TransactionId, output: &Output) {
+    let _progress = output.progress("giving the role back");
+    if let Err(error) = daypass.release(transaction).await {
+        output.warn(&format!("{transaction} could not be given back: {}; its lease ends it", error.reason()));
+    }
+}
+
+/// One command with its role.
+struct Job<'a> {
+    daypass: &'a Daypass,
+    output: &'a Output,
+    signals: Signals,
+    key: Key,
+    email: String,
+    session_duration: Option<Duration>,
+    serve: bool,
+}
+
+impl Job<'_> {
+    async fn run(&mut self, grant: Grant, pipeline: &SessionCredentials, command: &[OsString]) -> Result<u8, Error> {
+        let Grant { role_name, persona, expires_at, .. } = &grant;
+        self.output.note(&format!("granted {role_name} as {persona} until {expires_at}"));
+        let assumed = self.daypass.assume(&grant, &self.email, pipeline, self.session_duration, Role::New);
+        let session = tokio::select! {
+            // A signal that came while the request was on its way is found first.
+            biased;
+            signal = self.signals.next() => return Ok(signals::code(signal.as_raw())),
+            session = assumed => session?,
+        };
+        let mut command = prepared(command, &grant);
+        if self.serve {
+            let current = Current::new(session);
+            let server = Server::listen(&grant.iam_role_arn, current.clone()).await;
+            let server = server.and_then(|server| Ok((server.variables()?, server)));
+            let (variables, server) =
+                server.map_err(|error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}")))?;
+            command.envs(variables);
+            let mut child = match spawned(&mut command) {
+                Ok(child) => child,
+                Err(code) => return Ok(self.not_started(&command, &code)),
+            };
+            let renewed =
+                renewed(self.daypass, self.output, &self.key, &self.email, self.session_duration, grant, &current);
+            tokio::select! {
+                status = supervised(&mut child, &mut self.signals) => ended(status),
+                never = server.run() => match never {},
+                never = renewed => match never {},
+            }
+        } else {
+            command.envs(session.variables());
+            let mut child = match spawned(&mut command) {
+                Ok(child) => child,
+                Err(error) => return Ok(self.not_started(&command, &error)),
+            };
+            ended(supervised(&mut child, &mut self.signals).await)
+        }
+    }
+
+    fn not_started(&self, command: &Command, error: &io::Error) -> u8 {
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let (code, what) = if missing { (127, "is not found") } else { (126, "cannot be executed") };
+        self.output.warn(&format!("{} {what}: {error}", daypass::text::Quoted(&program)));
+        code
+    }
+}
+
+/// Other sources of credentials, which SDKs could prefer, and the token of the run, which is Daypass's alone.
+const REMOVED: [&str; 16] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CREDENTIAL_FILE",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWSUME_PROFILE",
+];
+
+fn prepared(command: &[OsString], grant: &Grant) -> Command {
+    let (program, arguments) = command.split_first().map_or((OsString::new(), &[][..]), |(p, a)| (p.clone(), a));
+    let mut prepared = Command::new(program);
+    prepared.args(arguments);
+    for variable in REMOVED.iter().chain(&identity_token::VARIABLES) {
+        prepared.env_remove(variable);
+    }
+    prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
+    prepared
+}
+
+fn spawned(command: &mut Command) -> io::Result<Child> {
+    command.spawn()
+}
+
+/// Waits for the end of a command, and hands signals on to it meanwhile.
+async fn supervised(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            signal = signals.next() => signals::forward(signal, child),
+        }
+    }
+}
+
+/// The exit code that stands for how a command has ended.
+fn ended(status: io::Result<ExitStatus>) -> Result<u8, Error> {
+    let status = status.map_err(|error| Error::new(Kind::Failed, format!("the command got lost: {error}")))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, signals::code)))
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Renews the session as long as there is a lease. What goes wrong is said; the command runs on.
+async fn renewed(
+    daypass: &Daypass,
+    output: &Output,
+    key: &Key,
+    email: &str,
+    duration: Option<Duration>,
+    mut grant: Grant,
+    current: &Current,
+) -> std::convert::Infallible {
+    let transaction = grant.transaction_id;
+    while let Some(moment) = current.get().renew_at {
+        come(moment).await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let renewed = async {
+                let (grant, pipeline) = daypass.renew(transaction, key).await?;
+                let session = daypass.assume(&grant, email, &pipeline, duration, Role::Known).await?;
+                Ok::<_, Error>((grant, session))
+            };
+            match renewed.await {
+                Ok((next, session)) => {
+                    output.note(&format!("the session has been renewed until {}", session.expires_at));
+                    grant = next;
+                    current.put(session);
+                    break;
+                }
+                Err(error) if error.kind() == Kind::Denied => {
+                    output.explain(&error);
+                    output
+                        .warn(&format!("the session is not renewed any more; it ends at {}", current.get().expires_at));
+                    return std::future::pending().await;
+                }
+                Err(_) if grant.expires_at <= now() => {
+                    output.warn(&format!("the lease has ended, at {}", grant.expires_at));
+                    return std::future::pending().await;
+                }
+                Err(error) => {
+                    let RoleSession { expires_at, .. } = current.get();
+                    let (state, reason) = (if expires_at <= now() { "has ended" } else { "ends" }, error.reason());
+                    output.warn(&format!(
+                        "the session {state} at {expires_at}, and could not be renewed: {reason}; trying again in {} s",
+                        pause.as_secs()
+                    ));
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+    output.note(&format!("the lease ends at {}, and with it the session", grant.expires_at));
+    std::future::pending().await
+}
+
+/// Waits for a moment. A machine may sleep meanwhile, and its timers with it: the clock is looked at again and again.
+async fn come(moment: Timestamp) {
+    const LOOK: Duration = Duration::from_secs(30);
+    while now() < moment {
+        sleep(until(moment).min(LOOK)).await;
+    }
+}

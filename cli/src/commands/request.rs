@@ -1,0 +1,74 @@
+//! `daypass request`: asks for a role and keeps the session for the commands that follow.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{block_on, session, settings};
+use crate::{
+    client::store::{Session, Store},
+    error::Error,
+    output::Output,
+    settings::{DeploymentArgs, Process, RequestArgs},
+};
+
+/// What follows `daypass request`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is printed holds no secret. `daypass credentials` and `daypass env` give the credentials, `daypass release` gives the
+role back.
+
+Exit codes: 0 granted; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
+pub struct Args {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+/// Prints what was granted.
+pub fn run(args: &Args, output: &Output) -> ExitCode {
+    let mut output = output.clone();
+    match ask(args, &mut output) {
+        Ok(session) => {
+            output.result(&text(&session), &granted(&session));
+            ExitCode::SUCCESS
+        }
+        Err(error) => output.error(&error),
+    }
+}
+
+fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {
+    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    *output = linking;
+    let store = Store::of(&Process)?;
+    block_on(session::begin(&settings, &Process, output, &store))
+}
+
+fn granted(Session { grant, request, .. }: &Session) -> Value {
+    json!({
+        "transaction_id": grant.transaction_id,
+        "iam_role_arn": grant.iam_role_arn,
+        "role_name": grant.role_name,
+        "role_ttl_hours": grant.role_ttl_hours,
+        "expires_at": grant.expires_at,
+        "persona": grant.persona,
+        "status": grant.status,
+        "account": request.account,
+        "account_id": request.account_id,
+        "email": request.email,
+        "branch": request.branch,
+    })
+}
+
+fn text(Session { grant, request, .. }: &Session) -> String {
+    let lines = [
+        ("transaction", grant.transaction_id.to_string()),
+        ("role", grant.iam_role_arn.clone()),
+        ("persona", grant.persona.clone()),
+        ("account", format!("{} ({})", request.account, request.account_id)),
+        ("on behalf of", request.email.clone()),
+        ("expires at", grant.expires_at.to_string()),
+    ];
+    lines.map(|(name, value)| format!("{name:<13} {value}\n")).concat()
+}

@@ -1,0 +1,140 @@
+//! A session that is stored: made by a request, renewed when it is time, and shared by all processes that name it.
+
+use daypass::ids::TransactionId;
+use ring::digest::{SHA256, digest};
+
+use super::{request, tell_what_was_found};
+use crate::{
+    client::{
+        access::{Key, Request, now},
+        daypass::{Daypass, Deployment, Role, lease_ended},
+        store::{Locked, Session, Store},
+    },
+    error::{Error, Kind},
+    output::Output,
+    settings::{self, Settings, World},
+};
+
+/// Asks for a role, becomes it, and stores the session.
+///
+/// # Errors
+/// When it is not granted, or cannot be assumed; then it has been given back.
+pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, store: &Store) -> Result<Session, Error> {
+    let deployment = Deployment::of(settings)?;
+    let request = request(settings)?;
+    let session_duration = settings.duration(settings::Key::SessionDuration)?;
+    tell_what_was_found(settings, world, output);
+    let daypass = Daypass::connect(deployment.clone(), settings, world, output).await;
+    let (transaction, key) = (Daypass::new_transaction()?, Key::generate());
+    // Before anything is granted: what cannot be kept is not asked for.
+    let mut file = store.create(transaction)?;
+    let begun = async {
+        let (grant, pipeline) = daypass.request(transaction, &request, &key).await?;
+        let kept = async {
+            let role = daypass.assume(&grant, &request.email, &pipeline, session_duration, Role::New).await?;
+            let session = Session { deployment, request, session_duration, grant, key, role };
+            file.put(&session)?;
+            Ok(session)
+        };
+        let kept: Result<Session, Error> = kept.await;
+        if kept.is_err() {
+            // Nobody can use it.
+            if let Err(error) = daypass.release(transaction).await {
+                output.warn(&format!("{transaction} could not be given back: {}; its lease ends it", error.reason()));
+            }
+        }
+        kept
+    };
+    let begun: Result<Session, Error> = begun.await;
+    if begun.is_err() {
+        file.remove()?;
+    }
+    begun
+}
+
+/// The session of a transaction, renewed if it is time.
+///
+/// # Errors
+/// When there is none, or it has ended and there is no other.
+pub async fn of_transaction(
+    transaction: TransactionId,
+    settings: &Settings,
+    world: &dyn World,
+    output: &Output,
+    store: &Store,
+) -> Result<Session, Error> {
+    let Some(file) = store.lock(transaction)? else {
+        return Err(Error::new(Kind::Failed, format!("there is no session of {transaction} here"))
+            .remedy("`daypass request` begins one; it is in DAYPASS_STATE_DIR, of the same user on the same machine")
+            .about(transaction));
+    };
+    refreshed(file, settings, world, output).await
+}
+
+/// The session of whichever transaction an equal request has begun; a new one if there is none.
+///
+/// # Errors
+/// When there is none to be had.
+pub async fn of_request(
+    settings: &Settings,
+    world: &dyn World,
+    output: &Output,
+    store: &Store,
+) -> Result<Session, Error> {
+    let alike = digest_of(&Deployment::of(settings)?, &request(settings)?);
+    // Whoever else asks for the same waits here, and finds the session.
+    let mut pointer = store.lock_request(&alike)?;
+    let named = std::str::from_utf8(&pointer.text()?).ok().and_then(|id| id.parse::<TransactionId>().ok());
+    if let Some(file) = named.map(|id| store.lock(id)).transpose()?.flatten() {
+        match refreshed(file, settings, world, output).await {
+            Err(error) if error.kind() == Kind::Failed => output.note(&format!("asking anew: {}", error.reason())),
+            found => return found,
+        }
+    }
+    let session = begin(settings, world, output, store).await?;
+    pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
+    Ok(session)
+}
+
+/// The name of all requests that are alike. The run is none of it: it has one session, whichever job asks.
+fn digest_of(deployment: &Deployment, request: &Request) -> String {
+    let what = serde_json::json!([deployment, request]).to_string();
+    digest(&SHA256, what.as_bytes()).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn refreshed(
+    mut file: Locked,
+    settings: &Settings,
+    world: &dyn World,
+    output: &Output,
+) -> Result<Session, Error> {
+    let mut session = file.session()?;
+    let transaction = session.grant.transaction_id;
+    if session.grant.expires_at <= now() {
+        file.remove()?;
+        return Err(lease_ended(&session.grant));
+    }
+    if session.role.renew_at.is_none_or(|at| now() < at) && now() < session.role.expires_at {
+        return Ok(session);
+    }
+    let daypass = Daypass::connect(session.deployment.clone(), settings, world, output).await;
+    let renewed = async {
+        let (grant, pipeline) = daypass.renew(transaction, &session.key).await?;
+        let (email, duration) = (&session.request.email, session.session_duration);
+        let role = daypass.assume(&grant, email, &pipeline, duration, Role::Known).await?;
+        Ok((grant, role))
+    };
+    match renewed.await {
+        Ok((grant, role)) => {
+            (session.grant, session.role) = (grant, role);
+            file.put(&session)?;
+            Ok(session)
+        }
+        Err(error) if now() < session.role.expires_at => {
+            let ends = session.role.expires_at;
+            output.warn(&format!("the session could not be renewed, it ends at {ends}: {}", Error::reason(&error)));
+            Ok(session)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,209 @@
+//! Why a command did not do what it was asked: what is printed, and the exit code.
+
+use std::{error::Error as _, process::ExitCode};
+
+use aws_credential_types::provider::error::CredentialsError;
+use daypass::{error::ErrorName, lambda::AwsError, text::plain};
+use serde_json::{Value, json};
+
+use crate::remedies;
+
+/// What a caller can do about it, in one number each. docs/cli.md has the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Wrong usage, or wrong configuration.
+    Usage,
+    /// It could not be done now; the same may succeed later.
+    TryAgain,
+    /// It was denied; the same will be denied again.
+    Denied,
+    /// Anything else.
+    Failed,
+}
+
+impl Kind {
+    /// The exit code: those of `sysexits.h` where there is one.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Failed => 70,
+            Self::TryAgain => 75,
+            Self::Denied => 77,
+        }
+    }
+
+    /// What an error of this name is.
+    pub const fn of(name: ErrorName) -> Self {
+        match name {
+            ErrorName::UserNotFound
+            | ErrorName::UserDisabled
+            | ErrorName::IdentityNotProven
+            | ErrorName::NotAMember
+            | ErrorName::AccountNotAllowed
+            | ErrorName::BranchNotAllowed => Self::Denied,
+            ErrorName::QuotaExceeded
+            | ErrorName::Throttled
+            | ErrorName::AwsUnavailable
+            | ErrorName::RoleNotVisibleYet => Self::TryAgain,
+            ErrorName::InvalidRequest
+            | ErrorName::TransactionConflict
+            | ErrorName::TargetAccountNotOnboarded
+            | ErrorName::RoleConflict
+            | ErrorName::TransactionNotFound
+            | ErrorName::TransactionMismatch => Self::Failed,
+        }
+    }
+}
+
+/// What went wrong. It holds no secret: nothing in it comes from credentials, keys or tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    kind: Kind,
+    /// One sentence, without a full stop.
+    reason: String,
+    remedy: Option<String>,
+    /// `Daypass.NotAMember`, when Daypass said so.
+    name: Option<String>,
+    /// `denied` or `failed`, likewise.
+    status: Option<String>,
+    transaction: Option<String>,
+}
+
+impl Error {
+    /// What went wrong, without more.
+    pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self(Box::new(Parts { kind, reason, remedy: None, name: None, status: None, transaction: None }))
+    }
+
+    /// The command line, the environment or the configuration is wrong.
+    pub fn usage(reason: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, reason)
+    }
+
+    /// What Daypass itself has said.
+    pub fn named(name: &str, status: &str, reason: &str) -> Self {
+        let known = ErrorName::ALL.into_iter().find(|known| known.as_str() == name);
+        // A newer deployment may know more names.
+        let kind = known.map_or(if status == "denied" { Kind::Denied } else { Kind::Failed }, Kind::of);
+        let mut error = Self::new(kind, reason);
+        error.0.name = Some(name.to_owned());
+        error.0.status = Some(status.to_owned());
+        error.0.remedy = remedies::remedy(name).map(str::to_owned);
+        error
+    }
+
+    /// The same with what to do about it.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same about this transaction.
+    pub fn about(mut self, transaction: impl ToString) -> Self {
+        self.0.transaction = Some(transaction.to_string());
+        self
+    }
+
+    /// What can be done about it.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What went wrong, in a sentence.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.0.kind.code())
+    }
+
+    /// Where to read more; only errors of Daypass have a section.
+    fn docs(&self, docs_url: Option<&str>) -> Option<String> {
+        let anchor = self.0.name.as_ref()?.to_lowercase().replace('.', "");
+        Some(format!("{}/errors.md#{anchor}", docs_url.unwrap_or(remedies::DOCS_URL).trim_end_matches('/')))
+    }
+
+    /// For people.
+    pub fn text(&self, docs_url: Option<&str>, color: bool) -> String {
+        let Parts { reason, remedy, name, status, transaction, .. } = &*self.0;
+        let (red, bold, reset) = if color { ("\x1b[31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+        let mut lines = vec![format!("{red}daypass:{reset} {bold}{}{reset}", lines_of(reason))];
+        if let Some(name) = name {
+            lines.push(format!("  error: {} ({})", plain(name), plain(status.as_deref().unwrap_or("failed"))));
+        }
+        lines.extend(transaction.iter().map(|id| format!("  transaction: {}", plain(id))));
+        lines.extend(remedy.iter().map(|remedy| format!("  what to do: {remedy}")));
+        lines.extend(self.docs(docs_url).map(|url| format!("  more: {url}")));
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    /// For programs.
+    pub fn json(&self, docs_url: Option<&str>) -> Value {
+        let Parts { reason, remedy, name, status, transaction, .. } = &*self.0;
+        json!({
+            "error": name,
+            "reason": reason,
+            "remedy": remedy,
+            "docs": self.docs(docs_url),
+            "transaction_id": transaction,
+            "status": status,
+        })
+    }
+}
+
+/// Whether a call was never made, because nobody has credentials for it.
+pub fn lacks_credentials(error: &AwsError) -> bool {
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        if found.is::<CredentialsError>() {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
+}
+
+/// Text of others on a terminal: nothing in it may look like something else.
+fn lines_of(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n  ")
+}
+
+impl From<AwsError> for Error {
+    fn from(error: AwsError) -> Self {
+        let text = error.to_string();
+        if lacks_credentials(&error) {
+            return Self::new(Kind::Failed, format!("there are no AWS credentials to ask with: {text}")).remedy(
+                "log in to AWS (`aws sso login`, a profile or AWS_ACCESS_KEY_ID), or set `invoker_role_arn` in a CI run \
+                 that can have OIDC tokens",
+            );
+        }
+        match error.code() {
+            None => Self::new(Kind::TryAgain, text).remedy("see whether AWS can be reached from here, then try again"),
+            Some(_) if error.name() == ErrorName::Throttled => {
+                Self::new(Kind::TryAgain, text).remedy("AWS asked to slow down: try again in a minute")
+            }
+            Some("ExpiredToken" | "ExpiredTokenException") => Self::new(Kind::Failed, text)
+                .remedy("the AWS credentials that Daypass is asked with have expired: log in again"),
+            Some("InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidSignatureException") => {
+                Self::new(Kind::Failed, text).remedy("the AWS credentials that Daypass is asked with are not valid")
+            }
+            Some(_) if error.is_access_denied() => Self::new(Kind::Failed, text).remedy(
+                "have credentials of the invoker role, or set `invoker_role_arn` (the hub stack's output InvokerRoleArn)",
+            ),
+            Some("StateMachineDoesNotExist") => {
+                Self::usage(text).remedy("correct `provision_arn`: the hub stack's outputs have the ARNs of its machines")
+            }
+            Some(code) if code.starts_with("ServiceUnavailable") || code.starts_with("InternalFailure") => {
+                Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again")
+            }
+            Some(_) => Self::new(Kind::Failed, text),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What is printed where: results on stdout; progress, notes and errors on stderr.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// How a command prints.
+#[derive(clap::Args, Clone, Copy)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// How results are printed, and errors
+    #[arg(long, value_enum, global = true, default_value_t = Format::Text)]
+    output: Format,
+    /// Print no progress and no notes
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Use colours
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs: one JSON object
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Prints.
+#[derive(Clone, Debug)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+    color: bool,
+    /// Whether a line can be written again.
+    live: bool,
+    docs_url: Option<String>,
+}
+
+impl Output {
+    /// As the command line says.
+    pub fn new(args: OutputArgs) -> Self {
+        let terminal = io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let color = match args.color {
+            Color::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Self { json: args.output == Format::Json, quiet: args.quiet, color, live: terminal, docs_url: None }
+    }
+
+    /// The same with links into this documentation.
+    pub fn linking_to(mut self, docs_url: Option<&str>) -> Self {
+        self.docs_url = docs_url.map(str::to_owned);
+        self
+    }
+
+    /// Whether results are for programs.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a result in the one or the other way.
+    pub fn result(&self, text: &str, json: &Value) {
+        let text = if self.json { format!("{json:#}\n") } else { text.to_owned() };
+        print(&text);
+    }
+
+    /// Says something beside the result.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            let (dim, reset) = if self.color { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+            say(&format!("{dim}daypass: {text}{reset}\n"));
+        }
+    }
+
+    /// Says what has to be known, also when it should be quiet.
+    pub fn warn(&self, text: &str) {
+        let (yellow, reset) = if self.color { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
+        say(&format!("{yellow}daypass:{reset} {text}\n"));
+    }
+
+    /// Says why the command failed, and returns its exit code.
+    pub fn error(&self, error: &Error) -> ExitCode {
+        self.explain(error);
+        error.code()
+    }
+
+    /// Says what went wrong.
+    pub fn explain(&self, error: &Error) {
+        let docs_url = self.docs_url.as_deref();
+        let text = if self.json { format!("{}\n", error.json(docs_url)) } else { error.text(docs_url, self.color) };
+        say(&text);
+    }
+
+    /// Begins something that takes a while.
+    pub fn progress(&self, what: &str) -> Progress {
+        let progress = Progress { shown: !self.quiet, live: self.live, what: what.to_owned() };
+        progress.begin();
+        progress
+    }
+}
+
+/// Something that takes a while. On a terminal its line goes away with it.
+pub struct Progress {
+    shown: bool,
+    live: bool,
+    what: String,
+}
+
+impl Progress {
+    fn begin(&self) {
+        if self.shown {
+            say(&if self.live {
+                format!("\r\x1b[Kdaypass: {} …", self.what)
+            } else {
+                format!("daypass: {} …\n", self.what)
+            });
+        }
+    }
+
+    /// Tells how it goes; only where the line can be written again.
+    pub fn goes_on(&self, how: &str) {
+        if self.shown && self.live {
+            say(&format!("\r\x1b[Kdaypass: {} … {how}", self.what));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown && self.live {
+            say("\r\x1b[K");
+        }
+    }
+}
+
+/// Prints to stdout. Whoever stops reading, such as `head`, has read enough.
+pub fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

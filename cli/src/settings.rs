@@ -1,0 +1,323 @@
+//! What is set, and where each value comes from.
+//!
+//! The command line counts more than the environment, that more than the file, that more than what the CI system or git
+//! says, and that more than what follows from other settings.
+
+mod ci;
+mod duration;
+mod file;
+mod key;
+mod world;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+pub use self::{
+    ci::System,
+    key::Key,
+    world::{Process, World},
+};
+use crate::{client::machine::MachineArn, error::Error};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An option of the command line.
+    Flag(String),
+    /// An environment variable.
+    Variable(String),
+    /// The configuration file.
+    File(PathBuf),
+    /// What a CI system says, and where.
+    Ci(System, String),
+    /// What git says.
+    Git(String),
+    /// It follows from another setting.
+    From(Key),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Variable(variable) => f.write_str(variable),
+            Self::File(path) => path.display().fmt(f),
+            Self::Ci(system, source) => write!(f, "{}, {source}", system.name()),
+            Self::Git(command) => f.write_str(command),
+            Self::From(key) => write!(f, "follows from {}", key.name()),
+        }
+    }
+}
+
+/// A value with its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub value: String,
+    pub origin: Origin,
+}
+
+/// All that is set.
+#[derive(Debug, Default)]
+pub struct Settings {
+    values: BTreeMap<Key, Setting>,
+    /// The CI system that this runs in.
+    pub system: Option<System>,
+}
+
+/// The options that say where Daypass is, for every command that talks to it.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Deployment (usually in the environment or in the configuration file)")]
+pub struct DeploymentArgs {
+    /// The machine that provisions: the hub stack's output ProvisionArn
+    #[arg(long, value_name = "ARN")]
+    provision_arn: Option<String>,
+    /// The machine that deprovisions [default: beside the one that provisions]
+    #[arg(long, value_name = "ARN")]
+    deprovision_arn: Option<String>,
+    /// The machine that renews [default: beside the one that provisions]
+    #[arg(long, value_name = "ARN")]
+    renew_arn: Option<String>,
+    /// The role to ask with; it is assumed with the CI run's OIDC token, or with the AWS credentials that are there
+    #[arg(long, value_name = "ARN")]
+    invoker_role_arn: Option<String>,
+    /// The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]
+    #[arg(long, value_name = "ARN")]
+    identity_token_key_arn: Option<String>,
+    /// Whom identity tokens are for: the hub stack's output IdentityTokenAudience; without it none is sent
+    #[arg(long, value_name = "AUDIENCE")]
+    identity_token_audience: Option<String>,
+    /// The configuration file [default: daypass/config.toml below $XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The options of a request.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Request")]
+pub struct RequestArgs {
+    /// The target account's name
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// The target account's id [default: that of its name in `accounts`]
+    #[arg(long, value_name = "ID")]
+    account_id: Option<String>,
+    /// Which persona's role [default: the deployment's default]
+    #[arg(long, value_name = "TYPE")]
+    group_type: Option<String>,
+    /// How long the role lives at most: 1h, 30m, 90s, 1h30m [default: the deployment's default]
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<String>,
+    /// How long one session of the role lasts; it is renewed where that is possible [default: 1h]
+    #[arg(long, value_name = "DURATION")]
+    session_duration: Option<String>,
+    /// Who triggers the deployment, as in Identity Center; `{actor}` stands for the CI login [default: what CI or git says]
+    #[arg(long)]
+    email: Option<String>,
+    /// The branch that is deployed [default: what CI or git says]
+    #[arg(long)]
+    branch: Option<String>,
+    /// The repository, owner/name [default: what CI says]
+    #[arg(long, value_name = "OWNER/NAME")]
+    repository: Option<String>,
+    /// Where to see the run [default: what CI says]
+    #[arg(long, value_name = "URL")]
+    run_url: Option<String>,
+    /// Why the access is needed, for the audit trail
+    #[arg(long, value_name = "TEXT")]
+    justification: Option<String>,
+}
+
+impl RequestArgs {
+    /// Whether it says which account is meant.
+    pub fn names_an_account(&self) -> bool {
+        self.account.is_some() || self.account_id.is_some()
+    }
+}
+
+/// What the command line sets.
+#[derive(Debug, Default)]
+pub struct Flags {
+    values: BTreeMap<Key, String>,
+    config: Option<PathBuf>,
+}
+
+impl Flags {
+    /// What these options set, empty ones left out.
+    pub fn of(deployment: &DeploymentArgs, request: Option<&RequestArgs>) -> Self {
+        let mut flags = Self { config: deployment.config.clone(), ..Self::default() };
+        flags.set(Key::ProvisionArn, deployment.provision_arn.as_ref());
+        flags.set(Key::DeprovisionArn, deployment.deprovision_arn.as_ref());
+        flags.set(Key::RenewArn, deployment.renew_arn.as_ref());
+        flags.set(Key::InvokerRoleArn, deployment.invoker_role_arn.as_ref());
+        flags.set(Key::IdentityTokenKeyArn, deployment.identity_token_key_arn.as_ref());
+        flags.set(Key::IdentityTokenAudience, deployment.identity_token_audience.as_ref());
+        if let Some(request) = request {
+            flags.set(Key::Account, request.account.as_ref());
+            flags.set(Key::AccountId, request.account_id.as_ref());
+            flags.set(Key::GroupType, request.group_type.as_ref());
+            flags.set(Key::Ttl, request.ttl.as_ref());
+            flags.set(Key::SessionDuration, request.session_duration.as_ref());
+            flags.set(Key::Email, request.email.as_ref());
+            flags.set(Key::Branch, request.branch.as_ref());
+            flags.set(Key::Repository, request.repository.as_ref());
+            flags.set(Key::RunUrl, request.run_url.as_ref());
+            flags.set(Key::Justification, request.justification.as_ref());
+        }
+        flags
+    }
+
+    /// Sets one.
+    pub fn set(&mut self, key: Key, value: Option<&String>) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            self.values.insert(key, value.clone());
+        }
+    }
+}
+
+impl Settings {
+    /// Finds all values.
+    ///
+    /// # Errors
+    /// When the configuration file is wrong, or a value that others follow from.
+    pub fn resolve(flags: &Flags, world: &dyn World) -> Result<Self, Error> {
+        let file = file::read(flags.config.as_deref(), world)?;
+        let found = ci::find(world);
+        let mut values = BTreeMap::new();
+        for fact in found.facts {
+            let origin = match found.system {
+                Some(system) => Origin::Ci(system, fact.source),
+                None => Origin::Git(fact.source),
+            };
+            values.insert(fact.key, Setting { value: fact.value, origin });
+        }
+        for key in Key::ALL {
+            let given =
+                flags.values.get(&key).cloned().map(|value| (value, Origin::Flag(key.flag().unwrap_or_default())));
+            let given = given.or_else(|| Some((world.variable(&key.variable())?, Origin::Variable(key.variable()))));
+            let given = given.or_else(|| Some((file.values.get(&key)?.clone(), Origin::File(file.path.clone()))));
+            if let Some((value, origin)) = given {
+                values.insert(key, Setting { value, origin });
+            }
+        }
+        let mut settings = Self { values, system: found.system };
+        settings.name_the_actor(found.actor.as_deref())?;
+        settings.complete_the_account()?;
+        settings.complete_the_deployment()?;
+        Ok(settings)
+    }
+
+    /// `{actor}@example.com` is the address of whoever the CI system says it is.
+    fn name_the_actor(&mut self, actor: Option<&str>) -> Result<(), Error> {
+        const ACTOR: &str = "{actor}";
+        let Some(email) = self.values.get_mut(&Key::Email).filter(|email| email.value.contains(ACTOR)) else {
+            return Ok(());
+        };
+        let Some(actor) = actor else {
+            let where_from =
+                format!("`email` ({}) is `{}`, and nothing here says who the actor is", email.origin, email.value);
+            return Err(Error::usage(where_from)
+                .remedy("{actor} is known in GitHub Actions, GitLab CI and CircleCI; give the address"));
+        };
+        email.value = email.value.replace(ACTOR, actor);
+        Ok(())
+    }
+
+    /// The account's id by its name, or its name by its id.
+    fn complete_the_account(&mut self) -> Result<(), Error> {
+        let accounts = self.accounts()?;
+        let (account, id) = (self.text(Key::Account), self.text(Key::AccountId));
+        let (key, found) = match (account, id) {
+            (Some(name), None) => (Key::AccountId, accounts.iter().find(|(known, _)| known == name).map(|(_, id)| id)),
+            (None, Some(id)) => (Key::Account, accounts.iter().find(|(_, known)| known == id).map(|(name, _)| name)),
+            _ => return Ok(()),
+        };
+        if let Some(value) = found.cloned() {
+            self.values.insert(key, Setting { value, origin: Origin::From(Key::Accounts) });
+        }
+        Ok(())
+    }
+
+    /// The accounts that have a name.
+    fn accounts(&self) -> Result<Vec<(String, String)>, Error> {
+        let Some(accounts) = self.values.get(&Key::Accounts) else { return Ok(Vec::new()) };
+        let pairs = accounts.value.split([',', '\n']).map(str::trim).filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| match pair.split_once('=') {
+                Some((name, id)) => Ok((name.trim().to_owned(), id.trim().to_owned())),
+                None => {
+                    Err(Error::usage(format!("`accounts` ({}) has `{pair}`, which is no `name=id`", accounts.origin))
+                        .remedy("write payments-dev=222222222222,payments-prod=333333333333"))
+                }
+            })
+            .collect()
+    }
+
+    /// What stands beside the machine that provisions.
+    fn complete_the_deployment(&mut self) -> Result<(), Error> {
+        if self.text(Key::ProvisionArn).is_none() {
+            return Ok(());
+        }
+        let provision = self.machine(Key::ProvisionArn)?;
+        let beside = [
+            (Key::DeprovisionArn, provision.named("daypass-deprovision").to_string()),
+            (Key::RenewArn, provision.named("daypass-renew").to_string()),
+            (Key::IdentityTokenKeyArn, provision.key_alias("daypass-identity-tokens")),
+        ];
+        for (key, value) in beside {
+            self.values.entry(key).or_insert(Setting { value, origin: Origin::From(Key::ProvisionArn) });
+        }
+        Ok(())
+    }
+
+    /// A value with its origin.
+    pub fn get(&self, key: Key) -> Option<&Setting> {
+        self.values.get(&key)
+    }
+
+    /// A value.
+    pub fn text(&self, key: Key) -> Option<&str> {
+        self.values.get(&key).map(|setting| setting.value.as_str())
+    }
+
+    /// A value that there has to be.
+    ///
+    /// # Errors
+    /// When there is none; it says how to give one.
+    pub fn required(&self, key: Key) -> Result<&Setting, Error> {
+        self.get(key).ok_or_else(|| {
+            let name = key.name();
+            let ways = key.flag().map_or_else(|| key.variable(), |flag| format!("{flag}, {}", key.variable()));
+            Error::usage(format!("`{name}` is not set: {}", key.hint())).remedy(format!(
+                "give {ways}, or `{name}` in the configuration file; `daypass config show` says what is set"
+            ))
+        })
+    }
+
+    /// A value that has to be text of a kind.
+    ///
+    /// # Errors
+    /// When there is none, or it is not of that kind.
+    pub fn parsed<T, E: fmt::Display>(&self, key: Key, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Error> {
+        let setting = self.required(key)?;
+        parse(&setting.value).map_err(|error| wrong(key, &setting.origin, &error))
+    }
+
+    /// A duration, if it is set.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn duration(&self, key: Key) -> Result<Option<Duration>, Error> {
+        self.get(key).map(|_| self.parsed(key, duration::parse)).transpose()
+    }
+
+    /// The ARN of a machine.
+    ///
+    /// # Errors
+    /// When there is none, or it is another ARN.
+    pub fn machine(&self, key: Key) -> Result<MachineArn, Error> {
+        self.parsed(key, str::parse)
+    }
+}
+
+fn wrong(key: Key, origin: &Origin, error: &dyn fmt::Display) -> Error {
+    Error::usage(format!("`{}` ({origin}): {error}", key.name())).remedy(format!("correct it: {}", key.hint()))
+}
