@@ -8,10 +8,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, retry::RetryConfig};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
+use aws_smithy_runtime_api::client::http::http_client_fn;
 use daypass::{lambda::AwsError, persona::Personas};
 use serde_json::{Value, json};
 
@@ -19,7 +16,9 @@ use self::{
     difference::{Difference, Group, Wanted},
     store::{Done, Store},
 };
+use super::block_on;
 use crate::{
+    client::aws::connector,
     error::{Error, Kind},
     output::Output,
 };
@@ -84,16 +83,12 @@ pub struct ApplyArgs {
 
 /// Does it.
 pub fn run(command: &Command, output: &Output) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match command {
-                Command::Plan(args) => plan(args, output).await,
-                Command::Apply(args) => apply(args, output).await,
-            }
-        }),
-        Err(error) => Err(Error::new(Kind::Failed, format!("the runtime does not start: {error}"))),
-    };
+    let done = block_on(async {
+        match command {
+            Command::Plan(args) => plan(args, output).await,
+            Command::Apply(args) => apply(args, output).await,
+        }
+    });
     done.unwrap_or_else(|error| output.error(&error))
 }
 
@@ -188,9 +183,10 @@ impl Args {
             Error::usage("no identity store is named")
                 .remedy(format!("set --identity-store-id or {STORE_VARIABLE}; `aws sso-admin list-instances` has it"))
         })?;
-        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).retry_config(retries);
+        let connector = connector();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         Ok(Store::new(aws_sdk_identitystore::Client::new(&config.load().await), id))
     }
 }
@@ -279,9 +275,7 @@ fn text(difference: &Difference) -> String {
 
 fn as_json(store: &Store, difference: &Difference) -> Value {
     let wanted = |all: &[Wanted]| {
-        let each = |it: &Wanted| {
-            json!({"group": it.name, "account": it.account, "account_id": it.account_id, "persona": it.persona})
-        };
+        let each = |it: &Wanted| json!({"group": it.name, "account": it.account, "account_id": it.account_id, "persona": it.persona});
         all.iter().map(each).collect::<Vec<_>>()
     };
     let extra = |it: &Group| json!({"group": it.name, "group_id": it.id, "members": it.members});

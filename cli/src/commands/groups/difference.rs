@@ -87,7 +87,7 @@ impl Difference {
 mod tests {
     use super::*;
 
-    const SHIPPED: &str = include_str!("../../../personas.json");
+    const SHIPPED: &str = include_str!("../../../../personas.json");
 
     fn group(name: &str, issuers: &[&str]) -> Group {
         let issuers = issuers.iter().map(|&issuer| issuer.to_owned()).collect();
