@@ -77,10 +77,7 @@ fn account_id(settings: &Settings) -> Result<daypass::ids::AccountId, Error> {
 fn tell_what_was_found(settings: &Settings, world: &dyn World, output: &Output) {
     let found = [Key::Email, Key::Branch, Key::Repository, Key::RunUrl].into_iter().filter_map(|key| {
         let setting = settings.get(key)?;
-        let source = match &setting.origin {
-            Origin::Ci(_, source) | Origin::Git(source) => source,
-            _ => return None,
-        };
+        let (Origin::Ci(_, source) | Origin::Git(source)) = &setting.origin else { return None };
         Some(format!("{} {} ({source})", key.name(), setting.value))
     });
     let mut found: Vec<_> = found.collect();

@@ -3,7 +3,7 @@
 use std::{error::Error as _, process::ExitCode};
 
 use aws_credential_types::provider::error::CredentialsError;
-use daypass::{error::ErrorName, lambda::AwsError, text::plain};
+use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, text::plain};
 use serde_json::{Value, json};
 
 use crate::remedies;
@@ -103,7 +103,7 @@ impl Error {
     }
 
     /// The same about this transaction.
-    pub fn about(mut self, transaction: impl ToString) -> Self {
+    pub fn about(mut self, transaction: TransactionId) -> Self {
         self.0.transaction = Some(transaction.to_string());
         self
     }
@@ -204,6 +204,53 @@ impl From<AwsError> for Error {
                 Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again")
             }
             Some(_) => Self::new(Kind::Failed, text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_exit_code() {
+        let code = |name: ErrorName| Error::named(name.as_str(), "failed", "so it is").kind().code();
+        let codes: Vec<String> = ErrorName::ALL.iter().map(|name| format!("{name} {}", code(*name))).collect();
+        insta::assert_snapshot!(codes.join("\n"));
+    }
+
+    #[test]
+    fn an_error_is_printed_with_reason_remedy_and_link() {
+        let id = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
+        let error = Error::named("Daypass.NotAMember", "denied", "alex is no member\u{1b}[2J").about(id);
+        insta::assert_snapshot!("error.txt", error.text(Some("https://docs.example.com/"), false));
+        insta::assert_snapshot!("error.json", format!("{:#}", error.json(None)));
+        assert!(error.text(None, true).starts_with("\x1b[31mdaypass:\x1b[0m "), "{:?}", error.text(None, true));
+        let own = Error::usage("nothing is set").remedy("set something");
+        assert_eq!(own.text(None, false), "daypass: nothing is set\n  what to do: set something\n");
+    }
+
+    #[test]
+    fn what_aws_says_decides_whether_to_try_again() {
+        let kind = |code: &str| Error::from(AwsError::from_code("sts:AssumeRole", code)).kind();
+        for code in ["ThrottlingException", "ServiceUnavailable", "InternalFailure"] {
+            assert_eq!(kind(code), Kind::TryAgain, "{code}");
+        }
+        for code in ["AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId", "ValidationError"]
+        {
+            assert_eq!(kind(code), Kind::Failed, "{code}");
+        }
+        assert_eq!(kind("StateMachineDoesNotExist"), Kind::Usage);
+    }
+
+    /// Whatever answers of AWS can have in them, nothing of it is printed but codes and messages.
+    #[test]
+    fn no_answer_of_aws_is_printed() {
+        use daypass::samples::leaks::{SECRETS, failed_calls};
+        for failed in failed_calls() {
+            let error = Error::from(failed);
+            let said = format!("{} {} {error:?}", error.text(None, false), error.json(None));
+            assert!(SECRETS.iter().all(|secret| !said.contains(secret)), "{said}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct OutputArgs {
     color: Color,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people
     Text,
@@ -36,7 +36,7 @@ enum Format {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless `NO_COLOR` is set
     Auto,
     /// Always
     Always,
@@ -47,7 +47,7 @@ enum Color {
 /// Prints.
 #[derive(Clone, Debug)]
 pub struct Output {
-    json: bool,
+    format: Format,
     quiet: bool,
     color: bool,
     /// Whether a line can be written again.
@@ -64,7 +64,7 @@ impl Output {
             Color::Always => true,
             Color::Never => false,
         };
-        Self { json: args.output == Format::Json, quiet: args.quiet, color, live: terminal, docs_url: None }
+        Self { format: args.output, quiet: args.quiet, color, live: terminal, docs_url: None }
     }
 
     /// The same with links into this documentation.
@@ -73,14 +73,9 @@ impl Output {
         self
     }
 
-    /// Whether results are for programs.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Prints a result in the one or the other way.
     pub fn result(&self, text: &str, json: &Value) {
-        let text = if self.json { format!("{json:#}\n") } else { text.to_owned() };
+        let text = if self.format == Format::Json { format!("{json:#}\n") } else { text.to_owned() };
         print(&text);
     }
 
@@ -107,7 +102,11 @@ impl Output {
     /// Says what went wrong.
     pub fn explain(&self, error: &Error) {
         let docs_url = self.docs_url.as_deref();
-        let text = if self.json { format!("{}\n", error.json(docs_url)) } else { error.text(docs_url, self.color) };
+        let text = if self.format == Format::Json {
+            format!("{}\n", error.json(docs_url))
+        } else {
+            error.text(docs_url, self.color)
+        };
         say(&text);
     }
 

@@ -11,6 +11,8 @@ mod world;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+#[cfg(test)]
+pub use self::world::Made;
 pub use self::{
     ci::System,
     key::Key,
@@ -67,7 +69,7 @@ pub struct Settings {
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Deployment (usually in the environment or in the configuration file)")]
 pub struct DeploymentArgs {
-    /// The machine that provisions: the hub stack's output ProvisionArn
+    /// The machine that provisions: the hub stack's output `ProvisionArn`
     #[arg(long, value_name = "ARN")]
     provision_arn: Option<String>,
     /// The machine that deprovisions [default: beside the one that provisions]
@@ -82,10 +84,10 @@ pub struct DeploymentArgs {
     /// The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]
     #[arg(long, value_name = "ARN")]
     identity_token_key_arn: Option<String>,
-    /// Whom identity tokens are for: the hub stack's output IdentityTokenAudience; without it none is sent
+    /// Whom identity tokens are for: the hub stack's output `IdentityTokenAudience`; without it none is sent
     #[arg(long, value_name = "AUDIENCE")]
     identity_token_audience: Option<String>,
-    /// The configuration file [default: daypass/config.toml below $XDG_CONFIG_HOME or ~/.config]
+    /// The configuration file [default: daypass/config.toml below `$XDG_CONFIG_HOME` or ~/.config]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -320,4 +322,119 @@ impl Settings {
 
 fn wrong(key: Key, origin: &Origin, error: &dyn fmt::Display) -> Error {
     Error::usage(format!("`{}` ({origin}): {error}", key.name())).remedy(format!("correct it: {}", key.hint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROVISION: &str = "arn:aws:states:us-east-1:111111111111:stateMachine:daypass-provision";
+
+    fn flags(values: &[(Key, &str)]) -> Flags {
+        let values = values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        Flags { values, config: None }
+    }
+
+    /// A world with a configuration file.
+    fn world(variables: &[(&str, &str)], file: &str) -> Made {
+        let mut world = Made::with(&[variables, &[("HOME", "/home/alex")]].concat());
+        world.files.insert("/home/alex/.config/daypass/config.toml".to_owned(), file.to_owned());
+        world
+    }
+
+    fn shown(flags: &Flags, world: &Made, key: Key) -> Option<(String, String)> {
+        let settings = Settings::resolve(flags, world).unwrap_or_else(|error| panic!("{}", error.text(None, false)));
+        settings.get(key).map(|setting| (setting.value.clone(), setting.origin.to_string()))
+    }
+
+    fn error(flags: &Flags, world: &Made) -> String {
+        Settings::resolve(flags, world).unwrap_err().text(None, false)
+    }
+
+    #[test]
+    fn the_command_line_counts_more_than_the_environment_than_the_file_than_ci() {
+        let ci = [("GITHUB_ACTIONS", "true"), ("GITHUB_REF_NAME", "ci"), ("GITHUB_REF_TYPE", "branch")];
+        let (file, variable) = ("branch = \"file\"", [ci.as_slice(), &[("DAYPASS_BRANCH", "variable")]].concat());
+        let flag = flags(&[(Key::Branch, "flag")]);
+        let none = Flags::default();
+        let cases = [
+            (&flag, world(&variable, file), "flag", "--branch"),
+            (&none, world(&variable, file), "variable", "DAYPASS_BRANCH"),
+            (&none, world(&ci, file), "file", "/home/alex/.config/daypass/config.toml"),
+            (&none, world(&ci, ""), "ci", "GitHub Actions, GITHUB_REF_NAME"),
+        ];
+        for (flags, world, value, origin) in cases {
+            assert_eq!(shown(flags, &world, Key::Branch), Some((value.to_owned(), origin.to_owned())));
+        }
+        assert_eq!(shown(&none, &world(&[("DAYPASS_BRANCH", "")], ""), Key::Branch), None, "nothing is not set");
+    }
+
+    /// Every setting has one name in three spellings, and every spelling counts.
+    #[test]
+    fn every_setting_can_be_set_everywhere() {
+        for key in Key::ALL {
+            let value = match key {
+                Key::Accounts => "payments-dev=222222222222",
+                Key::ProvisionArn => PROVISION,
+                _ => "x",
+            };
+            let file = match key {
+                Key::Accounts => "[accounts]\npayments-dev = \"222222222222\"".to_owned(),
+                _ => format!("{} = \"{value}\"", key.name()),
+            };
+            let from_file = shown(&Flags::default(), &world(&[], &file), key).unwrap();
+            assert_eq!(from_file.0, value, "{key:?}");
+            let variable = key.variable();
+            let from_variable = shown(&Flags::default(), &world(&[(&variable, value)], ""), key).unwrap();
+            assert_eq!(from_variable, (value.to_owned(), variable), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_known_by_name_or_by_id() {
+        let accounts = world(&[("DAYPASS_ACCOUNTS", "payments-dev=222222222222, payments-prod=333333333333")], "");
+        let from = |value: &str| Some((value.to_owned(), "follows from accounts".to_owned()));
+        assert_eq!(shown(&flags(&[(Key::Account, "payments-prod")]), &accounts, Key::AccountId), from("333333333333"));
+        assert_eq!(shown(&flags(&[(Key::AccountId, "222222222222")]), &accounts, Key::Account), from("payments-dev"));
+        assert_eq!(shown(&flags(&[(Key::Account, "other")]), &accounts, Key::AccountId), None);
+        let both = flags(&[(Key::Account, "payments-dev"), (Key::AccountId, "444444444444")]);
+        let given = ("444444444444".to_owned(), "--account-id".to_owned());
+        assert_eq!(shown(&both, &accounts, Key::AccountId), Some(given), "what is given is not looked up");
+        let wrong = error(&Flags::default(), &world(&[("DAYPASS_ACCOUNTS", "payments-dev")], ""));
+        assert!(wrong.contains("`accounts` (DAYPASS_ACCOUNTS) has `payments-dev`, which is no `name=id`"), "{wrong}");
+    }
+
+    #[test]
+    fn the_rest_of_the_deployment_stands_beside_the_first_machine() {
+        let provision = flags(&[(Key::ProvisionArn, PROVISION), (Key::RenewArn, "given")]);
+        let value = |key| shown(&provision, &Made::default(), key).unwrap().0;
+        assert_eq!(value(Key::DeprovisionArn), PROVISION.replace("provision", "deprovision"));
+        assert_eq!(value(Key::RenewArn), "given");
+        let alias = "arn:aws:kms:us-east-1:111111111111:alias/daypass-identity-tokens";
+        assert_eq!(value(Key::IdentityTokenKeyArn), alias);
+        let wrong = error(&flags(&[(Key::ProvisionArn, "daypass-provision")]), &Made::default());
+        assert!(wrong.contains("`provision_arn` (--provision-arn): `daypass-provision` is not the ARN"), "{wrong}");
+    }
+
+    #[test]
+    fn an_address_can_be_made_of_the_actor() {
+        let actor = [("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "alex"), ("DAYPASS_EMAIL", "{actor}@example.com")];
+        let made = ("alex@example.com".to_owned(), "DAYPASS_EMAIL".to_owned());
+        assert_eq!(shown(&Flags::default(), &Made::with(&actor), Key::Email), Some(made));
+        let wrong = error(&Flags::default(), &Made::with(&actor[2..]));
+        assert!(wrong.contains("nothing here says who the actor is"), "{wrong}");
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_with_its_origin() {
+        let settings = Settings::resolve(&flags(&[(Key::Ttl, "1d")]), &Made::default()).unwrap();
+        let errors = [
+            settings.required(Key::Account).map(drop),
+            settings.required(Key::Accounts).map(drop),
+            settings.duration(Key::Ttl).map(drop),
+        ];
+        let errors: Vec<String> = errors.into_iter().map(|result| result.unwrap_err().text(None, false)).collect();
+        insta::assert_snapshot!(errors.join("\n"));
+        assert_eq!(settings.duration(Key::SessionDuration).unwrap(), None);
+    }
 }

@@ -17,14 +17,15 @@
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
 
 The shapes are those of `recorder.Call`, `recorder.Use`, `recorder.Refusal`, `recorder.Fault` and `settings.Settings`.
-A request that does not fit is answered 400 with {"error": …}. Nothing here asks for credentials: it is a test's way in,
-on loopback.
+A request that does not fit is answered 400 with {"error": …}. Nothing here asks for credentials (but a job, for
+its token, as at GitHub): it is a test's way in, on loopback.
 """
 
 import contextvars
 import json
 import os
 import re
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final
@@ -41,10 +42,13 @@ RECORDED_PARAMETERS: Final = ("RoleName", "RoleArn", "RoleSessionName", "SourceI
 Asgi = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awaitable[Any]]], Awaitable[None]]
 
 
-def answer(method: str, path: str, body: dict[str, Any], host: str) -> dict[str, Any]:
+def answer(
+    method: str, path: str, body: dict[str, Any], host: str, query: dict[str, str], authorization: str
+) -> dict[str, Any]:
     """Carry out one request, which was sent to `host`.
 
-    Raises LookupError for an unknown one, and ValueError or TypeError for one that does not fit.
+    Raises LookupError for an unknown one, ValueError or TypeError for one that does not fit, and PermissionError for
+    one that has to have a bearer token.
     """
     match method, path.removeprefix(PREFIX):
         case "GET", "engine":
@@ -73,7 +77,7 @@ def answer(method: str, path: str, body: dict[str, Any], host: str) -> dict[str,
             SETTINGS.update(body)
             return asdict(SETTINGS)
         case _, below if below.startswith(issuer.PATH):
-            return issuer.ISSUERS.answer(method, below, body, f"http://{host}")
+            return issuer.ISSUERS.answer(method, below, body, f"http://{host}", query, authorization)
         case "POST", "identity/user-status":
             change = {"ENABLED": DISABLED_USERS.discard, "DISABLED": DISABLED_USERS.add}.get(body.get("status", ""))
             if change is None or not body.get("user_id"):
@@ -118,15 +122,20 @@ def serve_control(app: Asgi) -> Asgi:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        host = next((value.decode() for name, value in scope["headers"] if name == b"host"), "127.0.0.1")
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        host, authorization = headers.get("host", "127.0.0.1"), headers.get("authorization", "")
+        query = dict(urllib.parse.parse_qsl(scope["query_string"].decode()))
         try:
-            status, content = 200, answer(scope["method"], scope["path"], json.loads(body or b"{}"), host)
+            sent = json.loads(body or b"{}")
+            status, content = 200, answer(scope["method"], scope["path"], sent, host, query, authorization)
+        except PermissionError as error:
+            status, content = 401, {"error": str(error)}
         except LookupError as error:
             status, content = 404, {"error": str(error)}
         except (TypeError, ValueError) as error:
             status, content = 400, {"error": str(error)}
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        answered = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": answered})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
     return control

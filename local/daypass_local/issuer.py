@@ -5,14 +5,21 @@
     POST /_daypass/issuers/NAME/tokens   Order → {"token": …}: signed
     POST /_daypass/issuers/NAME/rotate   new tokens are signed with a new key; the one before stays published
     GET  /_daypass/issuers/NAME/fetches  {"jwks": how often the keys were fetched}
+    GET  /_daypass/issuers/github/token  {"value": a token, "count": …}: ACTIONS_ID_TOKEN_REQUEST_URL of a job
 
 NAME is `github` or `gitlab`. An Order is {"claims": {…}}, which come on top of what a run of alex's on the branch
 `main` of `example/payments` would have (null takes a claim away), and for forgeries {"key": "stranger"}: signed with a
 key that nobody publishes, under the id of the real one.
+
+A job asks for its token with `?audience=…`, and with whatever there is in ACTIONS_ID_TOKEN_REQUEST_TOKEN for a bearer
+token. To act as another run than the one above, have `?claims=` with a JSON object in the URL, as in an Order.
 """
 
+import json
 import time
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from joserfc import jwt
@@ -137,10 +144,19 @@ class Issuers:
     def __init__(self) -> None:
         self._issuers: dict[str, Issuer] = {}
 
-    def answer(self, method: str, path: str, body: dict[str, Any], engine: str) -> dict[str, Any]:
+    def answer(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any],
+        engine: str,
+        query: Mapping[str, str] = MappingProxyType({}),
+        authorization: str = "",
+    ) -> dict[str, Any]:
         """Carry out one request to `path`, which is below `/_daypass/`, of the engine at the URL `engine`.
 
-        Raises LookupError for an unknown one, and ValueError or TypeError for one that does not fit.
+        Raises LookupError for an unknown one, ValueError or TypeError for one that does not fit, and PermissionError
+        for one that has to have a bearer token.
         """
         if not self._issuers:
             base = f"{engine}/_daypass/{PATH}"
@@ -159,12 +175,27 @@ class Issuers:
                 return issuer.key_set()
             case "GET", "fetches":
                 return {"jwks": issuer.fetches}
+            case "GET", "token" if name == "github":
+                token = issuer.token(_claims_of_job(query, authorization))
+                return {"value": token, "count": len(token)}
             case "POST", "tokens":
                 return {"token": issuer.token(**({"claims": {}} | body))}
             case "POST", "rotate":
                 issuer.rotate()
                 return {}
         raise LookupError(f"{method} {path} is not known; see daypass_local/issuer.py")
+
+
+def _claims_of_job(query: Mapping[str, str], authorization: str) -> dict[str, Any]:
+    """Return the claims of the token that a job asks GitHub for."""
+    scheme, _, bearer = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not bearer:
+        raise PermissionError("a job asks with its ACTIONS_ID_TOKEN_REQUEST_TOKEN as bearer token")
+    claims = json.loads(query.get("claims", "{}"))
+    if not isinstance(claims, dict):
+        raise ValueError("claims is a JSON object")
+    # Whoever names no audience gets GitHub's default.
+    return claims | {"aud": query.get("audience", f"https://github.com/{GITHUB_CLAIMS['repository_owner']}")}
 
 
 ISSUERS: Final = Issuers()

@@ -2,6 +2,7 @@
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -64,3 +65,42 @@ def test_after_a_rotation_both_keys_count_and_after_another_only_the_newer_one(a
 def test_what_is_unknown_is_refused(aws: Aws) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(f"{aws.url}/_daypass/issuers/nobody/jwks")
+
+
+def job_token(aws: Aws, query: str, **headers: str) -> Any:
+    """Ask as a job of GitHub Actions does."""
+    request = urllib.request.Request(f"{aws.url}/_daypass/issuers/github/token?{query}", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_a_job_gets_its_token_as_from_github(aws: Aws) -> None:
+    published = keys(f"{aws.url}/_daypass/issuers/github")
+    answer = job_token(aws, "api-version=2.0&audience=daypass-local", Authorization="bearer any")
+    assert answer["count"] == len(answer["value"])
+    claims = jwt.decode(answer["value"], published).claims
+    assert (claims["aud"], claims["actor"], claims["run_id"]) == ("daypass-local", "alex", "42")
+    assert jwt.decode(job_token(aws, "", Authorization="Bearer any")["value"], published).claims["aud"] == (
+        "https://github.com/example"
+    )
+
+
+def test_a_job_can_be_any_run(aws: Aws) -> None:
+    query = urllib.parse.urlencode({"claims": json.dumps({"actor": "erin", "environment": None}), "audience": "x"})
+    claims = jwt.decode(
+        job_token(aws, query, Authorization="bearer any")["value"], keys(f"{aws.url}/_daypass/issuers/github")
+    ).claims
+    assert (claims["actor"], claims["aud"], "environment" in claims) == ("erin", "x", False)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "bearer "}, {"Authorization": "basic x"}])
+def test_a_job_needs_its_bearer_token(aws: Aws, headers: dict[str, str]) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        job_token(aws, "audience=x", **headers)
+
+
+def test_claims_are_an_object_and_only_github_gives_tokens_so(aws: Aws) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        job_token(aws, "claims=[]", Authorization="bearer any")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(f"{aws.url}/_daypass/issuers/gitlab/token")

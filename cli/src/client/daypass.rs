@@ -69,11 +69,6 @@ impl Deployment {
             token_audience: settings.text(Key::IdentityTokenAudience).map(str::to_owned),
         })
     }
-
-    /// The machine that deprovisions.
-    pub fn deprovision(&self) -> &MachineArn {
-        &self.deprovision
-    }
 }
 
 /// Daypass, asked with somebody's credentials.
@@ -136,11 +131,6 @@ impl Daypass {
             config,
             deployment,
         }
-    }
-
-    /// Where it is.
-    pub fn deployment(&self) -> &Deployment {
-        &self.deployment
     }
 
     /// What clients of other services are built from.

@@ -32,7 +32,7 @@ pub struct Session {
     /// What was asked for.
     pub request: Request,
     /// How long sessions of the role last, if not the default.
-    pub session_duration: Option<Duration>,
+    pub duration: Option<Duration>,
     /// What was granted.
     pub grant: Grant,
     /// The key that answers are sealed to.
@@ -76,7 +76,7 @@ impl Session {
             version: VERSION,
             deployment: self.deployment.clone(),
             request: self.request.clone(),
-            session_duration_seconds: self.session_duration.map(|duration| duration.as_secs()),
+            session_duration_seconds: self.duration.map(|duration| duration.as_secs()),
             grant: self.grant.clone(),
             secrets: Secrets {
                 age_key: self.key.secret().expose().to_owned(),
@@ -97,7 +97,7 @@ impl Session {
         Some(Self {
             deployment,
             request,
-            session_duration: session_duration_seconds.map(Duration::from_secs),
+            duration: session_duration_seconds.map(Duration::from_secs),
             grant,
             key: Key::stored(&secrets.age_key)?,
             role: RoleSession {
@@ -256,5 +256,143 @@ impl Locked {
     fn failed(&self, error: &io::Error) -> Error {
         Error::new(Kind::Failed, format!("{} cannot be used: {error}", self.path.display()))
             .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env::temp_dir,
+        os::unix::fs::PermissionsExt,
+        sync::atomic::{AtomicU32, Ordering},
+        thread,
+    };
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::settings::Made;
+
+    /// A store of this test's own, which is removed with it.
+    struct Temporary(Store);
+
+    impl Temporary {
+        fn new() -> Self {
+            Self(Store(temp_dir().join(format!("daypass-store-{}", Uuid::new_v4()))))
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0.0);
+        }
+    }
+
+    fn id() -> TransactionId {
+        Uuid::new_v4().to_string().parse().unwrap()
+    }
+
+    fn session(transaction: TransactionId) -> Session {
+        let deployment = serde_json::json!({
+            "provision": null, "renew": null, "invoker_role": null, "token_key": null, "token_audience": null,
+            "deprovision": "arn:aws:states:us-east-1:111111111111:stateMachine:daypass-deprovision",
+        });
+        let request = serde_json::json!({
+            "account": "payments-dev", "account_id": "222222222222", "email": "alex@example.com", "branch": "main",
+        });
+        let grant = serde_json::json!({
+            "transaction_id": transaction, "iam_role_arn": "arn", "role_name": "name", "role_ttl_hours": 1.5,
+            "expires_at": "2026-11-23T11:00:00Z", "persona": "Product_Admin", "status": "provisioned",
+        });
+        Session {
+            deployment: serde_json::from_value(deployment).unwrap(),
+            request: serde_json::from_value(request).unwrap(),
+            duration: Some(Duration::from_mins(15)),
+            grant: serde_json::from_value(grant).unwrap(),
+            key: Key::generate(),
+            role: RoleSession {
+                access_key_id: "ASIA".to_owned(),
+                secret_access_key: Secret::new("wJalr"),
+                session_token: Secret::new("FwoGZ"),
+                expires_at: "2026-11-23T10:00:00Z".parse().unwrap(),
+                renew_at: Some("2026-11-23T09:50:00Z".parse().unwrap()),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_put_is_there_for_its_owner_alone() {
+        let (store, id) = (Temporary::new(), id());
+        let put = session(id);
+        store.0.create(id).unwrap().put(&put).unwrap();
+        let found = store.0.lock(id).unwrap().unwrap().session().unwrap();
+        assert_eq!((&found.grant, &found.request, &found.role), (&put.grant, &put.request, &put.role));
+        assert_eq!((found.duration, found.deployment), (put.duration, put.deployment));
+        assert_eq!(found.key.recipient(), put.key.recipient());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let file = store.0.0.join(format!("{id}.json"));
+        assert_eq!((mode(&store.0.0), mode(&file)), (0o700, 0o600));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(store.0.lock(id).err().unwrap().reason().ends_with("can be read by others"));
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_also_for_whoever_waits() {
+        let (store, id) = (Temporary::new(), id());
+        assert!(store.0.lock(id).unwrap().is_none());
+        let mut file = store.0.create(id).unwrap();
+        file.put(&session(id)).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| store.0.lock(id).unwrap().is_none());
+            file.remove().unwrap();
+            assert!(waiting.join().unwrap());
+        });
+        assert_eq!(fs::read_dir(&store.0.0).unwrap().count(), 0, "nothing is left");
+    }
+
+    /// Many change one file, each on top of what the one before has written.
+    #[test]
+    fn one_at_a_time() {
+        const WRITERS: u32 = 8;
+        const CHANGES: u32 = 25;
+        let (store, inside) = (Temporary::new(), AtomicU32::new(0));
+        let change = || {
+            let mut file = store.0.lock_request("x").unwrap();
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "somebody else is inside");
+            let text = file.text().unwrap();
+            let count: u32 = std::str::from_utf8(&text).unwrap().parse().unwrap_or(0);
+            file.write((count + 1).to_string().as_bytes()).unwrap();
+            inside.fetch_sub(1, Ordering::SeqCst);
+        };
+        thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| (0..CHANGES).for_each(|_| change()));
+            }
+        });
+        let text = store.0.lock_request("x").unwrap().text().unwrap();
+        assert_eq!(text.as_slice(), (WRITERS * CHANGES).to_string().as_bytes());
+    }
+
+    #[test]
+    fn what_is_no_session_is_said_to_be_none() {
+        let (store, id) = (Temporary::new(), id());
+        store.0.create(id).unwrap().write(b"{\"version\":2}").unwrap();
+        let error = store.0.lock(id).unwrap().unwrap().session().err().unwrap();
+        assert!(error.reason().contains("is no session of this version of `daypass`"), "{}", error.reason());
+    }
+
+    #[test]
+    fn where_it_is() {
+        let all = [
+            ("DAYPASS_STATE_DIR", "/state"),
+            ("XDG_RUNTIME_DIR", "/run/1"),
+            ("XDG_STATE_HOME", "/xdg"),
+            ("HOME", "/home/alex"),
+        ];
+        let expected = ["/state", "/run/1/daypass", "/xdg/daypass", "/home/alex/.local/state/daypass"];
+        for (from, expected) in expected.into_iter().enumerate() {
+            assert_eq!(Store::of(&Made::with(&all[from..])).unwrap().0, Path::new(expected));
+        }
+        assert!(Store::of(&Made::default()).is_err());
     }
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, json};
 use super::settings;
 use crate::{
     client::identity_token,
-    error::Error,
     output::Output,
     settings::{DeploymentArgs, Key, Process, RequestArgs, Settings},
 };
@@ -31,7 +30,7 @@ pub fn run(args: &Args, output: &Output) -> ExitCode {
             show(&settings, &output);
             ExitCode::SUCCESS
         }
-        Err(error) => output.error(&Error::clone(&error)),
+        Err(error) => output.error(&error),
     }
 }
 
@@ -42,7 +41,8 @@ fn show(settings: &Settings, output: &Output) {
     if let Some((variable, _)) = identity_token::ready(&Process) {
         values.push(("identity_token", "(secret)".to_owned(), variable.to_owned()));
     }
-    let text: String = values.iter().map(|(name, value, origin)| format!("{name} = {value}    # {origin}\n")).collect();
+    let line = |(name, value, origin): &(&str, String, String)| format!("{name} = {value}    # {origin}\n");
+    let text = values.iter().map(line).collect::<Vec<_>>().concat();
     let object = |(name, value, origin): &(&str, String, String)| {
         ((*name).to_owned(), json!({"value": value, "origin": origin}))
     };

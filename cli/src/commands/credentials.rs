@@ -25,7 +25,7 @@ the first of them asks for it; nobody gives that back before its lease ends, unl
 
 Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The transaction that `daypass request` has begun [default: DAYPASS_TRANSACTION_ID]
+    /// The transaction that `daypass request` has begun [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ What is printed is secret. It ends with the session, and is not renewed: `daypas
 
 Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The transaction that `daypass request` has begun [default: DAYPASS_TRANSACTION_ID]
+    /// The transaction that `daypass request` has begun [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
     /// How the variables are written
@@ -41,7 +41,7 @@ enum Format {
     Shell,
     /// For a .env file
     Dotenv,
-    /// For the later steps of a GitHub job: masked, and appended to $GITHUB_ENV
+    /// For the later steps of a GitHub job: masked, and appended to `$GITHUB_ENV`
     Github,
 }
 
@@ -66,9 +66,10 @@ fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
 fn write(format: Format, session: &Session) -> Result<(), Error> {
     let mut variables = session.role.variables().to_vec();
     variables.push((TRANSACTION_VARIABLE, session.grant.transaction_id.to_string()));
-    let lines = |prefix: &str, quote: &str| -> String {
+    let lines = |prefix: &str, quote: &str| {
         // None of the values has a quote, a blank or a line feed in it: AWS makes them of base64 and the like.
-        variables.iter().map(|(name, value)| format!("{prefix}{name}={quote}{value}{quote}\n")).collect()
+        let line = |(name, value): &(&str, String)| format!("{prefix}{name}={quote}{value}{quote}\n");
+        variables.iter().map(line).collect::<Vec<_>>().concat()
     };
     match format {
         Format::Shell => print(&lines("export ", "'")),

@@ -27,7 +27,7 @@ As soon as this returns, the role will be deleted, whatever becomes of this mach
 
 Exit codes: 0 released; 2 wrong usage or configuration; 70 failed; 75 try again.")]
 pub struct Args {
-    /// The transaction [default: DAYPASS_TRANSACTION_ID]
+    /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
     transaction: Option<TransactionId>,
     /// Wait until the role is gone

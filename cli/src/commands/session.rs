@@ -1,5 +1,6 @@
 //! A session that is stored: made by a request, renewed when it is time, and shared by all processes that name it.
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use daypass::ids::TransactionId;
 use ring::digest::{SHA256, digest};
 
@@ -22,7 +23,7 @@ use crate::{
 pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, store: &Store) -> Result<Session, Error> {
     let deployment = Deployment::of(settings)?;
     let request = request(settings)?;
-    let session_duration = settings.duration(settings::Key::SessionDuration)?;
+    let duration = settings.duration(settings::Key::SessionDuration)?;
     tell_what_was_found(settings, world, output);
     let daypass = Daypass::connect(deployment.clone(), settings, world, output).await;
     let (transaction, key) = (Daypass::new_transaction()?, Key::generate());
@@ -31,8 +32,8 @@ pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, stor
     let begun = async {
         let (grant, pipeline) = daypass.request(transaction, &request, &key).await?;
         let kept = async {
-            let role = daypass.assume(&grant, &request.email, &pipeline, session_duration, Role::New).await?;
-            let session = Session { deployment, request, session_duration, grant, key, role };
+            let role = daypass.assume(&grant, &request.email, &pipeline, duration, Role::New).await?;
+            let session = Session { deployment, request, duration, grant, key, role };
             file.put(&session)?;
             Ok(session)
         };
@@ -99,7 +100,7 @@ pub async fn of_request(
 /// The name of all requests that are alike. The run is none of it: it has one session, whichever job asks.
 fn digest_of(deployment: &Deployment, request: &Request) -> String {
     let what = serde_json::json!([deployment, request]).to_string();
-    digest(&SHA256, what.as_bytes()).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, what.as_bytes()))
 }
 
 async fn refreshed(
@@ -120,7 +121,7 @@ async fn refreshed(
     let daypass = Daypass::connect(session.deployment.clone(), settings, world, output).await;
     let renewed = async {
         let (grant, pipeline) = daypass.renew(transaction, &session.key).await?;
-        let (email, duration) = (&session.request.email, session.session_duration);
+        let (email, duration) = (&session.request.email, session.duration);
         let role = daypass.assume(&grant, email, &pipeline, duration, Role::Known).await?;
         Ok((grant, role))
     };

@@ -26,10 +26,10 @@ tells which it is.
 
 Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or nobody knows the transaction; 75 try again.")]
 pub struct Args {
-    /// The transaction [default: DAYPASS_TRANSACTION_ID]
+    /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// The table of transactions: the hub stack's output TableName
+    /// The table of transactions: the hub stack's output `TableName`
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     #[command(flatten)]

@@ -310,7 +310,7 @@ mod tests {
         ];
         assert_eq!(found(&world), (None, None, expected.map(str::to_owned).to_vec()));
         let world = Made { commands: commands.into(), ..Made::with(&[("CIRCLECI", "true")]) };
-        assert_eq!(found(&world).2, [String::new(); 0], "there, git's user may be anybody");
+        assert_eq!(found(&world).2, Vec::<String>::new(), "there, git's user may be anybody");
         assert_eq!(found(&Made::with(&[("GITHUB_ACTIONS", "false")])).0, None);
     }
 
