@@ -10,6 +10,7 @@ use daypass_tests::{
 };
 use serde_json::Value;
 
+mod examples;
 mod groups;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
