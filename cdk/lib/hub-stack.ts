@@ -11,11 +11,11 @@ import { PipelineRole } from './constructs/pipeline-role.ts';
 import { StateMachine } from './constructs/state-machine.ts';
 import { TaskFunctions } from './constructs/task-functions.ts';
 import { TransactionsTable } from './constructs/transactions-table.ts';
-import { DEPROVISION_MACHINE, HUB_STACK, PROVISION_MACHINE } from './names.ts';
+import { DEPROVISION_MACHINE, HUB_STACK, PROVISION_MACHINE, RENEW_MACHINE } from './names.ts';
 
 export interface HubStackProps {
   readonly config: Config;
-  /** The folder that `provision.asl.json` and `deprovision.asl.json` are in. */
+  /** The folder that `provision.asl.json`, `renew.asl.json` and `deprovision.asl.json` are in. */
   readonly definitions: string;
 }
 
@@ -50,14 +50,33 @@ export class HubStack extends Stack {
       config,
       key,
     });
-    const machines = { provision: provision.machine, deprovision: deprovision.machine };
+    const { 'create-role': _createRole, 'delete-role': _deleteRole, ...renewing } = functions;
+    const renew = new StateMachine(this, 'Renew', {
+      name: RENEW_MACHINE,
+      type: StateMachineType.EXPRESS,
+      definition: join(definitions, 'renew.asl.json'),
+      tasks: renewing,
+      putsInto: { used_tokens: tokens.used },
+      config,
+      key,
+    });
+    const machines = { provision: provision.machine, renew: renew.machine, deprovision: deprovision.machine };
 
     const pipelineRole = new PipelineRole(this, 'PipelineRole', { issuer: functions['issue-creds'].role });
     const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines, tokenKey: tokens.key });
-    const { topic } = new Monitoring(this, 'Monitoring', { config, key, provision, deprovision, functions, table });
+    const { topic } = new Monitoring(this, 'Monitoring', {
+      config,
+      key,
+      provision,
+      renew,
+      deprovision,
+      functions,
+      table,
+    });
 
     const outputs = {
       ProvisionArn: machines.provision.stateMachineArn,
+      RenewArn: machines.renew.stateMachineArn,
       DeprovisionArn: machines.deprovision.stateMachineArn,
       TableName: table.tableName,
       InvokerRoleArn: invokerRole.roleArn,

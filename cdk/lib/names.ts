@@ -26,6 +26,7 @@ export const taskName = (task: Task): string => `daypass-${task}`;
 export const substitutionKey = (task: Task): string => task.replaceAll('-', '_');
 
 export const PROVISION_MACHINE = 'daypass-provision';
+export const RENEW_MACHINE = 'daypass-renew';
 export const DEPROVISION_MACHINE = 'daypass-deprovision';
 export const TABLE = 'daypass-transactions';
 export const USED_TOKENS_TABLE = 'daypass-used-tokens';
@@ -37,7 +38,7 @@ export const TOKEN_KEY_ALIAS = 'alias/daypass-identity-tokens';
 
 /** Hub role from which a pipeline's session credentials are issued. */
 export const PIPELINE_ROLE = 'daypass-pipeline';
-/** Hub role with which a pipeline starts the two machines. */
+/** Hub role with which a pipeline starts the machines. */
 export const INVOKER_ROLE = 'daypass-invoker';
 /** Target role that manages deploy roles. Its path is `/`: what is below `/daypass/` is what it may delete. */
 export const PROVISIONER_ROLE = 'daypass-provisioner';

@@ -158,7 +158,7 @@ describe('functions', () => {
       'record',
       [
         {
-          Action: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+          Action: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
           Resource: '<daypass-transactions.Arn>',
         },
         {
@@ -256,6 +256,7 @@ describe('function packages', () => {
 describe('machines', () => {
   test.each([
     ['provision', 'EXPRESS'],
+    ['renew', 'EXPRESS'],
     ['deprovision', 'STANDARD'],
   ])('%s is %s, traced, and logs everything', (name, type) => {
     const [machine] = hub
@@ -305,6 +306,18 @@ describe('machines', () => {
     ]);
   });
 
+  test('renew may invoke the tasks that touch no target account, and use up tokens', () => {
+    const tasks = ['validate', 'record', 'prove', 'authn', 'authz', 'issue-creds'];
+    const invoked = invocations('daypass-renew');
+    expect(invoked.map(({ Sid, Action }) => [Sid, Action])).toEqual([
+      ['Tasks', 'lambda:InvokeFunction'],
+      ['Tables', 'dynamodb:PutItem'],
+      ['KeyOfTheTable', expect.anything()],
+    ]);
+    expect([...(invoked[0]?.Resource ?? [])].sort()).toEqual(tasks.map((task) => `<daypass-${task}.Arn>`).sort());
+    expect(invoked[1]?.Resource).toBe('<daypass-used-tokens.Arn>');
+  });
+
   test('deprovision may invoke record and delete-role', () => {
     expect(invocations('daypass-deprovision')).toEqual([
       {
@@ -326,7 +339,7 @@ describe('machines', () => {
 
 test('every log group is kept for the configured time, encrypted, and outlives the stack', () => {
   const groups = hub.template.findResources('AWS::Logs::LogGroup');
-  expect(Object.keys(groups)).toHaveLength(TASKS.length + 2);
+  expect(Object.keys(groups)).toHaveLength(TASKS.length + 3);
   for (const group of Object.values(groups)) {
     expect(group).toMatchObject({
       DeletionPolicy: 'Retain',
@@ -406,9 +419,10 @@ describe('invoker role', () => {
   const web = (stack: Synthesized) =>
     stack.trust('daypass-invoker').filter(({ Action }) => Action === 'sts:AssumeRoleWithWebIdentity');
 
-  test('can start a provisioning, release, and watch a release', () => {
+  test('can start a provisioning, renew, release, and watch a release', () => {
     expect(hub.statements('daypass-invoker').map(({ Action, Resource }) => [Action, Resource])).toEqual([
       ['states:StartSyncExecution', '<daypass-provision>'],
+      ['states:StartSyncExecution', '<daypass-renew>'],
       ['states:StartExecution', '<daypass-deprovision>'],
       [['kms:Encrypt', 'kms:GetPublicKey'], '<AWS::KMS::Key.Arn>'],
       ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
@@ -476,6 +490,8 @@ describe('monitoring', () => {
     ['deprovision-aborted', 'AWS/States', 'ExecutionsAborted', machine('deprovision')],
     ['provision-failed', 'Daypass', 'ProvisionFailed', undefined],
     ['provision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('provision')],
+    ['renew-failed', 'Daypass', 'RenewFailed', undefined],
+    ['renew-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('renew')],
   ])('%s goes off at the first occurrence', (name, Namespace, MetricName, Dimensions) => {
     const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === `daypass-${name}`);
     expect(alarm).toMatchObject({
@@ -492,13 +508,16 @@ describe('monitoring', () => {
     expect(alarm?.Dimensions).toEqual(Dimensions);
   });
 
-  test('tells failures of Daypass from denials by the state that a provisioning ends in', () => {
-    hub.template.hasResourceProperties('AWS::Logs::MetricFilter', {
-      LogGroupName: { Ref: Match.stringLikeRegexp('^ProvisionLogs') },
-      FilterPattern: '{ ($.type = "FailStateEntered") && ($.details.name = "Failed") }',
-      MetricTransformations: [{ MetricNamespace: 'Daypass', MetricName: 'ProvisionFailed', MetricValue: '1' }],
-    });
-  });
+  test.each(['Provision', 'Renew'])(
+    'tells failures of %s from denials by the state that an execution ends in',
+    (name) => {
+      hub.template.hasResourceProperties('AWS::Logs::MetricFilter', {
+        LogGroupName: { Ref: Match.stringLikeRegexp(`^${name}Logs`) },
+        FilterPattern: '{ ($.type = "FailStateEntered") && ($.details.name = "Failed") }',
+        MetricTransformations: [{ MetricNamespace: 'Daypass', MetricName: `${name}Failed`, MetricValue: '1' }],
+      });
+    },
+  );
 
   test('the topic is encrypted, refuses plain HTTP, and takes messages from alarms of Daypass', () => {
     hub.template.hasResourceProperties('AWS::SNS::Topic', {
@@ -534,13 +553,15 @@ describe('monitoring', () => {
     silent.template.resourceCountIs('AWS::SNS::Subscription', 0);
   });
 
-  test('the dashboard shows requests, leases, the table and the tasks', () => {
+  test('the dashboard shows requests, renewals, leases, the table and the tasks', () => {
     const [dashboard] = hub.all<{ DashboardName: string; DashboardBody: string }>('AWS::CloudWatch::Dashboard');
     expect(dashboard?.DashboardName).toBe('daypass');
     const { widgets } = JSON.parse(dashboard?.DashboardBody ?? '');
     expect(widgets.map(({ properties }: { properties: { title: string } }) => properties.title)).toEqual([
       'Requests',
       'Time to a role',
+      'Renewals',
+      'Time to new credentials',
       'Leases and releases',
       'Transactions table',
       'Task errors',
@@ -581,6 +602,7 @@ test('the stack is protected and says what its users need to know', () => {
     'KeyArn',
     'PipelineRoleArn',
     'ProvisionArn',
+    'RenewArn',
     'TableName',
   ]);
 });

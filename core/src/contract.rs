@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -13,19 +13,56 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Input of validate.
+/// Input of validate: what a caller sent, unread, and to which machine.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValidateInput {
-    /// The name of the execution.
-    pub transaction_id: TransactionId,
-    /// When the execution started; the lease counts from here.
-    pub requested_at: Timestamp,
-    /// What the caller sent, unread.
-    pub request: Value,
+#[serde(try_from = "ValidateFields")]
+pub enum ValidateInput {
+    /// To provision.
+    Request {
+        /// The name of the execution.
+        transaction_id: TransactionId,
+        /// When the execution started; the lease counts from here.
+        requested_at: Timestamp,
+        /// The request.
+        request: Value,
+    },
+    /// To renew.
+    Renewal(Value),
 }
 
-/// A request that was understood, and all that derives from it: output of validate, input of all that follow.
+/// The same on the wire. What a caller sent is there when it is null, too.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValidateFields {
+    transaction_id: Option<TransactionId>,
+    requested_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "sent")]
+    request: Option<Value>,
+    #[serde(default, deserialize_with = "sent")]
+    renewal: Option<Value>,
+}
+
+fn sent<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
+}
+
+impl TryFrom<ValidateFields> for ValidateInput {
+    type Error = &'static str;
+
+    fn try_from(fields: ValidateFields) -> Result<Self, Self::Error> {
+        let ValidateFields { transaction_id, requested_at, request, renewal } = fields;
+        match (transaction_id, requested_at, request, renewal) {
+            (Some(transaction_id), Some(requested_at), Some(request), None) => {
+                Ok(Self::Request { transaction_id, requested_at, request })
+            }
+            (None, None, None, Some(renewal)) => Ok(Self::Renewal(renewal)),
+            _ => Err("expected `transaction_id`, `requested_at` and `request`, or `renewal` alone"),
+        }
+    }
+}
+
+/// A request that was understood, and all that derives from it: output of validate, input of all that follow. Of a
+/// renewal it is what was recorded, but for the recipient.
 ///
 /// Optional fields are absent, never null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +110,40 @@ pub struct Transaction {
     pub justification: Option<String>,
 }
 
+impl Transaction {
+    /// Its fields: what of a transaction's item is the transaction itself.
+    pub const FIELDS: [&str; 18] = [
+        "transaction_id",
+        "requested_at",
+        "expires_at",
+        "role_ttl_hours",
+        "email",
+        "branch",
+        "target_aws_account",
+        "target_aws_account_id",
+        "environment",
+        "group_type",
+        "persona",
+        "group_name",
+        "role_name",
+        "role_arn",
+        "recipient",
+        "repository",
+        "run_url",
+        "justification",
+    ];
+}
+
+/// A renewal that was understood: output of validate, input of record's look-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewal {
+    /// The transaction whose credentials are to be renewed.
+    pub transaction_id: TransactionId,
+    /// The age X25519 public key that the new credentials are sealed to.
+    pub recipient: String,
+}
+
 /// `ttl` in hours, as `role_ttl_hours` has it.
 #[must_use]
 pub fn in_hours(ttl: Duration) -> f64 {
@@ -89,6 +160,9 @@ pub struct ProveInput {
     /// the transaction, so that it is in nothing that is passed on or recorded.
     #[serde(default)]
     pub identity_token: Option<String>,
+    /// Of a renewal: what the request itself was proven by. The renewal has to come from the same run.
+    #[serde(default)]
+    pub proof_of_request: Option<Proof>,
 }
 
 /// Output of prove.
@@ -253,7 +327,7 @@ pub struct RecordInput {
     pub operation: Operation,
 }
 
-/// What record records. Each moves the transaction's status by a conditional write.
+/// What record records, each by a conditional write. All but the renewals move the transaction's status.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -265,6 +339,12 @@ pub enum Operation {
     Failed(Ended),
     /// `processing` → `provisioned`.
     Provisioned(Box<Provisioned>),
+    /// A renewal begins: looks up the transaction, which has to be `provisioned`, with a lease that runs.
+    Renewing(Renewal),
+    /// Credentials were issued anew.
+    Renewed(Box<Renewed>),
+    /// They were not.
+    RenewalRefused(RenewalRefused),
     /// The end of a transaction begins: looks it up for the caller of the deprovision machine, whose input this is,
     /// and moves `provisioned` → `deprovisioning`.
     Deprovisioning(Value),
@@ -310,6 +390,45 @@ pub struct Provisioned {
     pub source_identity: String,
     /// When the pipeline's session ends.
     pub credentials_expire_at: Timestamp,
+}
+
+/// What is renewed: output of `renewing`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Renewing {
+    /// The transaction as recorded, with the renewal's recipient.
+    pub transaction: Transaction,
+    /// What the request was proven by; null where it was not.
+    pub proof: Option<Proof>,
+}
+
+/// All that a renewal rests on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewed {
+    /// The transaction, with the renewal's recipient.
+    pub transaction: Transaction,
+    /// What the renewal was proven by.
+    #[serde(default)]
+    pub proof: Option<Proof>,
+    /// The decision, taken anew.
+    pub authorization: Authorization,
+    /// When the new session ends.
+    pub credentials_expire_at: Timestamp,
+}
+
+/// Why a renewal was refused.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewalRefused {
+    /// The renewal.
+    pub renewal: Renewal,
+    /// What it was proven by, when it came to that.
+    #[serde(default)]
+    pub proof: Option<Proof>,
+    /// The error name.
+    pub error: String,
+    /// The reason that the requester was given.
+    pub reason: String,
 }
 
 /// The role of a transaction is gone.
@@ -358,7 +477,8 @@ impl Status {
     }
 }
 
-/// What the pipeline gets, less the sealed credentials, which never pass through record: output of `provisioned`.
+/// What the pipeline gets, less the sealed credentials, which never pass through record: output of `provisioned` and of
+/// `renewed`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Grant {
     /// The transaction.
@@ -375,6 +495,20 @@ pub struct Grant {
     pub persona: String,
     /// `provisioned`.
     pub status: Status,
+}
+
+impl From<Transaction> for Grant {
+    fn from(it: Transaction) -> Self {
+        Self {
+            transaction_id: it.transaction_id,
+            iam_role_arn: it.role_arn,
+            role_name: it.role_name,
+            role_ttl_hours: it.role_ttl_hours,
+            expires_at: it.expires_at,
+            persona: it.persona,
+            status: Status::Provisioned,
+        }
+    }
 }
 
 /// What the caller of the deprovision machine sends. A lease sends the first three.
@@ -486,6 +620,31 @@ mod tests {
             session_token: "FwoGZ".to_owned(),
             expiration: "2026-11-23T10:00:00Z".parse().unwrap(),
         }
+    }
+
+    #[test]
+    fn a_transaction_has_the_fields_that_it_says() {
+        let full = Transaction { justification: Some("CHG-1234".to_owned()), ..crate::samples::transaction() };
+        let fields: Vec<_> = serde_json::to_value(full).unwrap().as_object().unwrap().keys().cloned().collect();
+        let mut said = Transaction::FIELDS;
+        said.sort_unstable();
+        assert_eq!(fields, said);
+    }
+
+    /// What a caller sent is told from what they did not, also when it is nothing.
+    #[test]
+    fn an_input_of_validate_says_to_which_machine_it_was_sent() {
+        let read = |input: &str| crate::stage::parse_input::<ValidateInput>(input).map_err(|failure| failure.message);
+        assert!(matches!(read(r#"{"renewal": null}"#), Ok(ValidateInput::Renewal(Value::Null))));
+        let id = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+        let start = format!(r#""transaction_id": "{id}", "requested_at": "2026-11-23T09:00:00Z""#);
+        let request = read(&format!(r#"{{{start}, "request": null}}"#));
+        assert!(matches!(request, Ok(ValidateInput::Request { request: Value::Null, .. })));
+        for neither in ["{}", &format!("{{{start}}}"), &format!(r#"{{{start}, "request": {{}}, "renewal": {{}}}}"#)] {
+            assert!(read(neither).unwrap_err().starts_with("expected `transaction_id`"), "{neither}");
+        }
+        let name = read(r#"{"transaction_id": "x"}"#).unwrap_err();
+        assert!(name.starts_with("`transaction_id`: `x` is not a UUID"), "{name}");
     }
 
     #[test]

@@ -1,16 +1,15 @@
-//! Any text as a request for access: understood as the contract says, or refused in a few plain words.
+//! Any text as a request for access, and as a renewal: understood as the contract says, or refused in a few plain words.
 #![no_main]
 
 use std::{sync::LazyLock, time::Duration};
 
 use daypass::{
-    contract::ValidateInput,
     invariants::{check_message, check_transaction},
     persona::{MAX_ROLE_TTL, Personas},
     samples::{requested_at, transaction},
-    stage::{Stage, parse_input},
+    stage::parse_input,
 };
-use daypass_validate::Validate;
+use daypass_validate::{Validate, ValidateError, renewal};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -26,14 +25,17 @@ fuzz_target!(|text: &str| {
         Ok(request) => request,
         Err(failure) => return check_message(&failure.message, 1_001),
     };
-    let input = ValidateInput { transaction_id: transaction().transaction_id, requested_at: requested_at(), request };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    match runtime.block_on(VALIDATE.run(input, requested_at())) {
+    match VALIDATE.request(transaction().transaction_id, requested_at(), &request) {
         Ok(transaction) => check_transaction(&transaction, &(MIN_ROLE_TTL..=MAX_ROLE_TTL)),
-        Err(error) => {
-            let message = error.to_string();
-            assert!(message.starts_with('`'), "a field is named first: {message}");
-            check_message(&message, 6_000);
-        }
+        Err(error) => check_refusal(&error),
+    }
+    if let Err(error) = renewal(&request) {
+        check_refusal(&error);
     }
 });
+
+fn check_refusal(error: &ValidateError) {
+    let message = error.to_string();
+    assert!(message.starts_with('`'), "a field is named first: {message}");
+    check_message(&message, 6_000);
+}

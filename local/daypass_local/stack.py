@@ -68,6 +68,7 @@ class Stack:
             # Else the aws command-line tool and boto3 send StartSyncExecution to the host `sync-127.0.0.1`.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "DAYPASS_PROVISION_ARN": values["ProvisionArn"],
+            "DAYPASS_RENEW_ARN": values["RenewArn"],
             "DAYPASS_DEPROVISION_ARN": values["DeprovisionArn"],
             "DAYPASS_TABLE": values["TableName"],
             "DAYPASS_ACCOUNTS": ",".join(f"{account['name']}={account['id']}" for account in _accounts()),

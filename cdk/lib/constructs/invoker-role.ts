@@ -11,14 +11,15 @@ const ISSUER = 'token.actions.githubusercontent.com';
 export interface InvokerRoleProps {
   readonly config: Config;
   readonly provision: sfn.IStateMachine;
+  readonly renew: sfn.IStateMachine;
   readonly deprovision: sfn.IStateMachine;
   /** The key that a pipeline encrypts its identity token to. */
   readonly tokenKey: kms.IKey;
 }
 
-/** The role with which a pipeline asks for a deploy role and gives it back. */
+/** The role with which a pipeline asks for a deploy role, renews its credentials and gives it back. */
 export class InvokerRole extends iam.Role {
-  constructor(scope: Construct, id: string, { config, provision, deprovision, tokenKey }: InvokerRoleProps) {
+  constructor(scope: Construct, id: string, { config, provision, renew, deprovision, tokenKey }: InvokerRoleProps) {
     const { partition, region, account } = Stack.of(scope);
     const executions = `arn:${partition}:states:${region}:${account}:execution:${DEPROVISION_MACHINE}:*`;
     const principals: iam.PrincipalBase[] = (config.invoker_principal_arns ?? []).map(
@@ -28,7 +29,7 @@ export class InvokerRole extends iam.Role {
 
     super(scope, id, {
       roleName: INVOKER_ROLE,
-      description: 'Lets pipelines start provisioning and deprovisioning',
+      description: 'Lets pipelines start provisioning, renewal and deprovisioning',
       maxSessionDuration: Duration.hours(1),
       assumedBy: new iam.CompositePrincipal(...(principals as [iam.PrincipalBase, ...iam.PrincipalBase[]])),
       inlinePolicies: {
@@ -38,6 +39,11 @@ export class InvokerRole extends iam.Role {
               sid: 'Provision',
               actions: ['states:StartSyncExecution'],
               resources: [provision.stateMachineArn],
+            }),
+            new iam.PolicyStatement({
+              sid: 'Renew',
+              actions: ['states:StartSyncExecution'],
+              resources: [renew.stateMachineArn],
             }),
             new iam.PolicyStatement({
               sid: 'Release',

@@ -17,6 +17,7 @@ export interface MonitoringProps {
   readonly config: Config;
   readonly key: kms.IKey;
   readonly provision: StateMachine;
+  readonly renew: StateMachine;
   readonly deprovision: StateMachine;
   readonly functions: Record<Task, TaskFunction>;
   readonly table: TransactionsTable;
@@ -37,11 +38,16 @@ export class Monitoring extends Construct {
     this.alarm('deprovision-aborted', deprovision.metricAborted(), `Someone stopped a lease. ${access}`);
 
     const provision = props.provision.machine;
-    const failures = this.failedProvisionings(props.provision);
+    const failures = this.failures(props.provision, 'Provision', 'Provisionings');
     this.alarm('provision-failed', failures, 'A request that was not denied could not be served.');
     this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; its lease cleans up.');
 
-    this.dashboard(props, failures);
+    const renew = props.renew.machine;
+    const unrenewed = this.failures(props.renew, 'Renew', 'Renewals');
+    this.alarm('renew-failed', unrenewed, 'A renewal that was not denied could not be served.');
+    this.alarm('renew-timed-out', renew.metricTimedOut(), 'A renewal timed out; the transaction is what it was.');
+
+    this.dashboard(props, failures, unrenewed);
   }
 
   private alarmTopic({ config, key }: MonitoringProps): sns.Topic {
@@ -84,15 +90,15 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Provisionings that ended in the state `Failed`. The metric of Step Functions cannot tell them from denials, which
-   * are Daypass doing its work; the log can.
+   * Executions that ended in the state `Failed`. The metric of Step Functions cannot tell them from denials, which are
+   * Daypass doing its work; the log can.
    */
-  private failedProvisionings(provision: StateMachine): cloudwatch.Metric {
-    return provision.logGroup
-      .addMetricFilter('FailedProvisionings', {
-        filterName: 'daypass-provision-failed',
+  private failures({ logGroup }: StateMachine, name: string, what: string): cloudwatch.Metric {
+    return logGroup
+      .addMetricFilter(`Failed${what}`, {
+        filterName: `daypass-${name.toLowerCase()}-failed`,
         metricNamespace: 'Daypass',
-        metricName: 'ProvisionFailed',
+        metricName: `${name}Failed`,
         filterPattern: logs.FilterPattern.all(
           logs.FilterPattern.stringValue('$.type', '=', 'FailStateEntered'),
           logs.FilterPattern.stringValue('$.details.name', '=', 'Failed'),
@@ -101,9 +107,13 @@ export class Monitoring extends Construct {
       .metric();
   }
 
-  private dashboard({ provision, deprovision, functions, table }: MonitoringProps, failures: cloudwatch.Metric): void {
+  private dashboard(
+    { provision, renew, deprovision, functions, table }: MonitoringProps,
+    failures: cloudwatch.Metric,
+    unrenewed: cloudwatch.Metric,
+  ): void {
     const sum = { statistic: cloudwatch.Stats.SUM };
-    const [asked, leased] = [provision.machine, deprovision.machine];
+    const [asked, renewed, leased] = [provision.machine, renew.machine, deprovision.machine];
     const each = Object.values(functions).map((task) => task.function);
     const graph = (title: string, left: cloudwatch.IMetric[]) => new cloudwatch.GraphWidget({ title, left, width: 12 });
 
@@ -120,6 +130,18 @@ export class Monitoring extends Construct {
           graph('Time to a role', [
             asked.metricTime({ statistic: cloudwatch.Stats.p(50), label: 'median' }),
             asked.metricTime({ statistic: cloudwatch.Stats.p(99), label: '99th percentile' }),
+          ]),
+        ],
+        [
+          graph('Renewals', [
+            renewed.metricStarted({ label: 'asked' }),
+            renewed.metricSucceeded({ label: 'renewed' }),
+            renewed.metricFailed({ label: 'denied or failed' }),
+            unrenewed.with({ ...sum, label: 'failed' }),
+          ]),
+          graph('Time to new credentials', [
+            renewed.metricTime({ statistic: cloudwatch.Stats.p(50), label: 'median' }),
+            renewed.metricTime({ statistic: cloudwatch.Stats.p(99), label: '99th percentile' }),
           ]),
         ],
         [

@@ -109,7 +109,7 @@ function recordAccess(table: TransactionsTable, key: kms.IKey): iam.PolicyStatem
   return [
     new iam.PolicyStatement({
       sid: 'Transactions',
-      actions: ['dynamodb:PutItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
       resources: [table.tableArn],
     }),
     useTableKey(key),

@@ -33,6 +33,23 @@ pub fn bind(issuer: &Issuer, claims: &Claims, token_id: String, transaction: &Tr
     })
 }
 
+/// Checks that a renewal comes from the run that the request came from: what was proven stays proven.
+///
+/// # Errors
+/// [`NotProven`] when it proves nothing, or another run.
+pub fn renew(first: &Proof, renewal: Option<&Proof>) -> Result<(), NotProven> {
+    let renewal = renewal.ok_or(NotProven::RequiredAgain)?;
+    if run(first) == run(renewal) { Ok(()) } else { Err(NotProven::OtherRun(run(first).join(" "))) }
+}
+
+/// Which run a proof is of: issuer, repository and run. An attempt of it is the same run. Where the issuer tells no runs
+/// apart, the subject has to do.
+fn run(proof: &Proof) -> Vec<&str> {
+    let repository = proof.repository_id.as_deref().or(proof.repository.as_deref());
+    let run = proof.run_id.as_deref().unwrap_or(&proof.subject);
+    [Some(proof.issuer.as_str()), repository, Some(run)].into_iter().flatten().collect()
+}
+
 fn required(claims: &Claims, claim: &str) -> Result<String, NotProven> {
     claims.text(claim).filter(|text| !text.is_empty()).ok_or_else(|| NotProven::Missing(claim.to_owned()))
 }

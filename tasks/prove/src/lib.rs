@@ -88,7 +88,7 @@ impl Stage for Prove {
     type Error = ProveError;
 
     async fn run(&self, input: ProveInput, now: Timestamp) -> Result<Proven, ProveError> {
-        let ProveInput { transaction, identity_token } = input;
+        let ProveInput { transaction, identity_token, proof_of_request } = input;
         let proof = match (&identity_token, &transaction.environment) {
             (Some(sealed), _) => Some(self.prove(sealed, &transaction, now).await?),
             (None, Some(environment)) if self.is_required_in(environment) => {
@@ -97,6 +97,9 @@ impl Stage for Prove {
             // An account that is in no environment is for authz to deny.
             (None, _) => None,
         };
+        if let Some(first) = &proof_of_request {
+            binding::renew(first, proof.as_ref())?;
+        }
         Ok(Proven { proof })
     }
 
@@ -154,6 +157,19 @@ pub enum NotProven {
          run, encrypted to this deployment's key"
     )]
     Required(String),
+    /// There is none, though the request that is renewed had one.
+    #[error(
+        "`identity_token` is missing: the request was proven by one, and so has to be each renewal; send a new identity \
+         token of the same run, encrypted to this deployment's key"
+    )]
+    RequiredAgain,
+    /// It is of another run than the request that is renewed.
+    #[error(
+        "the identity token is of another run than the request was, which came from {}; renew from that run, or request \
+         a role for this one",
+        Quoted(.0)
+    )]
+    OtherRun(String),
     /// The envelope does not open.
     #[error(
         "`identity_token` cannot be decrypted: {0}; encrypt the token to the public key that `aws kms get-public-key` \

@@ -8,13 +8,15 @@ use daypass::{
     ids::{RoleArn, TransactionId},
     stage::parse_input,
 };
-use serde_dynamo::to_item;
 use serde_json::Value;
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{DELETED, DEPROVISIONING_ID, NewDeprovisioning, OPEN_LEASE, ORIGINAL, RecordedTransaction, StatusChange},
-    table::{Change, Item, TableError, Write},
+    item::{
+        DELETED, DEPROVISIONING_ID, NewDeprovisioning, OPEN_LEASE, ORIGINAL, RecordedTransaction, StatusChange,
+        TRANSACTION_ID,
+    },
+    table::{Change, Item},
 };
 
 /// How often a write is tried that others overtake. Each of them has moved the transaction on, and there are not many
@@ -69,19 +71,18 @@ impl Writer<'_> {
         let change = self.change_to(Status::Deprovisioning);
         let end = NewDeprovisioning {
             kind: "deprovisioning",
-            transaction_id: id.deprovisioning_id(),
             original_transaction_id: id,
             execution_arn: self.execution_arn,
             status: change.status,
             status_changes: [&change],
         };
-        let mut end: Item = to_item(end).map_err(TableError::from)?;
-        end.insert(ORIGINAL.to_owned(), AttributeValue::M(item));
+        let end = Change::of(id.deprovisioning_id()).set_all(&end)?.if_without(TRANSACTION_ID);
+        let end = end.set_value(ORIGINAL, AttributeValue::M(item));
         let original = Change::of(id).set(DEPROVISIONING_ID, &id.deprovisioning_id())?;
         // A provisioning that has not ended may still be running: it finds out when it is about to hand out credentials.
         let original = if transaction.status == Status::Processing { original } else { original.to(&change)? };
         let original = original.if_status(&[transaction.status])?.if_without(DEPROVISIONING_ID);
-        Ok(self.table.change_with(original, Write::Create(end)).await?)
+        Ok(self.table.change_both([original, end]).await?)
     }
 
     /// The role is gone, and so is the transaction.
@@ -118,7 +119,7 @@ impl Writer<'_> {
                 End::Failed(_) => (original, record.to(&to)?),
             };
             let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
-            if self.table.change_with(original, Write::Change(record)).await? {
+            if self.table.change_both([original, record]).await? {
                 return Ok(to.status);
             }
             let (_, transaction) = self.transaction(id).await?;

@@ -24,6 +24,8 @@ pub const DEPROVISIONING_ID: &str = "deprovisioning_transaction_id";
 pub const ERROR: &str = "error";
 /// The same in a sentence.
 pub const REASON: &str = "reason";
+/// Every renewal of the transaction's credentials, granted or refused, as far as there is room.
+pub const RENEWALS: &str = "renewals";
 /// In the item that records an end, and only there: the id of the transaction that ended.
 pub const ORIGINAL_ID: &str = "original_transaction_id";
 /// The item of the transaction, as it was when its end began.
@@ -60,11 +62,46 @@ pub struct NewTransaction<'a> {
 #[derive(Serialize)]
 pub struct NewDeprovisioning<'a> {
     pub kind: &'static str,
-    pub transaction_id: TransactionId,
     pub original_transaction_id: TransactionId,
     pub execution_arn: &'a str,
     pub status: Status,
     pub status_changes: [&'a StatusChange; 1],
+}
+
+/// One entry of [`RENEWALS`]: credentials that were issued anew, or with an error were not.
+#[derive(Serialize)]
+pub struct NewRenewal<'a> {
+    pub at: Timestamp,
+    /// By whom.
+    pub execution_arn: &'a str,
+    /// Whom the credentials are sealed to.
+    pub recipient: &'a str,
+    /// The identity token that proved whose renewal it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<&'a str>,
+    /// The attempt of the run that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_attempt: Option<&'a str>,
+    /// The group that allows it, when it was granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<&'a str>,
+    /// When the session ends that was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials_expire_at: Option<Timestamp>,
+    /// The error name, when it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'a str>,
+    /// The error's reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// What of an entry counts again.
+#[derive(Deserialize)]
+pub struct RecordedRenewal {
+    pub execution_arn: String,
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// What is known of the requester and of the decision, as far as it came.
@@ -123,6 +160,7 @@ impl<'a> From<&'a Provisioned> for RoleFacts<'a> {
 pub struct RecordedTransaction {
     pub execution_arn: String,
     pub requested_at: Timestamp,
+    pub expires_at: Timestamp,
     pub target_aws_account: String,
     pub role_arn: RoleArn,
     pub status: Status,
@@ -131,6 +169,10 @@ pub struct RecordedTransaction {
     pub role_created_at: Option<Timestamp>,
     #[serde(default)]
     pub deprovisioning_transaction_id: Option<TransactionId>,
+    #[serde(default)]
+    pub proof: Option<Proof>,
+    #[serde(default)]
+    pub renewals: Vec<RecordedRenewal>,
 }
 
 impl RecordedTransaction {

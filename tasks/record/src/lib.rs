@@ -2,12 +2,13 @@
 //!
 //! **Who may change a status** is written in the item. Until the end begins it is the execution that provisions; the end
 //! begins with `deprovisioning_transaction_id`, and from then on it is whoever ends the transaction, and nobody else.
+//! A renewal changes no status: it joins a list of its own, as long as the transaction is provisioned.
 //! Each change is one conditional write. Who finds the condition broken reads the item, and learns who was faster; a
 //! change that the same execution has made before (its answer was lost) is a success.
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use daypass::{
-    contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Status},
+    contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
     error::ErrorName,
     ids::TransactionId,
     stage::{Failure, Named, Stage},
@@ -15,16 +16,16 @@ use daypass::{
     timestamp::Timestamp,
 };
 use serde::Serialize;
-use serde_dynamo::{from_attribute_value, from_item};
 
 use self::{
     item::{ORIGINAL_ID, RecordedTransaction, StatusChange},
-    table::{Item, Table, TableError},
+    table::{Item, Table, TableError, read},
 };
 
 mod deprovisioning;
 mod item;
 mod provisioning;
+mod renewals;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,9 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
         ("denied", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
         ("failed", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
         ("provisioned", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
+        ("renewing", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
+        ("renewed", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
+        ("renewal_refused", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
         ("deprovisioning", &[InvalidRequest, TransactionNotFound, TransactionMismatch, Throttled, AwsUnavailable]),
         ("deprovisioned", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
         ("deprovision_failed", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
@@ -63,15 +67,17 @@ impl Record {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Recorded {
-    /// `processing`, `denied`, `failed`, `deprovision_failed`.
+    /// `processing`, `denied`, `failed`, `renewal_refused`, `deprovision_failed`.
     Status {
         /// The transaction.
         transaction_id: TransactionId,
         /// What it is now.
         status: Status,
     },
-    /// `provisioned`.
+    /// `provisioned`, `renewed`.
     Provisioned(Box<Grant>),
+    /// `renewing`.
+    Renewing(Box<Renewing>),
     /// `deprovisioning`.
     Deprovisioning(Box<Deprovisioning>),
     /// `deprovisioned`.
@@ -90,6 +96,9 @@ impl Stage for Record {
             Operation::Denied(ended) => by.ended_as(Status::Denied, &ended).await,
             Operation::Failed(ended) => by.ended_as(Status::Failed, &ended).await,
             Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
+            Operation::Renewing(renewal) => by.renewing(renewal).await,
+            Operation::Renewed(renewed) => by.renewed(*renewed).await,
+            Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,
             Operation::Deprovisioning(request) => by.deprovisioning(&request).await,
             Operation::Deprovisioned(gone) => by.deprovisioned(&gone).await,
             Operation::DeprovisionFailed(ended) => by.deprovision_failed(&ended).await,
@@ -117,11 +126,10 @@ impl Writer<'_> {
     /// The transaction of this id, if there is one: its item, and what of it counts.
     async fn find(&self, id: TransactionId) -> Result<Option<(Item, RecordedTransaction)>, RecordError> {
         let Some(item) = self.table.read(id).await? else { return Ok(None) };
-        if let Some(original) = item.get(ORIGINAL_ID).cloned() {
-            let original = from_attribute_value(original).map_err(TableError::from)?;
-            return Err(RecordError::EndOf { id, original });
+        if let Some(AttributeValue::S(original)) = item.get(ORIGINAL_ID) {
+            return Err(RecordError::EndOf { id, original: original.clone() });
         }
-        let transaction = from_item(item.clone()).map_err(TableError::from)?;
+        let transaction = read(&item)?;
         Ok(Some((item, transaction)))
     }
 
@@ -175,7 +183,31 @@ pub enum RecordError {
         /// The id.
         id: TransactionId,
         /// The transaction.
-        original: TransactionId,
+        original: String,
+    },
+    /// There is nothing to renew.
+    #[error("transaction {id} cannot be renewed: it is {}; request a new role", .status.as_str())]
+    NotProvisioned {
+        /// The transaction.
+        id: TransactionId,
+        /// What it is.
+        status: Status,
+    },
+    /// There is nothing to renew any more, and the lease has just not come to it.
+    #[error("the lease of transaction {id} has ended at {at}; request a new role")]
+    LeaseEnded {
+        /// The transaction.
+        id: TransactionId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The item has no room for more.
+    #[error("transaction {id} has been renewed {times} times, which is as often as it can be; request a new role")]
+    RenewedOften {
+        /// The transaction.
+        id: TransactionId,
+        /// How often.
+        times: usize,
     },
     /// The end of the transaction has not begun.
     #[error("the end of transaction {0} has not begun")]
@@ -205,7 +237,11 @@ impl Named for RecordError {
         match self {
             Self::Request(failure) => failure.name,
             Self::NoObject | Self::Schema(_) => ErrorName::InvalidRequest,
-            Self::InUse { .. } | Self::Overtaken { .. } => ErrorName::TransactionConflict,
+            Self::InUse { .. }
+            | Self::Overtaken { .. }
+            | Self::NotProvisioned { .. }
+            | Self::LeaseEnded { .. }
+            | Self::RenewedOften { .. } => ErrorName::TransactionConflict,
             Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
             Self::Mismatch { .. } => ErrorName::TransactionMismatch,
             Self::Contended(_) => ErrorName::Throttled,

@@ -1,15 +1,14 @@
 //! The statuses of a transaction until it is provisioned, or is not.
 
 use daypass::{
-    contract::{Ended, Grant, Provisioned, Status, Transaction},
+    contract::{Ended, Provisioned, Status, Transaction},
     ids::TransactionId,
 };
-use serde_dynamo::to_item;
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{DEPROVISIONING_ID, EXECUTION_ARN, NewTransaction, OPEN_LEASE, RoleFacts, WhoAndWhy},
-    table::{Change, Item, TableError},
+    item::{DEPROVISIONING_ID, EXECUTION_ARN, NewTransaction, OPEN_LEASE, RoleFacts, TRANSACTION_ID, WhoAndWhy},
+    table::Change,
 };
 
 impl Writer<'_> {
@@ -23,9 +22,8 @@ impl Writer<'_> {
             status_changes: [&self.change_to(status)],
             open_lease: "open",
         };
-        let mut item: Item = to_item(transaction).map_err(TableError::from)?;
-        item.extend(to_item::<_, Item>(beside).map_err(TableError::from)?);
-        if !self.table.create(item).await? {
+        let new = Change::of(id).set_all(transaction)?.set_all(&beside)?.if_without(TRANSACTION_ID);
+        if !self.table.change(new).await? {
             match self.find(id).await? {
                 Some((_, it)) if it.was_moved_to(status, self.execution_arn) => (),
                 Some((_, it)) => return Err(RecordError::InUse { id, status: it.status }),
@@ -50,15 +48,7 @@ impl Writer<'_> {
         let change = Change::of(id).to(&self.change_to(status))?;
         let change = change.set_all(&WhoAndWhy::of(Some(&it.person), Some(&it.authorization)))?;
         self.move_on(id, status, change.set_all(&RoleFacts::from(&it))?).await?;
-        Ok(Recorded::Provisioned(Box::new(Grant {
-            transaction_id: id,
-            iam_role_arn: it.transaction.role_arn,
-            role_name: it.transaction.role_name,
-            role_ttl_hours: it.transaction.role_ttl_hours,
-            expires_at: it.transaction.expires_at,
-            persona: it.transaction.persona,
-            status,
-        })))
+        Ok(Recorded::Provisioned(Box::new(it.transaction.into())))
     }
 
     /// Makes `change`, which is one to `status`, if the transaction is still this execution's to change.

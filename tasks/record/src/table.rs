@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, Put, TransactWriteItem},
+    types::{AttributeValue, TransactWriteItem, Update},
 };
-use daypass::{contract::Status, ids::TransactionId, lambda::AwsError};
-use serde::Serialize;
-use serde_dynamo::{to_attribute_value, to_item};
+use daypass::{contract::Status, ids::TransactionId, lambda::AwsError, stage::parse_input};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::item::{ERROR, REASON, STATUS, STATUS_CHANGES, StatusChange, TRANSACTION_ID};
 
@@ -22,10 +22,52 @@ pub type Item = HashMap<String, AttributeValue>;
 pub enum TableError {
     /// An item is not what this version of record writes.
     #[error("an item of the table is not as record writes it: {0}")]
-    Item(#[from] serde_dynamo::Error),
+    Item(String),
     /// DynamoDB did not answer, or with something unexpected.
     #[error(transparent)]
     Aws(#[from] AwsError),
+}
+
+/// Reads attributes, as strictly as a task reads its input.
+///
+/// What is read and what is written goes by way of the JSON that inputs and outputs are made of: a reader and a writer of
+/// their own for each type would be a third more code of ours in the function (decision 10).
+pub fn read<'a, T>(item: impl IntoIterator<Item = (&'a String, &'a AttributeValue)>) -> Result<T, TableError>
+where
+    T: DeserializeOwned,
+{
+    let item: Map<String, Value> = item.into_iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    parse_input(&Value::Object(item).to_string()).map_err(|failure| TableError::Item(failure.message))
+}
+
+/// The attribute that `it` becomes.
+fn attribute(it: &(impl Serialize + ?Sized)) -> Result<AttributeValue, TableError> {
+    let text = serde_json::to_string(it).map_err(|error| TableError::Item(error.to_string()))?;
+    parse_input(&text).map(typed).map_err(|failure| TableError::Item(failure.message))
+}
+
+/// JSON as DynamoDB has it.
+fn typed(value: Value) -> AttributeValue {
+    match value {
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(it) => AttributeValue::Bool(it),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::String(text) => AttributeValue::S(text),
+        Value::Array(list) => AttributeValue::L(list.into_iter().map(typed).collect()),
+        Value::Object(map) => AttributeValue::M(map.into_iter().map(|(name, value)| (name, typed(value))).collect()),
+    }
+}
+
+/// The same in plain JSON. What record never writes is null.
+fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => Value::String(text.clone()),
+        AttributeValue::N(number) => number.parse().map_or(Value::Null, Value::Number),
+        AttributeValue::Bool(it) => Value::Bool(*it),
+        AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::M(map) => map.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        _ => Value::Null,
+    }
 }
 
 /// The table of transactions.
@@ -56,17 +98,6 @@ impl Table {
         Ok(self.get(&id.to_string()).await?)
     }
 
-    /// Makes an item; false when there is one of its id.
-    pub async fn create(&self, item: Item) -> Result<bool, TableError> {
-        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        let request = request.condition_expression("attribute_not_exists(#id)");
-        match request.expression_attribute_names("#id", TRANSACTION_ID).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(AwsError::of("dynamodb:PutItem")(error).into()),
-        }
-    }
-
     /// Changes one item; false when it is not as the change expects.
     pub async fn change(&self, change: Change) -> Result<bool, TableError> {
         let request = self.client.update_item().table_name(&self.name).key(TRANSACTION_ID, change.key());
@@ -79,38 +110,25 @@ impl Table {
         }
     }
 
-    /// Changes one item and makes or changes another, or does neither: false when one is not as expected, or somebody
-    /// else is writing it at this moment.
-    pub async fn change_with(&self, change: Change, other: Write) -> Result<bool, TableError> {
-        let writes = [Write::Change(change), other].into_iter().map(|write| self.part(write));
-        let writes = writes.collect::<Result<_, _>>()?;
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+    /// Changes two items, or neither: false when one is not as expected, or somebody else is writing it at this moment.
+    pub async fn change_both(&self, changes: [Change; 2]) -> Result<bool, TableError> {
+        let parts = changes.into_iter().map(|change| self.part(change)).collect::<Result<_, _>>()?;
+        match self.client.transact_write_items().set_transact_items(Some(parts)).send().await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if was_overtaken(error.err()) => Ok(false),
             Err(error) => Err(AwsError::of("dynamodb:TransactWriteItems")(error).into()),
         }
     }
 
-    fn part(&self, write: Write) -> Result<TransactWriteItem, AwsError> {
+    fn part(&self, change: Change) -> Result<TransactWriteItem, AwsError> {
         let incomplete = AwsError::of::<TransactWriteItemsError, ()>("dynamodb:TransactWriteItems");
-        let part = TransactWriteItem::builder();
-        Ok(match write {
-            Write::Create(item) => {
-                let put = Put::builder().table_name(&self.name).set_item(Some(item));
-                let put = put.condition_expression("attribute_not_exists(#id)");
-                let put = put.expression_attribute_names("#id", TRANSACTION_ID).build();
-                part.put(put.map_err(SdkError::construction_failure).map_err(incomplete)?)
-            }
-            Write::Change(change) => {
-                let update = aws_sdk_dynamodb::types::Update::builder().table_name(&self.name);
-                let update = update.key(TRANSACTION_ID, change.key()).update_expression(change.update());
-                let update = update.condition_expression(change.condition());
-                let update = update.set_expression_attribute_names(Some(change.names));
-                let update = update.set_expression_attribute_values(Some(change.values)).build();
-                part.update(update.map_err(SdkError::construction_failure).map_err(incomplete)?)
-            }
-        }
-        .build())
+        let update = Update::builder().table_name(&self.name);
+        let update = update.key(TRANSACTION_ID, change.key()).update_expression(change.update());
+        let update = update.condition_expression(change.condition());
+        let update = update.set_expression_attribute_names(Some(change.names));
+        let update = update.set_expression_attribute_values(Some(change.values)).build();
+        let update = update.map_err(SdkError::construction_failure).map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 }
 
@@ -122,15 +140,8 @@ fn was_overtaken(error: &TransactWriteItemsError) -> bool {
     !reasons.is_empty() && reasons.iter().all(|it| it.code().is_none_or(|code| expected.contains(&code)))
 }
 
-/// One part of a write to two items.
-pub enum Write {
-    /// An item that must not be there.
-    Create(Item),
-    /// A change to an item that is.
-    Change(Change),
-}
-
-/// A change to one item, and what the item must be like for it. Every attribute goes by a placeholder of its own name:
+/// A change to one item, and what the item must be like for it. An item that is not there yet has no attributes, and comes
+/// into being with those that are set: one kind of write does for everything. Every attribute goes by a placeholder of its own name:
 /// DynamoDB reserves `status`, among many other words.
 #[derive(Debug)]
 pub struct Change {
@@ -162,22 +173,42 @@ impl Change {
         Ok(this)
     }
 
-    /// Sets an attribute.
-    pub fn set(mut self, attribute: &str, value: &impl Serialize) -> Result<Self, TableError> {
-        let assignment = format!("{} = {}", self.name(attribute), self.value(attribute, value)?);
-        self.set.push(assignment);
+    /// Adds an entry to a list of `length` entries, if it still has as many.
+    pub fn append(mut self, list: &str, length: usize, entry: &impl Serialize) -> Result<Self, TableError> {
+        let (name, entries) = (self.name(list), self.value(list, &[entry])?);
+        if length == 0 {
+            self.set.push(format!("{name} = {entries}"));
+            return Ok(self.if_without(list));
+        }
+        self.set.push(format!("{name} = list_append({name}, {entries})"));
+        let length = self.value("length", &length)?;
+        self.conditions.push(format!("size({name}) = {length}"));
         Ok(self)
     }
 
-    /// Sets an attribute for each field of `facts`.
-    pub fn set_all(self, facts: &impl Serialize) -> Result<Self, TableError> {
-        let facts: Item = to_item(facts)?;
-        Ok(facts.into_iter().fold(self, |mut this, (attribute, value)| {
-            let assignment = format!("{} = :{attribute}", this.name(&attribute));
-            this.set.push(assignment);
-            this.values.insert(format!(":{attribute}"), value);
-            this
-        }))
+    /// Sets an attribute.
+    pub fn set(self, name: &str, value: &impl Serialize) -> Result<Self, TableError> {
+        let value = attribute(value)?;
+        Ok(self.set_value(name, value))
+    }
+
+    /// Sets an attribute for each field of `facts`, but for the key, which an item has from the beginning.
+    pub fn set_all(mut self, facts: &impl Serialize) -> Result<Self, TableError> {
+        let AttributeValue::M(facts) = attribute(facts)? else {
+            return Err(TableError::Item("what it is made of has no fields".to_owned()));
+        };
+        for (attribute, value) in facts.into_iter().filter(|(attribute, _)| attribute != TRANSACTION_ID) {
+            self = self.set_value(&attribute, value);
+        }
+        Ok(self)
+    }
+
+    /// Sets an attribute that comes from the table itself.
+    pub fn set_value(mut self, attribute: &str, value: AttributeValue) -> Self {
+        let assignment = format!("{} = :{attribute}", self.name(attribute));
+        self.set.push(assignment);
+        self.values.insert(format!(":{attribute}"), value);
+        self
     }
 
     /// Removes an attribute, if it is there.
@@ -225,7 +256,7 @@ impl Change {
 
     fn value(&mut self, name: &str, value: &impl Serialize) -> Result<String, TableError> {
         let placeholder = format!(":{name}");
-        self.values.insert(placeholder.clone(), to_attribute_value(value)?);
+        self.values.insert(placeholder.clone(), attribute(value)?);
         Ok(placeholder)
     }
 

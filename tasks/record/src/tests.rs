@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use daypass::{
-    contract::DeletedRole,
+    contract::{DeletedRole, Transaction},
     samples::{self, Refusal},
     stage::parse_input,
 };
@@ -11,11 +11,15 @@ use self::fake::{FakeTable, Items, Trouble};
 use super::*;
 
 mod fake;
+mod renewals;
 
 const PROVISION: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:1";
 const OTHER: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:2";
 const LEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:6f0f4a38";
 const RELEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:6f0f4a38-release";
+const RENEW: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:8c7a:1";
+const RENEW_TOO: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:9d8b:1";
+const NEW_KEY: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
 
 /// What the machines say, in their words.
 fn say(operation: &str) -> Value {
@@ -34,6 +38,16 @@ fn say(operation: &str) -> Value {
             "transaction": samples::transaction(), "person": samples::person(),
             "authorization": samples::authorization(), "lease_execution_arn": LEASE, "role": samples::role(),
             "source_identity": "alex@example.com", "credentials_expire_at": "2026-11-23T10:00:02Z",
+        }),
+        "renewing" => json!({"transaction_id": id, "recipient": NEW_KEY}),
+        "renewed" => json!({
+            "transaction": Transaction { recipient: NEW_KEY.to_owned(), ..samples::transaction() },
+            "proof": samples::proof(), "authorization": samples::authorization(),
+            "credentials_expire_at": "2026-11-23T10:50:00Z",
+        }),
+        "renewal_refused" => json!({
+            "renewal": {"transaction_id": id, "recipient": NEW_KEY}, "proof": null,
+            "error": "Daypass.NotAMember", "reason": "alex is not in it any more",
         }),
         "deprovisioning" => json!({"transaction_id": id}),
         "deprovisioned" => {
@@ -106,7 +120,7 @@ fn assert_table(name: &str, found: &Value) {
 async fn a_transaction_from_beginning_to_end() {
     let table = FakeTable::default();
     let steps = [
-        (PROVISION, "processing", &["PutItem"][..]),
+        (PROVISION, "processing", &["UpdateItem"][..]),
         (PROVISION, "provisioned", &["UpdateItem"]),
         (RELEASE, "deprovisioning", &["GetItem", "TransactWriteItems"]),
         (RELEASE, "deprovisioned", &["TransactWriteItems"]),
@@ -161,11 +175,13 @@ async fn what_died_midway_fails() {
 /// The answer to a write is lost, and the task runs again: the same answer, and nothing is written twice.
 #[tokio::test]
 async fn every_operation_can_be_repeated() {
-    let cases: [(Before, &str, &str, &str); 9] = [
-        (&[], PROVISION, "processing", "PutItem"),
+    let cases: [(Before, &str, &str, &str); 11] = [
+        (&[], PROVISION, "processing", "UpdateItem"),
         (&[(PROVISION, "processing")], PROVISION, "denied", "UpdateItem"),
         (&[(PROVISION, "processing")], PROVISION, "failed", "UpdateItem"),
         (&[(PROVISION, "processing")], PROVISION, "provisioned", "UpdateItem"),
+        (PROVISIONED, RENEW, "renewed", "UpdateItem"),
+        (PROVISIONED, RENEW, "renewal_refused", "UpdateItem"),
         (PROVISIONED, RELEASE, "deprovisioning", "TransactWriteItems"),
         (&[(PROVISION, "processing")], LEASE, "deprovisioning", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovisioned", "TransactWriteItems"),
@@ -227,7 +243,10 @@ async fn an_execution_has_one_end() {
 #[tokio::test]
 async fn what_was_never_begun_cannot_go_on() {
     let table = FakeTable::default();
-    for operation in ["denied", "failed", "provisioned", "deprovisioning", "deprovisioned", "deprovision_failed"] {
+    let provisioning = ["denied", "failed", "provisioned"];
+    let renewing = ["renewing", "renewed", "renewal_refused"];
+    let ending = ["deprovisioning", "deprovisioned", "deprovision_failed"];
+    for operation in [provisioning, renewing, ending].concat() {
         let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionNotFound, "{operation}");
         assert_eq!(error.to_string(), "there is no transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11");
@@ -387,9 +406,9 @@ async fn an_outage_is_one() {
     };
     let cancelled = "TransactionCanceledException";
     let cases = [
-        ("processing", "PutItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
-        ("processing", "PutItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
-        ("processing", "PutItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
+        ("processing", "UpdateItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
+        ("processing", "UpdateItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
+        ("processing", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
         ("deprovisioning", "GetItem", refused("ProvisionedThroughputExceededException", &[]), ErrorName::Throttled),
         ("deprovisioning", "GetItem", refused("ResourceNotFoundException", &[]), ErrorName::AwsUnavailable),
         (
@@ -451,7 +470,10 @@ fn raises_what_it_says() {
         RecordError::InUse { id, status: Status::Processing },
         RecordError::Overtaken { id, to: Status::Failed, is: None },
         RecordError::NotFound(id),
-        RecordError::EndOf { id, original: id },
+        RecordError::EndOf { id, original: String::new() },
+        RecordError::NotProvisioned { id, status: Status::Denied },
+        RecordError::LeaseEnded { id, at: samples::requested_at() },
+        RecordError::RenewedOften { id, times: 1 },
         RecordError::NotEnding(id),
         RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
         RecordError::Contended(id),

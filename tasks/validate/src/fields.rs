@@ -56,15 +56,20 @@ impl fmt::Display for Problems {
 
 /// The fields of an object, on their way to be read.
 pub struct Fields<'a> {
+    name: &'static str,
     object: &'a Map<String, Value>,
     known: Vec<&'static str>,
     problems: &'a mut Problems,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `object`.
-    pub fn new(object: &'a Map<String, Value>, problems: &'a mut Problems) -> Self {
-        Self { object, known: Vec::new(), problems }
+    /// The fields of what was sent, which has to be an object and is called `name`.
+    pub fn of(sent: &'a Value, name: &'static str, problems: &'a mut Problems) -> Option<Self> {
+        if let Value::Object(object) = sent {
+            return Some(Self { name, object, known: Vec::new(), problems });
+        }
+        problems.push(Problem::new(name, format!("it is {}, and has to be an object", kind(sent))));
+        None
     }
 
     /// The text of `field` as `parse` reads it; `meaning` tells whom it is missing from what belongs there.
@@ -98,7 +103,7 @@ impl<'a> Fields<'a> {
 
     /// Reports every field that nobody asked for.
     pub fn refuse_others(self) {
-        let Self { object, known, problems } = self;
+        let Self { name, object, known, problems } = self;
         let mut unknown = object.keys().filter(|key| !known.contains(&key.as_str()));
         let named: Vec<String> =
             unknown.by_ref().take(NAMED_UNKNOWN_FIELDS).map(|key| Quoted(key).to_string()).collect();
@@ -109,7 +114,7 @@ impl<'a> Fields<'a> {
             };
             let (named, known) = (named.join(", "), known.join(", "));
             let message = format!("it has no field {named}{more}: leave out what is none of {known}");
-            problems.push(Problem::new("request", message));
+            problems.push(Problem::new(name, message));
         }
     }
 
@@ -124,7 +129,7 @@ impl<'a> Fields<'a> {
 }
 
 /// What a value is, in words.
-pub fn kind(value: &Value) -> &'static str {
+fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

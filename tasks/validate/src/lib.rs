@@ -1,17 +1,20 @@
-//! Parses a request and resolves what it asks for: persona, group, lifetime, role.
+//! Parses a request and resolves what it asks for: persona, group, lifetime, role; or parses a renewal.
 //!
 //! Pure: no AWS, no clock. A bad request is answered with everything that is wrong with it, at once.
 
 use std::time::Duration;
 
 use daypass::{
-    contract::{Transaction, ValidateInput, in_hours},
+    contract::{Renewal, Transaction, ValidateInput, in_hours},
     error::ErrorName,
+    ids::TransactionId,
     persona::{DEFAULT_ROLE_TTL, Environment, Persona, Personas},
     stage::{Named, Stage},
     text::{Quoted, shortened},
     timestamp::Timestamp,
 };
+use serde::Serialize;
+use serde_json::Value;
 
 mod fields;
 #[cfg(test)]
@@ -41,8 +44,30 @@ impl Validate {
         Self { personas, min_role_ttl, partition }
     }
 
+    /// The transaction that `request` asks for, made by the execution of this name that started then.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the request.
+    pub fn request(
+        &self,
+        id: TransactionId,
+        requested_at: Timestamp,
+        request: &Value,
+    ) -> Result<Transaction, ValidateError> {
+        let mut problems = Problems::default();
+        let transaction = request::read(request, &mut problems)
+            .and_then(|request| self.resolve(id, requested_at, request, &mut problems));
+        right(transaction, problems)
+    }
+
     /// Fills in what follows from the request and personas.json, and adds what contradicts them to `problems`.
-    fn resolve(&self, input: &ValidateInput, request: Request, problems: &mut Problems) -> Option<Transaction> {
+    fn resolve(
+        &self,
+        id: TransactionId,
+        requested_at: Timestamp,
+        request: Request,
+        problems: &mut Problems,
+    ) -> Option<Transaction> {
         let environment = self.environment(&request, problems);
         let group_type = request.group_type.unwrap_or_else(|| self.personas.default_group_type().to_owned());
         let Some(persona) = self.personas.persona_of(&group_type) else {
@@ -52,11 +77,11 @@ impl Validate {
             return None;
         };
         let ttl = self.role_ttl(request.role_ttl_hours, persona, environment, problems)?;
-        let (id, account) = (input.transaction_id, request.target_aws_account_id);
+        let account = request.target_aws_account_id;
         Some(Transaction {
             transaction_id: id,
-            requested_at: input.requested_at,
-            expires_at: input.requested_at.plus(ttl),
+            requested_at,
+            expires_at: requested_at.plus(ttl),
             role_ttl_hours: in_hours(ttl),
             email: request.email,
             branch: request.branch,
@@ -120,23 +145,50 @@ impl Validate {
     }
 }
 
+/// What validate answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Validated {
+    /// To a request.
+    Transaction(Box<Transaction>),
+    /// To a renewal.
+    Renewal(Renewal),
+}
+
+/// The renewal that the caller of the renew machine sent.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn renewal(sent: &Value) -> Result<Renewal, ValidateError> {
+    let mut problems = Problems::default();
+    let renewal = request::read_renewal(sent, &mut problems);
+    right(renewal, problems)
+}
+
 impl Stage for Validate {
     type Input = ValidateInput;
-    type Output = Transaction;
+    type Output = Validated;
     type Error = ValidateError;
 
-    async fn run(&self, input: ValidateInput, _now: Timestamp) -> Result<Transaction, ValidateError> {
-        let mut problems = Problems::default();
-        let transaction = request::read(&input.request, &mut problems)
-            .and_then(|request| self.resolve(&input, request, &mut problems));
-        match transaction {
-            Some(transaction) if problems.is_empty() => Ok(transaction),
-            _ => Err(ValidateError::InvalidRequest(problems)),
+    async fn run(&self, input: ValidateInput, _now: Timestamp) -> Result<Validated, ValidateError> {
+        match input {
+            ValidateInput::Request { transaction_id, requested_at, request } => self
+                .request(transaction_id, requested_at, &request)
+                .map(|transaction| Validated::Transaction(Box::new(transaction))),
+            ValidateInput::Renewal(sent) => renewal(&sent).map(Validated::Renewal),
         }
     }
 }
 
-/// Why a request is not taken.
+/// What was read, if nothing is wrong with it.
+fn right<T>(read: Option<T>, problems: Problems) -> Result<T, ValidateError> {
+    match read {
+        Some(read) if problems.is_empty() => Ok(read),
+        _ => Err(ValidateError::InvalidRequest(problems)),
+    }
+}
+
+/// Why a request or a renewal is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ValidateError {
     /// It is not what the contract says.

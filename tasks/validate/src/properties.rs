@@ -59,9 +59,7 @@ fn answered(
     requested_at: Timestamp,
     request: &Value,
 ) -> Result<Transaction, String> {
-    let input = ValidateInput { transaction_id: id, requested_at, request: request.clone() };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    match runtime.block_on(task.run(input, requested_at)) {
+    match task.request(id, requested_at, request) {
         Ok(transaction) => {
             check_accepted(task, request, &transaction);
             assert_eq!((transaction.transaction_id, transaction.requested_at), (id, requested_at));

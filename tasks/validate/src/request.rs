@@ -1,15 +1,16 @@
-//! The request as a pipeline sends it, field by field.
+//! The request and the renewal as a pipeline sends them, field by field.
 
 use std::str::FromStr;
 
 use daypass::{
     branch::{MAX_BRANCH_CHARS, is_branch},
+    contract::Renewal,
     ids::{AccountId, Email, IdError},
     text::Quoted,
 };
 use serde_json::Value;
 
-use crate::fields::{Fields, Problem, Problems, kind};
+use crate::fields::{Fields, Problems};
 
 /// What AWS allows for the name of an account.
 const ACCOUNT_NAME_CHARS: usize = 50;
@@ -19,6 +20,9 @@ const TAGGED_CHARS: usize = 256;
 const IDENTITY_TOKEN_CHARS: usize = 16 * 1024;
 /// Long enough for a sentence or two; the table keeps them forever.
 const JUSTIFICATION_CHARS: usize = 512;
+
+/// What belongs into `recipient`.
+const RECIPIENT: &str = "an age public key, made for this run with `age-keygen`";
 
 /// A request whose fields are well-formed, each by itself.
 pub struct Request {
@@ -36,24 +40,20 @@ pub struct Request {
 
 /// Reads a request. Everything that is wrong with it is added to `problems`; without a required field there is none.
 pub fn read(request: &Value, problems: &mut Problems) -> Option<Request> {
-    let Value::Object(object) = request else {
-        problems.push(Problem::new("request", format!("it is {}, and has to be an object", kind(request))));
-        return None;
-    };
-    let mut fields = Fields::new(object, problems);
+    let mut fields = Fields::of(request, "request", problems)?;
     let email = fields.required("email", "the address of the person who triggered the pipeline", id);
     let branch = fields.required("branch", "the branch that is deployed", branch);
     let account = fields.required("target_aws_account", "the name of the account to deploy to", |name| {
         printable_ascii(name, ACCOUNT_NAME_CHARS)
     });
     let account_id = fields.required("target_aws_account_id", "the 12 digits of that account", id);
-    let recipient = fields.required("recipient", "an age public key, made for this run with `age-keygen`", recipient);
+    let recipient = fields.required("recipient", RECIPIENT, recipient);
     let group_type = fields.optional("group_type", |text| Ok(text.to_owned()));
     let repository = fields.optional("repository", repository);
     let run_url = fields.optional("run_url", run_url);
     let justification = fields.optional("justification", justification);
     let role_ttl_hours = fields.optional_number("role_ttl_hours");
-    // Only looked at: it is authn's, and goes there straight from the request.
+    // Only looked at: it is prove's, and goes there straight from the request.
     fields.optional("identity_token", identity_token);
     fields.refuse_others();
     Some(Request {
@@ -68,6 +68,16 @@ pub fn read(request: &Value, problems: &mut Problems) -> Option<Request> {
         justification,
         role_ttl_hours,
     })
+}
+
+/// Reads a renewal, in the same way.
+pub fn read_renewal(renewal: &Value, problems: &mut Problems) -> Option<Renewal> {
+    let mut fields = Fields::of(renewal, "renewal", problems)?;
+    let transaction_id = fields.required("transaction_id", "the id that the request was answered with", id);
+    let recipient = fields.required("recipient", RECIPIENT, recipient);
+    fields.optional("identity_token", identity_token);
+    fields.refuse_others();
+    Some(Renewal { transaction_id: transaction_id?, recipient: recipient? })
 }
 
 fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, String> {

@@ -6,6 +6,9 @@ use super::*;
 
 const PERSONAS: &str = include_str!("../../../personas.json");
 
+const ID: &str = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 /// An identity token as it must never be sent.
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJhY3RvciI6ImFsZXgifQ.c2lnbmF0dXJl";
 
@@ -29,17 +32,67 @@ fn with(changes: &Value) -> Value {
 
 fn validate(request: Value) -> Result<Transaction, String> {
     let task = Validate::new(Personas::parse(PERSONAS).unwrap(), Duration::from_mins(15), "aws".to_owned());
-    let input = ValidateInput {
-        transaction_id: "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap(),
-        requested_at: daypass::samples::requested_at(),
-        request,
-    };
-    let now = input.requested_at;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(task.run(input, now)).map_err(|error| {
+    reason(task.request(ID.parse().unwrap(), daypass::samples::requested_at(), &request))
+}
+
+/// Of a refusal the text.
+fn reason<T>(answer: Result<T, ValidateError>) -> Result<T, String> {
+    answer.map_err(|error| {
         assert_eq!(error.name(), ErrorName::InvalidRequest);
         error.to_string()
     })
+}
+
+/// Both machines are answered in their own words.
+#[test]
+fn answers_the_machine_that_asks() {
+    let task = Validate::new(Personas::parse(PERSONAS).unwrap(), Duration::from_mins(15), "aws".to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let now = daypass::samples::requested_at();
+    let answer = |input: Value| {
+        let answer = runtime.block_on(task.run(serde_json::from_value(input).unwrap(), now)).unwrap();
+        serde_json::to_value(answer).unwrap()
+    };
+    let execution = json!({"transaction_id": ID, "requested_at": now, "request": request()});
+    assert_eq!(answer(execution), json!(validate(request()).unwrap()));
+    assert_eq!(
+        answer(json!({"renewal": renewal_of(&json!({}))})),
+        json!({"transaction_id": ID, "recipient": RECIPIENT})
+    );
+}
+
+fn renewal_of(changes: &Value) -> Value {
+    let mut sent = json!({"transaction_id": ID, "recipient": RECIPIENT});
+    for (field, value) in changes.as_object().unwrap() {
+        sent[field] = value.clone();
+    }
+    sent
+}
+
+#[test]
+fn a_renewal_is_read_as_strictly_as_a_request() {
+    let sealed = "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn";
+    assert!(renewal(&renewal_of(&json!({"identity_token": sealed}))).is_ok());
+    let cases = [
+        json!({"transaction_id": 1}),
+        json!({"transaction_id": "x\u{202e}"}),
+        json!({"transaction_id": ID.to_uppercase()}),
+        json!({"recipient": null}),
+        json!({"recipient": "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33"}),
+        json!({"identity_token": TOKEN}),
+        json!({"email": "mallory@example.com"}),
+        json!({"transaction_id": "", "recipient": "age1", "role_ttl_hours": 72}),
+    ];
+    let mut text = String::new();
+    for case in cases {
+        let message = reason(renewal(&renewal_of(&case))).expect_err(&case.to_string());
+        assert!(!message.contains("SECRET-KEY") && !message.contains(TOKEN), "{message}");
+        writeln!(text, "{}\n  {message}", case.to_string().escape_debug()).unwrap();
+    }
+    for sent in [json!({}), json!(null), json!([ID])] {
+        writeln!(text, "{sent}\n  {}", reason(renewal(&sent)).unwrap_err()).unwrap();
+    }
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -8,19 +8,25 @@ mod shape;
 
 use crate::asl::Machine;
 
-/// Both machines.
+/// The machines.
 pub struct Machines {
     pub provision: Machine,
+    pub renew: Machine,
     pub deprovision: Machine,
 }
 
 impl Machines {
-    pub fn both(&self) -> [&Machine; 2] {
-        [&self.provision, &self.deprovision]
+    pub fn all(&self) -> [&Machine; 3] {
+        [&self.provision, &self.renew, &self.deprovision]
+    }
+
+    /// Those that somebody waits for.
+    pub fn awaited(&self) -> [&Machine; 2] {
+        [&self.provision, &self.renew]
     }
 }
 
-pub use patience::{longest_delays, longest_deprovisioning, longest_history, longest_provisioning};
+pub use patience::{longest_delays, longest_deprovisioning, longest_history, longest_wait};
 
 pub type Check = fn(&Machines) -> Vec<String>;
 
@@ -45,8 +51,9 @@ pub const ALL: &[(&str, Check)] = &[
     ("denials", promises::denials),
     ("tokens are used up", promises::tokens_are_used_up),
     ("ends", promises::ends),
+    ("a renewal touches no role", promises::a_renewal_touches_no_role),
     ("starts", promises::starts),
     ("secrets", promises::secrets),
-    ("patience of provision", patience::provision),
+    ("patience of those that are waited for", patience::awaited),
     ("patience of deprovision", patience::deprovision),
 ];

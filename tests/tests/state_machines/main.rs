@@ -28,15 +28,14 @@ fn document(name: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn machines(provision: Value, deprovision: Value) -> Result<Machines, String> {
-    Ok(Machines {
-        provision: Machine::read("provision", provision)?,
-        deprovision: Machine::read("deprovision", deprovision)?,
-    })
+/// The machines, of these documents.
+fn machines(document: impl Fn(&str) -> Value) -> Result<Machines, String> {
+    let machine = |name| Machine::read(name, document(name));
+    Ok(Machines { provision: machine("provision")?, renew: machine("renew")?, deprovision: machine("deprovision")? })
 }
 
 fn shipped() -> Machines {
-    machines(document("provision"), document("deprovision")).expect("two machines")
+    machines(document).expect("the machines")
 }
 
 #[test]
@@ -64,10 +63,12 @@ fn the_readme_would_show_a_change() {
         ("provision", "/States/Authorize/Next", json!("CreateRole")),
         ("provision", "/States/Authorize/Catch/0/Next", json!("Denied")),
         ("provision", "/States/Authorize/Retry/0/MaxAttempts", json!(2)),
+        ("renew", "/States/Authorize/Next", json!("RecordRenewed")),
+        ("renew", "/TimeoutSeconds", json!(299)),
         ("deprovision", "/States/HasItEnded/Default", json!("RecordDeprovisioned")),
         ("deprovision", "/TimeoutSeconds", json!(604_800)),
     ] {
-        let changed = changed(machine, pointer, value).expect("two machines");
+        let changed = changed(machine, pointer, value).expect("the machines");
         assert_ne!(readme, readme::showing(&readme, &changed), "{machine}{pointer}");
     }
 }
@@ -98,9 +99,14 @@ fn every_check_can_fail() {
 
 /// The shipped machines with one change.
 fn changed(machine: &str, pointer: &str, value: Value) -> Result<Machines, String> {
-    let (mut provision, mut deprovision) = (document("provision"), document("deprovision"));
-    put(if machine == "provision" { &mut provision } else { &mut deprovision }, pointer, value);
-    machines(provision, deprovision)
+    assert!(["provision", "renew", "deprovision"].contains(&machine), "{machine}");
+    machines(|name| {
+        let mut document = document(name);
+        if name == machine {
+            put(&mut document, pointer, value.clone());
+        }
+        document
+    })
 }
 
 /// Sets, adds, or with null removes what a JSON pointer names.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use crate::{
     asl::{By, Call, Edge, Machine, Retrier, State, Task},
-    checks::{Machines, longest_delays, longest_deprovisioning, longest_history, longest_provisioning},
+    checks::{Machines, longest_delays, longest_deprovisioning, longest_history, longest_wait},
     repository,
 };
 
@@ -19,9 +19,10 @@ pub fn path() -> PathBuf {
 
 /// The README with what it must show of those machines.
 pub fn showing(readme: &str, machines: &Machines) -> String {
-    let provision = format!("{}\n{}", shown(&machines.provision), patience_of_provision(&machines.provision));
-    let deprovision = format!("{}\n{}", shown(&machines.deprovision), patience_of_deprovision(&machines.deprovision));
-    replaced(&replaced(readme, "provision", &provision), "deprovision", &deprovision)
+    machines.all().into_iter().fold(readme.to_owned(), |readme, machine| {
+        let patience = if machine.name == "deprovision" { patience_of_deprovision } else { patience_of_awaited };
+        replaced(&readme, machine.name, &format!("{}\n{}", shown(machine), patience(machine)))
+    })
 }
 
 fn replaced(text: &str, machine: &str, content: &str) -> String {
@@ -135,8 +136,8 @@ fn retried(task: &Task) -> String {
     format!("{}{but}", times.collect::<Vec<_>>().join("; "))
 }
 
-fn patience_of_provision(machine: &Machine) -> String {
-    let longest = longest_provisioning(machine);
+fn patience_of_awaited(machine: &Machine) -> String {
+    let longest = longest_wait(machine);
     let limit = f64::from(machine.definition.timeout_seconds);
     format!(
         "Patience: the delays of all retries on the longest way, and the functions that can hang on it until they are \

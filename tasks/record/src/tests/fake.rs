@@ -118,14 +118,13 @@ impl Answer for Items {
                 let item = self.get(input["Key"]["transaction_id"]["S"].as_str().unwrap());
                 Ok(item.map_or_else(|| json!({}), |item| json!({"Item": item})))
             }
-            "PutItem" | "UpdateItem" => {
+            "UpdateItem" => {
                 let (id, item) = Write(input).applied(self).ok_or("ConditionalCheckFailedException")?;
                 self.insert(id, item);
                 Ok(json!({}))
             }
             "TransactWriteItems" => {
-                let writes = input["TransactItems"].as_array().unwrap().iter();
-                let writes = writes.map(|write| write.as_object().unwrap().values().next().unwrap());
+                let writes = input["TransactItems"].as_array().unwrap().iter().map(|write| &write["Update"]);
                 let applied: Vec<_> = writes.map(|write| Write(write).applied(self)).collect();
                 if applied.iter().all(Option::is_some) {
                     self.extend(applied.into_iter().flatten());
@@ -142,7 +141,7 @@ impl Answer for Items {
     }
 }
 
-/// A put or an update.
+/// An update.
 struct Write<'a>(&'a Value);
 
 impl Write<'_> {
@@ -150,9 +149,8 @@ impl Write<'_> {
     fn applied(&self, items: &Items) -> Option<(String, Map<String, Value>)> {
         assert_eq!(self.0["TableName"], "table");
         self.assert_placeholders();
-        let put = self.0["Item"].as_object();
-        let key = put.map_or_else(|| &self.0["Key"]["transaction_id"], |item| &item["transaction_id"]);
-        let id = key["S"].as_str().unwrap();
+        let key = self.0["Key"].as_object().unwrap();
+        let id = key["transaction_id"]["S"].as_str().unwrap();
         let nothing = Map::new();
         let item = items.get(id).unwrap_or(&nothing);
         let conditions = self.0["ConditionExpression"].as_str().expect("a conditional write");
@@ -160,10 +158,9 @@ impl Write<'_> {
             return None;
         }
         let mut item = item.clone();
-        match put {
-            Some(put) => item.clone_from(put),
-            None => self.update(&mut item),
-        }
+        self.update(&mut item);
+        // An item that was not there has its key, too.
+        item.extend(key.clone());
         Some((id.to_owned(), item))
     }
 
@@ -186,6 +183,9 @@ impl Write<'_> {
         } else if let Some((name, values)) = condition.split_once(" IN (") {
             let mut values = values.strip_suffix(')').unwrap().split(", ");
             values.any(|value| item.get(self.name(name)) == Some(self.value(value)))
+        } else if let Some((name, value)) = condition.strip_prefix("size(").and_then(|rest| rest.split_once(") = ")) {
+            let size = item.get(self.name(name)).map(|list| list["L"].as_array().unwrap().len().to_string());
+            size.as_deref() == self.value(value)["N"].as_str()
         } else if let Some((name, value)) = condition.split_once(" = ") {
             item.get(self.name(name)) == Some(self.value(value))
         } else {
@@ -201,6 +201,7 @@ impl Write<'_> {
             let (name, value) = assignment.trim_start_matches('#').split_once(" = ").unwrap();
             let name = self.name(&format!("#{name}"));
             assert!(paths.insert(name), "{name} is there twice");
+            assert_ne!(name, "transaction_id", "DynamoDB changes no key");
             if let Some(entries) = value.strip_prefix(&format!("list_append(#{name}, ")) {
                 let entries = &self.value(entries.strip_suffix(')').unwrap())["L"];
                 item[name]["L"].as_array_mut().unwrap().extend(entries.as_array().unwrap().clone());

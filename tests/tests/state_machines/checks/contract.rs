@@ -48,7 +48,7 @@ fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
     }
 }
 
-/// Every task of both machines that calls a function: machine, state, task, substitution key, operation of record.
+/// Every task of the machines that calls a function: machine, state, task, substitution key, operation of record.
 pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Option<&str>)> {
     let of = |machine| {
         Machine::tasks(machine).filter_map(move |(state, task)| match task.call() {
@@ -56,21 +56,24 @@ pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Optio
             _ => None,
         })
     };
-    machines.both().into_iter().flat_map(of).collect()
+    machines.all().into_iter().flat_map(of).collect()
 }
 
-/// Provision calls every task below `tasks/`, uses up tokens and starts deprovision, deprovision calls two; and nothing refers to
-/// anything in another place.
+/// Provision calls every task below `tasks/`, uses up tokens and starts deprovision; renew calls those that make and delete
+/// no role, and uses up tokens; deprovision calls two; and nothing refers to anything in another place.
 pub fn references(machines: &Machines) -> Vec<String> {
     let folders = fs::read_dir(repository().join("tasks")).expect("the folder of the tasks");
     let mut provision: BTreeSet<String> = folders
         .map(|task| task.expect("a task").file_name().into_string().expect("a name").replace('-', "_"))
         .collect();
+    let mut renew = provision.clone();
+    renew.retain(|task| !["create_role", "delete_role"].contains(&task.as_str()));
+    renew.insert("used_tokens".to_owned());
     provision.extend(["deprovision", "used_tokens"].map(str::to_owned));
     let deprovision = BTreeSet::from(["record", "delete_role"].map(str::to_owned));
 
     let mut problems = vec![];
-    for (machine, expected) in machines.both().into_iter().zip([provision, deprovision]) {
+    for (machine, expected) in machines.all().into_iter().zip([provision, renew, deprovision]) {
         let calls: Vec<_> = machine.tasks().map(|(state, task)| (state, task.call())).collect();
         let called: BTreeSet<String> = calls
             .iter()
@@ -96,7 +99,7 @@ pub fn references(machines: &Machines) -> Vec<String> {
 /// Every name of ours is one.
 pub fn error_names(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
-    for machine in machines.both() {
+    for machine in machines.all() {
         for (at, text) in texts(&machine.document) {
             for name in text.split("Daypass.").skip(1) {
                 let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
@@ -134,17 +137,17 @@ pub fn raised_is_caught(machines: &Machines) -> Vec<String> {
     problems
 }
 
-/// In provision what may pass within seconds is tried again; in deprovision all that is not beyond hope, and that is
+/// In provision and renew what may pass within seconds is tried again; in deprovision all that is not beyond hope, and that is
 /// given up at once. Both retry what goes wrong with Lambda itself.
 pub fn what_passes_is_tried_again(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
     for (machine, state, task, key, operation) in functions(machines) {
         let raised = raises(key, operation).iter();
-        let (tried, given_up) = if machine.name == "provision" {
-            (names(raised.filter(|error| PASSING.contains(error))), names([]))
-        } else {
+        let (tried, given_up) = if machine.name == "deprovision" {
             let (given_up, tried): (Vec<_>, Vec<_>) = raised.partition(|error| LASTING.contains(error));
             (names(tried), names(given_up))
+        } else {
+            (names(raised.filter(|error| PASSING.contains(error))), names([]))
         };
         let retriers = |tried: bool| task.retry.iter().filter(move |retrier| (retrier.max_attempts > 0) == tried);
         for (what, expected, is_tried) in [("retries", tried, true), ("gives up at once on", given_up, false)] {

@@ -29,10 +29,10 @@ pub fn longest_delays(retrier: &Retrier) -> f64 {
         .sum()
 }
 
-/// The longest time that an execution of provision can spend waiting, in seconds: for every delay of every retry, and
+/// The longest time that an execution of provision or renew can spend waiting, in seconds: for every delay of every retry, and
 /// for each function that hangs until its state gives it up. A state that gives up does not try again: it fails.
-pub fn longest_provisioning(provision: &Machine) -> f64 {
-    heaviest(provision, &|edge, task| {
+pub fn longest_wait(machine: &Machine) -> f64 {
+    heaviest(machine, &|edge, task| {
         let hangs = matches!(edge.by, By::Catch(catcher) if catcher.error_equals == ["States.ALL"]);
         let given_up = if hangs { f64::from(task.timeout_seconds) } else { 0.0 };
         task.retry.iter().map(longest_delays).sum::<f64>() + given_up
@@ -80,14 +80,16 @@ fn heaviest(machine: &Machine, weight: &dyn Fn(&Edge<'_>, &Task) -> f64) -> f64 
 }
 
 /// All retries have their time before the machine's end, and that comes before Express ends the execution.
-pub fn provision(Machines { provision, .. }: &Machines) -> Vec<String> {
-    let (longest, limit) = (longest_provisioning(provision), provision.definition.timeout_seconds);
+pub fn awaited(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
-    if longest >= f64::from(limit) {
-        problems.push(format!("provision may wait for {longest} s, and ends after {limit} s"));
-    }
-    if limit >= EXPRESS_SECONDS {
-        problems.push(format!("provision ends itself after {limit} s, Express does after {EXPRESS_SECONDS} s"));
+    for machine in machines.awaited() {
+        let (name, longest, limit) = (machine.name, longest_wait(machine), machine.definition.timeout_seconds);
+        if longest >= f64::from(limit) {
+            problems.push(format!("{name} may wait for {longest} s, and ends after {limit} s"));
+        }
+        if limit >= EXPRESS_SECONDS {
+            problems.push(format!("{name} ends itself after {limit} s, Express does after {EXPRESS_SECONDS} s"));
+        }
     }
     problems
 }

@@ -2,8 +2,8 @@
 
 use daypass::{
     contract::{
-        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Status,
-        TransactionInput, ValidateInput,
+        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Renewal,
+        Status, TransactionInput, ValidateInput,
     },
     samples,
     stage::parse_input,
@@ -38,7 +38,7 @@ fn reads<T: DeserializeOwned>(payload: &Value) -> Result<(), String> {
     parse_input::<T>(&payload.to_string()).map(|_| ()).map_err(|failure| failure.message)
 }
 
-/// The variables of both machines and the context, with values as the tasks answer them.
+/// The variables of the machines and the context, with values as the tasks answer them.
 fn values() -> Value {
     let transaction = samples::transaction();
     let ending = Deprovisioning {
@@ -60,6 +60,8 @@ fn values() -> Value {
                 },
             },
         },
+        "renewal": Renewal { transaction_id: transaction.transaction_id, recipient: transaction.recipient.clone() },
+        "proof_of_request": samples::proof(),
         "transaction": transaction,
         "identity_token": "e30.e30.e30.e30.e30",
         "proof": samples::proof(),

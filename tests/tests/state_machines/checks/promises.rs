@@ -43,13 +43,22 @@ pub fn order(machines: &Machines) -> Vec<String> {
         ("CreateRole", |task| is_called(task, &["issue_creds"])),
         ("IssueCredentials", |task| records(task, "provisioned")),
     ];
+    let in_renew: &[(&str, Calls)] = &[
+        ("Validate", |task| records(task, "renewing")),
+        // Only what is provisioned is renewed, and everything that was asked of the request is asked again.
+        ("LookUp", |task| is_called(task, &["prove", "issue_creds"])),
+        ("Prove", |task| is_called(task, &["authn", "authz"])),
+        ("Authenticate", |task| is_called(task, &["used_tokens", "authz"])),
+        ("Authorize", touches_the_target),
+        ("IssueCredentials", |task| records(task, "renewed")),
+    ];
     let in_deprovision: &[(&str, Calls)] = &[
         ("RecordDeprovisioning", touches_the_target),
         ("DeleteRole", |task| records(task, "deprovisioned")),
         ("RecordDeprovisioning", |task| records(task, "deprovision_failed")),
     ];
     let mut problems = vec![];
-    for (machine, rules) in [(&machines.provision, in_provision), (&machines.deprovision, in_deprovision)] {
+    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision]) {
         for (first, then) in rules {
             let reached = machine.reached(&machine.definition.start_at, |edge| !succeeds(edge, first));
             let early = machine.tasks().filter(|(state, task)| then(task) && reached.contains(state));
@@ -105,61 +114,108 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
 }
 
 /// Which errors are denials, and that each is recorded; but for a request that nothing was recorded of.
-pub fn denials(Machines { provision, .. }: &Machines) -> Vec<String> {
-    let expected = [
-        ("Validate", "Denied", vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"]),
-        ("RecordProcessing", "Denied", vec!["Daypass.TransactionConflict"]),
-        ("Prove", "RecordDenied", vec!["Daypass.IdentityNotProven"]),
-        ("UseToken", "RecordDenied", vec!["DynamoDB.ConditionalCheckFailedException"]),
-        (
-            "Authenticate",
-            "RecordDenied",
-            vec!["Daypass.IdentityNotProven", "Daypass.UserDisabled", "Daypass.UserNotFound"],
-        ),
-        (
-            "Authorize",
-            "RecordDenied",
-            vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"],
-        ),
+pub fn denials(machines: &Machines) -> Vec<String> {
+    let unreadable = vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"];
+    let person = vec!["Daypass.IdentityNotProven", "Daypass.UserDisabled", "Daypass.UserNotFound"];
+    let rights = vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"];
+    let conflict = vec!["Daypass.TransactionConflict"];
+    let common = |recorded| {
+        [
+            ("Validate", "Denied", unreadable.clone()),
+            ("Prove", recorded, vec!["Daypass.IdentityNotProven"]),
+            ("UseToken", recorded, vec!["DynamoDB.ConditionalCheckFailedException"]),
+            ("Authenticate", recorded, person.clone()),
+            ("Authorize", recorded, rights.clone()),
+        ]
+    };
+    let in_provision = [("RecordProcessing", "Denied", conflict.clone())];
+    let in_renew = [
+        ("LookUp", "Denied", vec!["Daypass.TransactionNotFound"]),
+        ("LookUp", "RecordRefused", conflict.clone()),
+        ("RecordRenewed", "RecordRefused", conflict),
     ];
+    let in_provision = common("RecordDenied").into_iter().chain(in_provision).collect();
+    let in_renew = common("RecordRefused").into_iter().chain(in_renew).collect();
+    [
+        denials_of(&machines.provision, "RecordDenied", in_provision),
+        denials_of(&machines.renew, "RecordRefused", in_renew),
+    ]
+    .concat()
+}
+
+fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&str>)>) -> Vec<String> {
     let expected: BTreeMap<_, BTreeSet<&str>> =
         expected.into_iter().map(|(from, to, errors)| ((from, to), errors.into_iter().collect())).collect();
     let mut found: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     let mut problems = vec![];
-    for edge in provision.edges().filter(|edge| ["Denied", "RecordDenied"].contains(&edge.to)) {
+    for edge in machine.edges().filter(|edge| ["Denied", records].contains(&edge.to) && edge.from != records) {
         match edge.by {
             By::Catch(catcher) => {
                 found.entry((edge.from, edge.to)).or_default().extend(catcher.error_equals.iter().map(String::as_str));
             }
-            By::Next if edge.from == "RecordDenied" => {}
             By::Next | By::Rule(_) | By::Default => problems.push(format!("{} denies without an error", edge.from)),
         }
     }
-    if !provision.edges_from("RecordDenied").iter().any(|edge| succeeds(edge, "RecordDenied") && edge.to == "Denied") {
-        problems.push("a denial that was recorded is not told".to_owned());
+    if !machine.edges_from(records).iter().any(|edge| succeeds(edge, records) && edge.to == "Denied") {
+        problems.push(format!("{}: a denial that was recorded is not told", machine.name));
+    }
+    // A transaction that stays `processing` is not denied; one that was not renewed is what it was.
+    let unrecorded = if machine.name == "provision" { "Failed" } else { "Denied" };
+    if machine.edges_from(records).iter().any(|edge| !succeeds(edge, records) && edge.to != unrecorded) {
+        problems.push(format!("{}: a denial that could not be recorded does not lead to {unrecorded}", machine.name));
     }
     if found != expected {
-        problems.push(format!("denials are {found:?} instead of {expected:?}"));
+        problems.push(format!("denials of {} are {found:?} instead of {expected:?}", machine.name));
     }
     problems
 }
 
-/// Whoever came with a proof is not authorised before the token is used up, and a token counts for one transaction.
-pub fn tokens_are_used_up(Machines { provision, .. }: &Machines) -> Vec<String> {
+/// A renewal makes and deletes no role, and starts nothing: what it may call says so. What fails after the credentials were
+/// issued withholds them.
+pub fn a_renewal_touches_no_role(Machines { renew, .. }: &Machines) -> Vec<String> {
+    let mut problems = vec![];
+    let touching = |task: &&Task| is_called(task, &["create_role", "delete_role", "deprovision"]);
+    problems
+        .extend(renew.tasks().filter(|(_, task)| touching(task)).map(|(state, _)| format!("{state} touches a role")));
+    let proof = &renew.document["States"]["Prove"]["Arguments"]["Payload"]["proof_of_request"];
+    let recorded = &renew.document["States"]["LookUp"]["Assign"]["proof_of_request"];
+    if proof != "{% $proof_of_request %}" || recorded != "{% $states.result.Payload.proof %}" {
+        problems.push("Prove does not learn what the request was proven by".to_owned());
+    }
+    problems
+}
+
+/// Whoever came with a proof is not authorised before the token is used up, and a token counts for one transaction and one
+/// recipient: in every machine alike.
+pub fn tokens_are_used_up(machines: &Machines) -> Vec<String> {
+    let mut problems: Vec<String> = machines.awaited().into_iter().flat_map(tokens_of).collect();
+    let [provision, renew] = machines.awaited().map(|machine| &machine.document["States"]["UseToken"]["Arguments"]);
+    if provision != renew {
+        problems.push("provision and renew use tokens up in different ways".to_owned());
+    }
+    problems
+}
+
+fn tokens_of(machine: &Machine) -> Vec<String> {
     let mut problems = vec![];
     let without_proof = |edge: &Edge<'_>| edge.from == "IsThereProof" && matches!(edge.by, By::Default);
     let way = |edge: &Edge<'_>| !without_proof(edge) && !succeeds(edge, "UseToken");
-    if provision.reached("Prove", way).contains("Authorize") {
-        problems.push("a token may authorise without being used up".to_owned());
+    if machine.reached("Prove", way).contains("Authorize") {
+        problems.push(format!("{}: a token may authorise without being used up", machine.name));
     }
     let proven = |edge: &Edge<'_>| matches!(edge.by, By::Rule(rule) if rule.condition == "{% $proof != null %}");
-    if !provision.edges_from("IsThereProof").iter().any(|edge| proven(edge) && edge.to == "UseToken") {
+    if !machine.edges_from("IsThereProof").iter().any(|edge| proven(edge) && edge.to == "UseToken") {
         problems.push("a proof does not lead to UseToken".to_owned());
     }
-    let arguments = &provision.document["States"]["UseToken"]["Arguments"];
-    if arguments["ConditionExpression"] != "attribute_not_exists(token_id) OR transaction_id = :transaction_id"
-        || arguments["Item"]["token_id"]["S"] != "{% $proof.token_id %}"
-        || arguments["Item"]["transaction_id"] != arguments["ExpressionAttributeValues"][":transaction_id"]
+    let arguments = &machine.document["States"]["UseToken"]["Arguments"];
+    let condition = "attribute_not_exists(token_id) OR (transaction_id = :transaction_id AND recipient = :recipient)";
+    let (item, values) = (&arguments["Item"], &arguments["ExpressionAttributeValues"]);
+    if arguments["ConditionExpression"] != condition
+        || item["token_id"]["S"] != "{% $proof.token_id %}"
+        || item["transaction_id"]["S"] != "{% $transaction.transaction_id %}"
+        || item["recipient"]["S"] != "{% $transaction.recipient %}"
+        || item["transaction_id"] != values[":transaction_id"]
+        || item["recipient"] != values[":recipient"]
     {
         problems.push("a token can be used twice".to_owned());
     }
@@ -174,9 +230,10 @@ pub fn ends(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
     let expected = [
         vec!["Denied", "Failed", "RecordProvisioned"],
+        vec!["Denied", "Failed", "RecordRenewed"],
         vec!["AlreadyDeprovisioned", "DeprovisionFailed", "Deprovisioned", "Refused"],
     ];
-    for (machine, expected) in machines.both().into_iter().zip(expected) {
+    for (machine, expected) in machines.all().into_iter().zip(expected) {
         let found = ends(machine);
         if found != expected {
             problems.push(format!("{} ends in {found:?} instead of {expected:?}", machine.name));
@@ -184,8 +241,10 @@ pub fn ends(machines: &Machines) -> Vec<String> {
     }
     let monitoring = fs::read_to_string(repository().join("cdk/lib/constructs/monitoring.ts")).expect("the alarms");
     let counted = monitoring.split("'$.details.name', '=', '").nth(1).and_then(|rest| rest.split('\'').next());
-    if !counted.is_some_and(|state| matches!(machines.provision.definition.states.get(state), Some(State::Fail(_)))) {
-        problems.push(format!("the alarm counts {counted:?}, in which provision never ends"));
+    for machine in machines.awaited() {
+        if !counted.is_some_and(|state| matches!(machine.definition.states.get(state), Some(State::Fail(_)))) {
+            problems.push(format!("the alarm counts {counted:?}, in which {} never ends", machine.name));
+        }
     }
     problems
 }
@@ -214,29 +273,46 @@ pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
 }
 
 /// Sealed credentials go from issue-creds to the caller and nowhere else; what the caller sent goes to validate, and the
-/// identity token to prove.
+/// identity token to prove. Of a renewal that cannot be read the caller is told the transaction's id again.
 pub fn secrets(machines: &Machines) -> Vec<String> {
-    let expected = [
-        (
-            "sealed_credentials",
-            vec!["/States/IssueCredentials/Assign/sealed_credentials", "/States/RecordProvisioned/Output"],
+    let token = "/States/Validate/Assign/identity_token";
+    let id_again = |catcher| format!("/States/Validate/Catch/{catcher}/Assign/transaction_id");
+    let given = |machine: &Machine| match machine.name {
+        "provision" => (vec!["/States/Validate/Arguments/Payload/request".to_owned()], "RecordProvisioned"),
+        _ => (
+            [0, 1, 2]
+                .map(id_again)
+                .into_iter()
+                .chain(["/States/Validate/Arguments/Payload/renewal".to_owned()])
+                .collect(),
+            "RecordRenewed",
         ),
-        ("$states.input", vec!["/States/Validate/Arguments/Payload/request", "/States/Validate/Assign/identity_token"]),
-        ("$identity_token", vec!["/States/Prove/Arguments/Payload/identity_token"]),
-    ];
+    };
     let mut problems = vec![];
-    for (word, expected) in expected {
-        let places: BTreeSet<String> = texts(&machines.provision.document)
-            .into_iter()
-            .filter(|(_, text)| text.contains(word))
-            .map(|(at, _)| at)
-            .collect();
-        if !places.iter().eq(&expected) {
-            problems.push(format!("{word} stands in {places:?}"));
+    for machine in machines.awaited() {
+        let (mut input, last) = given(machine);
+        input.push(token.to_owned());
+        let expected = [
+            (
+                "sealed_credentials",
+                vec!["/States/IssueCredentials/Assign/sealed_credentials".to_owned(), format!("/States/{last}/Output")],
+            ),
+            ("$states.input", input),
+            ("$identity_token", vec!["/States/Prove/Arguments/Payload/identity_token".to_owned()]),
+        ];
+        for (word, expected) in expected {
+            let places: BTreeSet<String> = texts(&machine.document)
+                .into_iter()
+                .filter(|(_, text)| text.contains(word))
+                .map(|(at, _)| at)
+                .collect();
+            if places != expected.into_iter().collect() {
+                problems.push(format!("{}: {word} stands in {places:?}", machine.name));
+            }
         }
-    }
-    if machines.provision.document["States"]["IssueCredentials"]["Output"] != json!({}) {
-        problems.push("IssueCredentials hands on more than the variables that it assigns".to_owned());
+        if machine.document["States"]["IssueCredentials"]["Output"] != json!({}) {
+            problems.push(format!("{}: IssueCredentials hands on more than what it assigns", machine.name));
+        }
     }
     if texts(&machines.deprovision.document).iter().any(|(_, text)| text.contains("credentials")) {
         problems.push("deprovision knows of credentials".to_owned());

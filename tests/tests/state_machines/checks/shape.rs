@@ -11,7 +11,7 @@ fn each(machines: &Machines, check: impl Fn(&Machine) -> Vec<String>) -> Vec<Str
     let named = |machine: &Machine| -> Vec<String> {
         check(machine).into_iter().map(|problem| format!("{}: {problem}", machine.name)).collect()
     };
-    machines.both().into_iter().flat_map(named).collect()
+    machines.all().into_iter().flat_map(named).collect()
 }
 
 pub fn targets_exist(machines: &Machines) -> Vec<String> {
@@ -49,8 +49,8 @@ pub fn tasks_end_or_go_on(machines: &Machines) -> Vec<String> {
     })
 }
 
-/// Every task is tried again, for errors by name, less and less often, never all at once and not for ever. In provision
-/// nothing else is; in deprovision everything is, at last.
+/// Every task is tried again, for errors by name, less and less often, never all at once and not for ever. In deprovision
+/// everything is, at last; in the others, which somebody waits for, nothing else is.
 pub fn retriers(machines: &Machines) -> Vec<String> {
     each(machines, |machine| {
         let mut problems = vec![];
@@ -145,6 +145,7 @@ pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
         ("provision", "DeleteRole"),
         ("provision", "StartCleanUp"),
         ("provision", "RecordFailed"),
+        ("renew", "RecordRefused"),
         ("deprovision", "RecordDeprovisionFailed"),
     ];
     each(machines, |machine| {
