@@ -158,16 +158,30 @@ impl Error {
     }
 }
 
-/// Whether a call was never made, because nobody has credentials for it.
-pub fn lacks_credentials(error: &AwsError) -> bool {
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        if found.is::<CredentialsError>() {
-            return true;
+/// Why there are no credentials to make a call with, if that is why it failed.
+fn lacking_credentials(error: &AwsError) -> Option<Error> {
+    let mut cause = error.source()?;
+    let lacking = loop {
+        match cause.downcast_ref::<CredentialsError>() {
+            Some(lacking) => break lacking,
+            None => cause = cause.source()?,
         }
-        cause = found.source();
-    }
-    false
+    };
+    Some(match lacking {
+        CredentialsError::CredentialsNotLoaded(_) => Error::usage(
+            "there are no AWS credentials to ask with: none in the environment, in a profile, or from this machine",
+        )
+        .remedy(
+            "log in to AWS, set AWS_PROFILE or AWS_ACCESS_KEY_ID, or set `invoker_role_arn` in a CI run that can have OIDC \
+             tokens",
+        ),
+        other => {
+            let why = other.source().map_or_else(|| other.to_string(), ToString::to_string);
+            Error::new(Kind::Failed, format!("there are no AWS credentials to ask with: {why}")).remedy(
+                "see that the profile is logged in, or that `invoker_role_arn` lets this run, or this user, assume it",
+            )
+        }
+    })
 }
 
 /// Text of others on a terminal: nothing in it may look like something else.
@@ -177,13 +191,10 @@ fn lines_of(text: &str) -> String {
 
 impl From<AwsError> for Error {
     fn from(error: AwsError) -> Self {
-        let text = error.to_string();
-        if lacks_credentials(&error) {
-            return Self::new(Kind::Failed, format!("there are no AWS credentials to ask with: {text}")).remedy(
-                "log in to AWS (`aws sso login`, a profile or AWS_ACCESS_KEY_ID), or set `invoker_role_arn` in a CI run \
-                 that can have OIDC tokens",
-            );
+        if let Some(lacking) = lacking_credentials(&error) {
+            return lacking;
         }
+        let text = error.to_string();
         match error.code() {
             None => Self::new(Kind::TryAgain, text).remedy("see whether AWS can be reached from here, then try again"),
             Some(_) if error.name() == ErrorName::Throttled => {
@@ -200,7 +211,7 @@ impl From<AwsError> for Error {
             Some("StateMachineDoesNotExist") => {
                 Self::usage(text).remedy("correct `provision_arn`: the hub stack's outputs have the ARNs of its machines")
             }
-            Some(code) if code.starts_with("ServiceUnavailable") || code.starts_with("InternalFailure") => {
+            Some(code) if code.starts_with("ServiceUnavailable") || code.starts_with("Internal") => {
                 Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again")
             }
             Some(_) => Self::new(Kind::Failed, text),

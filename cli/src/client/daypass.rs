@@ -8,7 +8,9 @@ use aws_sdk_sfn::{
     types::{ExecutionStatus, SyncExecutionStatus},
 };
 use aws_types::SdkConfig;
-use daypass::{contract::SessionCredentials, ids::TransactionId, lambda::AwsError, timestamp::Timestamp};
+use daypass::{
+    contract::SessionCredentials, error::ErrorName, ids::TransactionId, lambda::AwsError, timestamp::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -24,7 +26,7 @@ use super::{
     secret::Secret,
 };
 use crate::{
-    error::{Error, Kind, lacks_credentials},
+    error::{Error, Kind},
     output::Output,
     settings::{self, Settings, World},
 };
@@ -163,11 +165,15 @@ impl Daypass {
         let input = request.input(key, token.as_deref());
         let answer = match self.ask(machine, &transaction.to_string(), &input).await {
             Ok(answer) => answer,
-            Err(error) if error.code().is_none() && !lacks_credentials(&error) => {
-                // It may have been granted.
-                let released = self.release(transaction).await;
-                let error = Error::from(error).about(transaction);
-                return Err(match released {
+            Err(failed) => {
+                let throttled = failed.name() == ErrorName::Throttled;
+                let error = Error::from(failed);
+                if throttled || error.kind() != Kind::TryAgain {
+                    return Err(error);
+                }
+                // The answer is lost: it may have been granted.
+                let error = error.about(transaction);
+                return Err(match self.release(transaction).await {
                     Ok(_) => error,
                     Err(_) => error.remedy(format!(
                         "try again; should a role have been granted, `daypass release {transaction}` gives it back, or \
@@ -175,7 +181,6 @@ impl Daypass {
                     )),
                 });
             }
-            Err(error) => return Err(error.into()),
         };
         drop(progress);
         opened(answer, key).map_err(|error| error.about(transaction))
@@ -212,7 +217,7 @@ impl Daypass {
             let call = call.input(input.to_string()).customize().config_override(once.clone());
             let answer = call.send().await.map_err(AwsError::of("states:StartSyncExecution"));
             match answer {
-                Err(error) if attempt < ATTEMPTS && error.name() == daypass::error::ErrorName::Throttled => {
+                Err(error) if attempt < ATTEMPTS && error.name() == ErrorName::Throttled => {
                     sleep(Duration::from_millis(500).mul_f64(renewal::between(0.5, 1.5)) * 2_u32.pow(attempt)).await;
                     attempt += 1;
                 }

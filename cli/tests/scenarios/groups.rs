@@ -1,12 +1,13 @@
 //! `daypass groups`, as an administrator of Identity Center has it.
 
-use std::process::Command;
-
 use daypass_tests::{engine::Fault, pipeline::new_transaction_id, stack::Stack};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
-use super::{Answer, SHIPPED};
+use crate::command::{Ended, Folder, daypass, ended};
 
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
 const DIRECTORY: &str = "https://directory.example.com";
 const RETIRED: &str = "PwC_GP_222222222222_Retired";
 
@@ -14,26 +15,26 @@ const RETIRED: &str = "PwC_GP_222222222222_Retired";
 struct Store<'a> {
     stack: &'a Stack,
     id: String,
+    state: Folder,
 }
 
 impl<'a> Store<'a> {
     fn new(stack: &'a Stack) -> Self {
         let id = new_transaction_id().to_string().replace('-', "");
-        Self { stack, id: format!("d-{}", &id[..10]) }
+        Self { stack, id: format!("d-{}", &id[..10]), state: Folder::new() }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        command.args(["groups"]).args(arguments).args(["--file", SHIPPED, "--identity-store-id", &self.id]);
-        command.args(["--output", "json", "--quiet"]);
+        let options = ["--file", SHIPPED, "--identity-store-id", &self.id, "--output", "json", "--quiet"];
+        let mut command = daypass(&self.state, &[&["groups"], arguments, &options].concat());
         // The engine takes an account's id for its root's access key, with any secret.
         command.env("AWS_ACCESS_KEY_ID", &self.stack.names.hub).env("AWS_SECRET_ACCESS_KEY", "local");
         command.env_remove("AWS_SESSION_TOKEN");
         command
     }
 
-    fn ask(&self, arguments: &[&str]) -> Answer {
-        Answer::of(&mut self.command(arguments))
+    async fn ask(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments)).await
     }
 
     async fn add(&self, name: &str) -> String {
@@ -78,8 +79,8 @@ fn names(groups: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn the_seeded_store_has_every_group() {
     let stack = Stack::shared().await;
-    let seeded = Store { stack: &stack, id: stack.names.identity_store.clone() };
-    let plan = seeded.ask(&["plan"]);
+    let seeded = Store { id: stack.names.identity_store.clone(), ..Store::new(&stack) };
+    let plan = seeded.ask(&["plan"]).await;
     assert_eq!((plan.code, &plan.json()["missing"]), (0, &json!([])), "{plan:?}");
     assert_eq!(names(&plan.json()["present"]).len(), 6);
 }
@@ -88,43 +89,37 @@ async fn the_seeded_store_has_every_group() {
 async fn what_is_missing_is_made_once() {
     let stack = Stack::shared().await;
     let store = Store::new(&stack);
-    let plan = store.ask(&["plan"]);
+    let plan = store.ask(&["plan"]).await;
     assert_eq!((plan.code, names(&plan.json()["missing"]).len()), (1, 6), "{plan:?}");
     assert_eq!(store.groups().await, [], "a plan changes nothing");
 
-    let apply = store.ask(&["apply"]);
+    let apply = store.ask(&["apply"]).await;
     assert_eq!((apply.code, names(&apply.json()["created"]).len()), (0, 6), "{apply:?}");
     let groups = store.groups().await;
     let network = ("PwC_GP_222222222222_Network", "Daypass: Network in payments-dev (222222222222)");
     assert_eq!(groups.len(), 6);
     assert!(groups.contains(&(network.0.to_owned(), network.1.to_owned())), "{groups:?}");
-    let again = store.ask(&["apply"]);
+    let again = store.ask(&["apply"]).await;
     assert_eq!((again.code, &again.json()["created"]), (0, &json!([])), "{again:?}");
     assert_eq!(store.groups().await, groups);
-    assert_eq!(store.ask(&["plan"]).code, 0);
+    assert_eq!(store.ask(&["plan"]).await.code, 0);
 
     let client = stack.hub().identities();
     let all = client.list_groups().identity_store_id(&store.id).send().await.unwrap();
     let lost = all.groups.iter().find(|group| group.display_name() == Some(network.0)).unwrap();
     store.remove(&lost.group_id).await;
-    let plan = store.ask(&["plan"]);
+    let plan = store.ask(&["plan"]).await;
     assert_eq!((plan.code, names(&plan.json()["missing"])), (1, vec![network.0]), "{plan:?}");
     assert_eq!(plan.json()["missing"][0]["account"], "payments-dev");
-    assert_eq!(names(&store.ask(&["apply"]).json()["created"]), [network.0]);
-    assert_eq!(store.ask(&["plan"]).code, 0);
+    assert_eq!(names(&store.ask(&["apply"]).await.json()["created"]), [network.0]);
+    assert_eq!(store.ask(&["plan"]).await.code, 0);
 }
 
 #[tokio::test]
 async fn whoever_applies_at_the_same_time_makes_each_group_once() {
     let stack = Stack::shared().await;
     let store = Store::new(&stack);
-    let running: Vec<_> = (0..4)
-        .map(|_| {
-            let mut command = store.command(&["apply"]);
-            std::thread::spawn(move || Answer::of(&mut command))
-        })
-        .collect();
-    let answers: Vec<_> = running.into_iter().map(|it| it.join().expect("an answer")).collect();
+    let answers = join_all((0..4).map(|_| store.ask(&["apply"]))).await;
     let codes: Vec<_> = answers.iter().map(|answer| answer.code).collect();
     assert_eq!(codes, [0; 4], "{answers:?}");
     let created: usize = answers.iter().map(|answer| names(&answer.json()["created"]).len()).sum();
@@ -136,34 +131,34 @@ async fn whoever_applies_at_the_same_time_makes_each_group_once() {
 async fn what_is_left_over_is_deleted_only_when_told() {
     let stack = Stack::shared().await;
     let store = Store::new(&stack);
-    assert_eq!(store.ask(&["apply"]).code, 0);
+    assert_eq!(store.ask(&["apply"]).await.code, 0);
     store.add("Administrators").await;
     let retired = store.add(RETIRED).await;
     let before = store.groups().await;
 
-    let plan = store.ask(&["plan"]);
+    let plan = store.ask(&["plan"]).await;
     assert_eq!((plan.code, names(&plan.json()["extra"])), (1, vec![RETIRED]), "{plan:?}");
-    let apply = store.ask(&["apply"]);
+    let apply = store.ask(&["apply"]).await;
     assert_eq!((apply.code, names(&apply.json()["extra"])), (0, vec![RETIRED]), "{apply:?}");
     // Nobody is there to say yes.
-    let prune = store.ask(&["apply", "--prune"]);
+    let prune = store.ask(&["apply", "--prune"]).await;
     assert_eq!(prune.code, 2, "{prune:?}");
     assert!(prune.stderr.contains(RETIRED) && prune.stderr.contains("--yes"), "{prune:?}");
     assert_eq!(store.groups().await, before);
 
     store.join(&retired).await;
-    let prune = store.ask(&["apply", "--prune", "--yes"]);
+    let prune = store.ask(&["apply", "--prune", "--yes"]).await;
     assert_eq!(prune.code, 70, "{prune:?}");
     assert!(prune.stderr.contains("PwC_GP_222222222222_Retired with 1 member"), "{prune:?}");
     assert_eq!(store.groups().await, before);
 
     store.remove(&retired).await;
     store.add(RETIRED).await;
-    let prune = store.ask(&["apply", "--prune", "--yes"]);
+    let prune = store.ask(&["apply", "--prune", "--yes"]).await;
     assert_eq!((prune.code, names(&prune.json()["deleted"])), (0, vec![RETIRED]), "{prune:?}");
     let left: Vec<_> = before.into_iter().filter(|(name, _)| name != RETIRED).collect();
     assert_eq!(store.groups().await, left);
-    assert_eq!(store.ask(&["plan"]).code, 0);
+    assert_eq!(store.ask(&["plan"]).await.code, 0);
 }
 
 #[tokio::test]
@@ -172,17 +167,17 @@ async fn a_store_that_another_directory_feeds_is_left_alone_unless_told() {
     let store = Store::new(&stack);
     let theirs = store.add("Everybody").await;
     stack.engine.group_comes_from(DIRECTORY, &theirs).await;
-    let plan = store.ask(&["plan"]);
+    let plan = store.ask(&["plan"]).await;
     assert_eq!((plan.code, &plan.json()["directories"]), (1, &json!({DIRECTORY: 1})), "{plan:?}");
-    let refused = store.ask(&["apply"]);
+    let refused = store.ask(&["apply"]).await;
     assert_eq!(refused.code, 70, "{refused:?}");
     assert!(refused.stderr.contains(DIRECTORY) && refused.stderr.contains("--allow-scim"), "{refused:?}");
     assert_eq!(store.groups().await.len(), 1);
 
-    let told = store.ask(&["apply", "--allow-scim"]);
+    let told = store.ask(&["apply", "--allow-scim"]).await;
     assert_eq!((told.code, names(&told.json()["created"]).len()), (0, 6), "{told:?}");
     // Where there is nothing to do there is nothing to refuse.
-    assert_eq!(store.ask(&["apply"]).code, 0);
+    assert_eq!(store.ask(&["apply"]).await.code, 0);
 }
 
 #[tokio::test]
@@ -192,9 +187,9 @@ async fn a_store_of_many_pages_is_read_to_its_end() {
     for n in 0..205 {
         store.add(&format!("Team {n}")).await;
     }
-    assert_eq!(store.ask(&["apply"]).code, 0);
+    assert_eq!(store.ask(&["apply"]).await.code, 0);
     store.add(RETIRED).await;
-    let plan = store.ask(&["plan"]);
+    let plan = store.ask(&["plan"]).await;
     assert_eq!((plan.code, names(&plan.json()["present"]).len()), (1, 6), "{plan:?}");
     assert_eq!(names(&plan.json()["extra"]), [RETIRED]);
 }
@@ -206,7 +201,7 @@ async fn a_throttled_call_is_made_again() {
     for action in ["ListGroups", "CreateGroup"] {
         stack.engine.arm(Fault::of(&format!("identitystore:{action}")).with(400, "ThrottlingException").times(3)).await;
     }
-    let apply = store.ask(&["apply"]);
+    let apply = store.ask(&["apply"]).await;
     assert_eq!((apply.code, stack.engine.armed().await), (0, 0), "{apply:?}");
     assert_eq!(store.groups().await.len(), 6);
 }
@@ -220,7 +215,7 @@ async fn whoever_may_not_is_told_who_may() {
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
         command.env(name, std::env::var(name).expect("a pipeline's environment"));
     }
-    let answer = Answer::of(&mut command);
+    let answer = ended(command).await;
     assert_eq!(answer.code, 70, "{answer:?}");
     let error: Value = serde_json::from_str(&answer.stderr).unwrap();
     assert!(

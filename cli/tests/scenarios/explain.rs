@@ -1,6 +1,4 @@
-//! The command against a deployed stack, as its users have it. `make test-e2e` runs it.
-
-#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+//! What `daypass personas explain` says is what the deployed machine does.
 
 use std::process::{Command, Output};
 
@@ -10,30 +8,7 @@ use daypass_tests::{
 };
 use serde_json::Value;
 
-mod examples;
-mod groups;
-
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
-
-/// What a command has answered.
-#[derive(Clone, Debug)]
-struct Answer {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Answer {
-    fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().expect("the command runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Self { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{self:?}"))
-    }
-}
 
 /// What the command answers about a request: exit code, and what it prints.
 fn explain(request: &Request, credentials: &[(&str, &str)]) -> (i32, Value) {

@@ -1,0 +1,16 @@
+//! The `daypass` command on a deployed stack. `make test-e2e` runs it.
+
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
+#[path = "scenarios/command.rs"]
+mod command;
+#[path = "scenarios/examples.rs"]
+mod examples;
+#[path = "scenarios/exec.rs"]
+mod exec;
+#[path = "scenarios/explain.rs"]
+mod explain;
+#[path = "scenarios/groups.rs"]
+mod groups;
+#[path = "scenarios/sessions.rs"]
+mod sessions;

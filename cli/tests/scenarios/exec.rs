@@ -1,0 +1,208 @@
+//! `daypass exec`: the role is there for the command, and gone afterwards, however the command or `daypass` ends.
+
+use std::collections::BTreeSet;
+
+use daypass_tests::{
+    engine::Fault,
+    stack::{Stack, at},
+};
+use futures_util::future::join_all;
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::command::{Ended, Folder, HOLD, Held, ended, exec, is_given_back, who_is};
+
+#[tokio::test]
+async fn the_command_has_the_role_and_it_is_given_back_at_its_end() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let mut held = Held::start(exec(&state, &["--ttl", "1h"], &["sh", "-c", HOLD])).await;
+    let role = stack.with(&held.credentials);
+    let arn = who_is(&role).await.expect("the credentials work");
+    let role_name = held.transaction.role_name();
+    assert_eq!(arn, format!("arn:aws:sts::222222222222:assumed-role/{role_name}/alex@example.com"));
+    assert_eq!(stack.status(held.transaction).await, "provisioned");
+    assert_eq!(stack.item(held.transaction).await.unwrap()["role_ttl_hours"], 1.0);
+    assert_eq!(held.end("7").await, 7, "the command's own exit code");
+    is_given_back(&stack, held.transaction).await;
+    assert_eq!(who_is(&role).await, None, "the credentials are dead");
+    assert_eq!(std::fs::read_dir(&state.0).unwrap().count(), 0, "nothing is written to disk");
+}
+
+#[tokio::test]
+async fn a_command_that_crashes_is_told_by_its_signal() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    for (signal, code) in [("KILL", 137), ("SEGV", 139)] {
+        let script = format!("echo $DAYPASS_TRANSACTION_ID; kill -{signal} $$");
+        let Ended { code: found, stdout, stderr } = ended(exec(&state, &[], &["sh", "-c", &script])).await;
+        assert_eq!(found, code, "{stderr}");
+        is_given_back(&stack, stdout.trim().parse().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_gives_the_role_back() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    for (command, code, said) in [("/dev/null", 126, "cannot be executed"), ("./no-such-command", 127, "is not found")]
+    {
+        let Ended { code: found, stderr, .. } = ended(exec(&state, &[], &[command])).await;
+        assert_eq!(found, code, "{stderr}");
+        assert!(stderr.contains(&format!("`{command}` {said}")), "{stderr}");
+        let role = stderr.split("granted daypass-").nth(1).and_then(|rest| rest.split(' ').next());
+        is_given_back(&stack, role.unwrap_or_else(|| panic!("{stderr}")).parse().unwrap()).await;
+    }
+}
+
+const SIGNALS: [(Signal, &str, i32); 4] =
+    [(Signal::INT, "INT", 130), (Signal::TERM, "TERM", 143), (Signal::HUP, "HUP", 129), (Signal::QUIT, "QUIT", 131)];
+
+#[tokio::test]
+async fn a_signal_to_daypass_reaches_the_command() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let one = async |signal, name: &str, plain: i32| {
+        // One command cleans up when it gets the signal, the other lets it end it.
+        let careful = format!("trap 'kill $!; exit 42' {name}; sleep 600 & {HOLD_OUTPUT}; wait $!");
+        for (script, code) in [(careful.as_str(), 42), (HOLD, plain)] {
+            let mut held = Held::start(exec(&state, &[], &["sh", "-c", script])).await;
+            kill_process(held.pid(), signal).expect("it runs");
+            assert_eq!(held.code().await, code, "{name}");
+            is_given_back(&stack, held.transaction).await;
+        }
+    };
+    join_all(SIGNALS.map(|(signal, name, plain)| one(signal, name, plain))).await;
+}
+
+const HOLD_OUTPUT: &str =
+    r#"echo "$AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN $DAYPASS_TRANSACTION_ID""#;
+
+/// Reads what `daypass` says until it says this, and returns all of it.
+async fn until_it_says(child: &mut tokio::process::Child, wanted: &str) -> String {
+    let mut lines = BufReader::new(child.stderr.take().expect("its stderr")).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.expect("UTF-8") {
+        said = said + &line + "\n";
+        if line.contains(wanted) {
+            // What follows is of no interest, but has to go somewhere.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return said;
+        }
+    }
+    panic!("it never says `{wanted}`: {said}")
+}
+
+#[tokio::test]
+async fn a_new_role_is_waited_for_and_a_signal_ends_the_wait() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    let not_yet = || Fault::of("sts:AssumeRole").with(403, "AccessDenied").on("role/daypass/daypass-");
+    stack.engine.arm(not_yet().times(2)).await;
+    let waited = ended(exec(&state, &[], &["true"])).await;
+    assert_eq!(waited.code, 0, "{}", waited.stderr);
+    assert!(waited.stderr.contains("waiting for IAM"), "{}", waited.stderr);
+
+    stack.engine.arm(not_yet().always()).await;
+    let ran = state.path("ran");
+    let mut child = exec(&state, &[], &["touch", &ran]).spawn().unwrap();
+    let said = until_it_says(&mut child, "waiting for IAM").await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(143));
+    assert!(!std::path::Path::new(&ran).exists(), "the command was not run");
+    let transaction = said.split("granted daypass-").nth(1).and_then(|rest| rest.split(' ').next()).expect("its id");
+    is_given_back(&stack, transaction.parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn who_is_denied_runs_nothing() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let ran = state.path("ran");
+    let options = ["--email", "mallory@example.com", "--quiet", "--output", "json"];
+    let denied = ended(exec(&state, &options, &["touch", &ran])).await;
+    assert_eq!((denied.code, denied.stdout.as_str()), (77, ""));
+    let error: Value = serde_json::from_str(&denied.stderr).expect("one JSON object");
+    assert_eq!((&error["error"], &error["status"]), (&"Daypass.NotAMember".into(), &"denied".into()));
+    assert!(error["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{error}");
+    assert!(error["docs"].as_str().is_some_and(|url| url.ends_with("/errors.md#daypassnotamember")), "{error}");
+    assert!(!std::path::Path::new(&ran).exists(), "the command was not run");
+    let transaction = error["transaction_id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(stack.status(transaction).await, "denied");
+    assert_eq!(stack.lease_status(transaction).await, None);
+}
+
+#[tokio::test]
+async fn what_daypass_cannot_give_back_ends_by_itself() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let mut held = Held::start(exec(&state, &["--ttl", "8s"], &["sh", "-c", HOLD])).await;
+    let role = stack.with(&held.credentials);
+    assert!(who_is(&role).await.is_some());
+    kill_process(held.pid(), Signal::KILL).unwrap();
+    assert_eq!(held.code().await, -1);
+    let release = format!("{}-release", stack.lease(held.transaction));
+    assert!(!stack.is_there(&release).await, "nobody has given it back");
+    let expires_at = stack.item(held.transaction).await.unwrap()["expires_at"].as_str().unwrap().parse().unwrap();
+    at(expires_at).await;
+    is_given_back(&stack, held.transaction).await;
+    assert_eq!(who_is(&role).await, None);
+    // The command itself lives on, without a role, until its input ends.
+    drop(held.stdin.take());
+}
+
+#[tokio::test]
+async fn a_role_whose_grant_got_lost_is_given_back() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    stack.engine.arm(Fault::of("states:StartSyncExecution").after_execution()).await;
+    let lost = ended(exec(&state, &["--quiet", "--output", "json"], &["true"])).await;
+    assert_eq!(lost.code, 75, "{}", lost.stderr);
+    let error: Value = serde_json::from_str(&lost.stderr).expect("one JSON object");
+    is_given_back(&stack, error["transaction_id"].as_str().unwrap().parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_release_that_fails_is_told_and_changes_no_exit_code() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    stack.engine.arm(Fault::of("states:StartExecution").by("daypass-invoker").always()).await;
+    let ended =
+        ended(exec(&state, &["--ttl", "5s", "--quiet"], &["sh", "-c", "echo $DAYPASS_TRANSACTION_ID; exit 3"])).await;
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    let transaction = ended.stdout.trim();
+    assert!(ended.stderr.contains(&format!("{transaction} could not be given back")), "{}", ended.stderr);
+    is_given_back(&stack, transaction.parse().unwrap()).await;
+}
+
+const AT_ONCE: usize = 50;
+
+#[tokio::test]
+async fn fifty_at_once_for_one_person_and_account_do_not_disturb_one_another() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let script = "echo $DAYPASS_TRANSACTION_ID $AWS_ACCESS_KEY_ID";
+    let all = join_all((0..AT_ONCE).map(|_| ended(exec(&state, &[], &["sh", "-c", script])))).await;
+    let mut seen = BTreeSet::new();
+    for Ended { code, stdout, stderr } in &all {
+        assert_eq!(*code, 0, "{stderr}");
+        let (transaction, key) = stdout.trim().split_once(' ').unwrap();
+        assert!(seen.insert(transaction) && seen.insert(key), "{transaction} or its session is somebody else's");
+    }
+    for Ended { stdout, .. } in &all {
+        is_given_back(&stack, stdout.split(' ').next().unwrap().parse().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn no_credentials_of_others_reach_the_command() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let mut command = exec(&state, &[], &["env"]);
+    command.env("AWS_PROFILE", "other").env("AWS_ROLE_ARN", "other").env("AWS_WEB_IDENTITY_TOKEN_FILE", "/other");
+    command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/other").env("DAYPASS_TOKEN", "");
+    // Whoever asks has to be able to do so all the same.
+    let Ended { code, stdout, stderr } = ended(command).await;
+    assert_eq!(code, 0, "{stderr}");
+    let invoker = std::env::var("AWS_ACCESS_KEY_ID").unwrap();
+    assert!(!stdout.contains(&invoker) && !stdout.contains("other"), "{stdout}");
+    let served = ended(exec(&state, &["--serve"], &["env"])).await;
+    let credentials = ["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SESSION_TOKEN="];
+    assert!(credentials.iter().all(|name| stdout.contains(name) && !served.stdout.contains(name)), "{}", served.stdout);
+    assert!(served.stdout.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:"), "{}", served.stdout);
+    for printed in [&stdout, &served.stdout] {
+        let id = printed.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
+        is_given_back(&stack, id.parse().unwrap()).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! `daypass request`, and the commands that follow it in other processes.
+
+use std::fs;
+
+use daypass::ids::TransactionId;
+use daypass_tests::{engine::Engine, stack::Stack};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::command::{Ended, Folder, daypass, ended, exec, is_given_back, who_is};
+
+/// Asks for a role; returns what is printed, and the transaction.
+async fn requested(state: &Folder) -> (Value, TransactionId) {
+    let granted = ended(daypass(state, &["request", "--account", "payments-dev", "--output", "json"])).await;
+    assert_eq!(granted.code, 0, "{}", granted.stderr);
+    let granted = granted.json();
+    let transaction = granted["transaction_id"].as_str().unwrap().parse().unwrap();
+    (granted, transaction)
+}
+
+fn credentials_of(printed: &Value) -> aws_credential_types::Credentials {
+    let text = |name: &str| printed[name].as_str().expect("a string").to_owned();
+    let (id, secret, token) = (text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"));
+    aws_credential_types::Credentials::new(id, secret, Some(token), None, "printed")
+}
+
+#[tokio::test]
+async fn a_session_goes_from_the_request_to_the_release() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let (granted, transaction) = requested(&state).await;
+    let id = transaction.to_string();
+    let fields: Vec<&str> = granted.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "transaction_id",
+        "iam_role_arn",
+        "role_name",
+        "role_ttl_hours",
+        "expires_at",
+        "persona",
+        "status",
+        "account",
+        "account_id",
+        "email",
+        "branch",
+    ];
+    assert_eq!(fields, expected);
+
+    // Many at once share the session.
+    let ask = || ended(daypass(&state, &["credentials", "--transaction", &id]));
+    let all = join_all((0..8).map(|_| ask())).await;
+    let printed: Vec<Value> = all.iter().map(Ended::json).collect();
+    assert!(printed.iter().all(|other| other == &printed[0]), "{printed:?}");
+    assert_eq!(printed[0]["Version"], 1);
+    let role = stack.with(&credentials_of(&printed[0]));
+    assert!(who_is(&role).await.unwrap().contains(&transaction.role_name()));
+
+    // The same as variables, in every format.
+    let secret = printed[0]["SecretAccessKey"].as_str().unwrap();
+    let mut shell = daypass(&state, &["env"]);
+    shell.env("DAYPASS_TRANSACTION_ID", &id);
+    assert!(ended(shell).await.stdout.contains(&format!("export AWS_SECRET_ACCESS_KEY='{secret}'\n")));
+    let dotenv = ended(daypass(&state, &["env", "--transaction", &id, "--format", "dotenv"])).await.stdout;
+    assert!(dotenv.contains(&format!("AWS_SECRET_ACCESS_KEY={secret}\n")), "{dotenv}");
+    let file = state.path("github-env");
+    fs::write(&file, "OTHER=1\n").unwrap();
+    let mut github = daypass(&state, &["env", "--transaction", &id, "--format", "github"]);
+    github.env("GITHUB_ENV", &file);
+    let masks = ended(github).await.stdout;
+    assert!(masks.lines().all(|line| line.starts_with("::add-mask::")) && masks.contains(secret), "{masks}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("OTHER=1\n{dotenv}"));
+
+    // The invoker may not read the table, whoever may is told more.
+    let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();
+    assert_eq!((&status["source"], &status["status"]), (&"executions".into(), &"leased".into()));
+    let mut administrator = daypass(&state, &["status", &id, "--output", "json"]);
+    administrator.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env("AWS_SESSION_TOKEN", "");
+    let status = ended(administrator).await.json();
+    assert_eq!((&status["source"], &status["status"]), (&"table".into(), &"provisioned".into()));
+
+    let released = ended(daypass(&state, &["release", &id, "--wait", "--output", "json"])).await;
+    assert_eq!(released.json(), json!({"transaction_id": id, "status": "deprovisioned"}), "{}", released.stderr);
+    is_given_back(&stack, transaction).await;
+    assert_eq!(who_is(&role).await, None);
+    assert!(!state.0.join(format!("{id}.json")).exists(), "nothing is kept");
+    let again = ended(daypass(&state, &["release", &id])).await;
+    assert_eq!((again.code, again.stdout), (0, format!("{id} already released\n")), "{}", again.stderr);
+    let gone = ended(daypass(&state, &["credentials", "--transaction", &id])).await;
+    assert_eq!((gone.code, gone.stdout.as_str()), (70, ""));
+    let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();
+    assert_eq!(status["status"], "deprovisioned");
+}
+
+#[tokio::test]
+async fn equal_requests_for_credentials_share_a_transaction() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let ask = |account: &str| {
+        ended(daypass(&state, &["credentials", "--account", account, "--branch", "main", "--ttl", "1h"]))
+    };
+    let all = join_all([ask("payments-dev"), ask("payments-dev"), ask("payments-dev"), ask("payments-prod")]).await;
+    let keys: Vec<String> = all.iter().map(|one| one.json()["AccessKeyId"].to_string()).collect();
+    assert!(keys[0] == keys[1] && keys[1] == keys[2] && keys[2] != keys[3], "{keys:?}");
+    let sessions = fs::read_dir(&state.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let sessions: Vec<String> = sessions.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect();
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    for id in &sessions {
+        assert_eq!(ended(daypass(&state, &["release", id, "--wait"])).await.code, 0);
+        assert_eq!(stack.status(id.parse().unwrap()).await, "deprovisioned");
+    }
+    // What was released is asked for anew.
+    let again = ask("payments-dev").await.json();
+    assert_ne!(again["AccessKeyId"].to_string(), keys[0]);
+    for entry in fs::read_dir(&state.0).unwrap() {
+        if let Some(id) = entry.unwrap().file_name().to_str().and_then(|name| name.strip_suffix(".json")) {
+            assert_eq!(ended(daypass(&state, &["release", id])).await.code, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_transaction_is_said_to_be_unknown() {
+    let (_stack, state) = (Stack::shared().await, Folder::new());
+    let id = daypass_tests::pipeline::new_transaction_id().to_string();
+    let status = ended(daypass(&state, &["status", &id])).await;
+    assert_eq!((status.code, status.stdout.as_str()), (70, ""), "{}", status.stderr);
+    let released = ended(daypass(&state, &["release", &id, "--wait", "--output", "json", "--quiet"])).await;
+    let error: Value = serde_json::from_str(&released.stderr).expect("one JSON object");
+    assert_eq!((released.code, &error["error"]), (70, &"Daypass.TransactionNotFound".into()), "{error}");
+}
+
+/// The command in a job of GitHub Actions, whose tokens say this beside what they say by default.
+fn in_github(mut command: Command, claims: &Value) -> Command {
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").expect("the engine");
+    let claims: String = claims.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let variables = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_ACTOR", "alex"),
+        ("GITHUB_REF_NAME", "main"),
+        ("GITHUB_REF_TYPE", "branch"),
+        ("GITHUB_REPOSITORY", "example/payments"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_RUN_ID", "42"),
+        ("DAYPASS_EMAIL", "{actor}@example.com"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "the-bearer-token"),
+    ];
+    command.envs(variables).env_remove("DAYPASS_BRANCH");
+    let url = format!("{endpoint}/_daypass/issuers/github/token?api-version=2.0&claims={claims}");
+    command.env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
+    command
+}
+
+#[tokio::test]
+async fn a_job_proves_whose_run_it_is_by_itself() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let script = ["sh", "-c", "echo $DAYPASS_TRANSACTION_ID"];
+    let granted = ended(in_github(exec(&state, &[], &script), &json!({}))).await;
+    assert_eq!(granted.code, 0, "{}", granted.stderr);
+    assert!(granted.stderr.contains("found in GitHub Actions: branch main (GITHUB_REF_NAME)"), "{}", granted.stderr);
+    let item = stack.item(granted.stdout.trim()).await.unwrap();
+    assert_eq!((&item["proof"]["run_id"], &item["repository"]), (&"42".into(), &"example/payments".into()));
+    is_given_back(&stack, granted.stdout.trim().parse().unwrap()).await;
+
+    let denied =
+        ended(in_github(exec(&state, &["--quiet", "--output", "json"], &script), &json!({"actor": "erin"}))).await;
+    let error: Value = serde_json::from_str(&denied.stderr).expect("one JSON object");
+    assert_eq!((denied.code, &error["error"]), (77, &"Daypass.IdentityNotProven".into()), "{error}");
+}
+
+#[tokio::test]
+async fn a_ready_token_is_sent_and_kept_from_the_command() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let token = Engine::identity_token(&stack.engine, "gitlab", &json!({"claims": {}})).await;
+    for variable in ["DAYPASS_IDENTITY_TOKEN", "DAYPASS_TOKEN"] {
+        // A token counts once.
+        let token = if variable == "DAYPASS_TOKEN" {
+            stack.engine.identity_token("gitlab", &json!({"claims": {}})).await
+        } else {
+            token.clone()
+        };
+        let mut command = exec(&state, &["--branch", "main"], &["env"]);
+        let granted = ended({
+            command.env(variable, &token);
+            command
+        })
+        .await;
+        assert_eq!(granted.code, 0, "{}", granted.stderr);
+        assert!(granted.stderr.contains(&format!("identity token ({variable})")), "{}", granted.stderr);
+        assert!(!granted.stdout.contains(&token) && !granted.stderr.contains(&token));
+        let id = granted.stdout.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
+        assert_eq!(stack.item(id).await.unwrap()["proof"]["user"]["value"], "alex@example.com");
+        is_given_back(&stack, id.parse().unwrap()).await;
+    }
+}
+
+/// Whatever happens, nothing that is secret is said: not in a success, not in a denial, not in a failure.
+#[tokio::test]
+async fn no_output_has_a_secret_in_it_that_is_not_asked_for() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let (mut heard, mut keys) = (Vec::new(), Vec::new());
+    for output in ["text", "json"] {
+        let (granted, transaction) = requested(&state).await;
+        heard.push(Ended { code: 0, stdout: granted.to_string(), stderr: String::new() });
+        let id = transaction.to_string();
+        let stored = fs::read(state.0.join(format!("{id}.json"))).unwrap();
+        let stored: Value = serde_json::from_slice(&stored).unwrap();
+        keys.push(stored["secrets"]["age_key"].as_str().unwrap().to_owned());
+        for arguments in [
+            vec!["status", &id],
+            vec!["config", "show"],
+            vec!["release", &id],
+            vec!["credentials", "--transaction", &id],
+        ] {
+            let mut command = daypass(&state, &[&arguments, &["--output", output][..]].concat());
+            command.env("DAYPASS_IDENTITY_TOKEN", "a-token-that-is-secret");
+            heard.push(ended(command).await);
+        }
+        heard.push(ended(in_github(exec(&state, &["--output", output], &["true"]), &json!({}))).await);
+        heard.push(ended(in_github(exec(&state, &["--output", output], &["true"]), &json!({"actor": "erin"}))).await);
+        heard.push(ended(exec(&state, &["--serve", "--output", output], &["no-such-command"])).await);
+        heard.push(ended(exec(&state, &["--group-type", "Nobody", "--output", output], &["true"])).await);
+    }
+    let said: String = heard.into_iter().map(|Ended { stdout, stderr, .. }| stdout + &stderr).collect();
+    assert!(said.contains("Daypass.IdentityNotProven") && said.contains("(secret)"), "{said}");
+    let mut secrets = vec!["a-token-that-is-secret".to_owned(), "the-bearer-token".to_owned(), "eyJ".to_owned()];
+    assert!(keys.iter().all(|key| key.starts_with("AGE-SECRET-KEY-")));
+    secrets.extend(keys);
+    for session in stack.engine.sessions().await {
+        secrets.extend([session.secret_access_key, session.session_token]);
+    }
+    assert!(secrets.len() > 20, "there were sessions");
+    for secret in secrets {
+        assert!(!said.contains(&secret), "{secret} is in {said}");
+    }
+}
