@@ -11,7 +11,7 @@ use crate::command::{Ended, Folder, daypass, ended, is_given_back};
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const TARGET: &str = "222222222222";
 /// CDK keeps what it uploads in this bucket; nothing else of what `cdk bootstrap` makes is needed.
-const ASSETS: &str = "/cdk-hnb659fes-assets-222222222222-us-east-1";
+const ASSETS: &str = "/cdk-hnb659fds-assets-222222222222-us-east-1";
 
 /// A copy of an example, which goes when the test ends.
 struct Example(Folder);
