@@ -97,6 +97,10 @@ test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [
 	$(E2E) --test scenarios --test least_privilege --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
+# Not a part of test: no package manager of this repository has Terraform and its provider, which `terraform init` fetches.
+test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
+	$(LOCAL) run -- $(E2E) --test scenarios examples::terraform -- --ignored
+
 # The second compares what the first has called with what is allowed. The third runs jobs with the GitHub action and with the
 # GitLab component, and the command that the first has built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
@@ -151,6 +155,7 @@ check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the ex
 	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > $(CHECKED_CONFIG)
 	cd cdk && DAYPASS_CONFIG=../$(CHECKED_CONFIG) npm run --silent synth -- --output ../.local/check/cdk.out
 	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
+	$(VENV)/bin/cfn-lint --template examples/cloudformation/template.yaml
 
 check-cdk: $(CDK) ## types and format of the CDK app
 	cd cdk && npm run --silent lint

@@ -56,6 +56,11 @@ export const DEPLOYED_PATH = '/deployed-by-daypass/';
 /** Key of the session tag and of the role tag that carry the transaction id. */
 export const TRANSACTION_TAG = 'daypass:transaction-id';
 
+/** Tag of each machine: the version of what it takes and returns. `daypass doctor` holds it against what it knows. */
+export const CONTRACT_TAG = 'daypass:contract';
+/** Raise it, and `CONTRACT_VERSION` of core/src/contract.rs, when a client of the version before can no longer ask. */
+export const CONTRACT_VERSION = '1';
+
 /** Resources with this tag set to `true` cannot be touched by a deployment. */
 export const PROTECTED_TAG = 'daypass:protected';
 

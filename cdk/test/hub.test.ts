@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { TASKS } from '../lib/names.ts';
+import { CONTRACT_TAG, CONTRACT_VERSION, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
 import { type Statement, Synthesized } from './template.ts';
 
@@ -414,17 +414,33 @@ describe('pipeline role', () => {
   });
 });
 
+describe('machines', () => {
+  test('tell the version of their contract, which is that of core', () => {
+    const machines = hub.all<{ StateMachineName: string; Tags: unknown }>('AWS::StepFunctions::StateMachine');
+    expect(machines.map(({ StateMachineName }) => StateMachineName).sort()).toEqual([
+      'daypass-deprovision',
+      'daypass-provision',
+      'daypass-renew',
+    ]);
+    for (const { Tags } of machines) expect(Tags).toContainEqual({ Key: CONTRACT_TAG, Value: CONTRACT_VERSION });
+    const core = readFileSync(join(import.meta.dirname, '../../core/src/contract.rs'), 'utf8');
+    expect(core).toContain(`CONTRACT_TAG: &str = "${CONTRACT_TAG}"`);
+    expect(core).toContain(`CONTRACT_VERSION: &str = "${CONTRACT_VERSION}"`);
+  });
+});
+
 describe('invoker role', () => {
   const GITHUB = 'token.actions.githubusercontent.com';
   const web = (stack: Synthesized) =>
     stack.trust('daypass-invoker').filter(({ Action }) => Action === 'sts:AssumeRoleWithWebIdentity');
 
-  test('can start a provisioning, renew, release, and watch a release', () => {
+  test('can start a provisioning, renew, release, see versions, and watch a release', () => {
     expect(hub.statements('daypass-invoker').map(({ Action, Resource }) => [Action, Resource])).toEqual([
       ['states:StartSyncExecution', '<daypass-provision>'],
       ['states:StartSyncExecution', '<daypass-renew>'],
       ['states:StartExecution', '<daypass-deprovision>'],
       [['kms:Encrypt', 'kms:GetPublicKey'], '<AWS::KMS::Key.Arn>'],
+      ['states:ListTagsForResource', ['<daypass-deprovision>', '<daypass-provision>', '<daypass-renew>']],
       ['states:DescribeExecution', `arn:aws:states:us-east-1:${HUB}:execution:daypass-deprovision:*`],
     ]);
   });

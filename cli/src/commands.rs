@@ -5,6 +5,7 @@ pub mod config_show;
 pub mod credentials;
 pub mod env;
 pub mod exec;
+pub mod groups;
 pub mod man;
 pub mod release;
 pub mod request;

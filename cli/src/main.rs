@@ -50,6 +50,9 @@ enum Command {
     /// Show what is set.
     #[command(subcommand)]
     Config(Config),
+    /// Make the groups of Identity Center that personas.json wants.
+    #[command(subcommand)]
+    Groups(commands::groups::Command),
     /// Work with personas.json.
     #[command(subcommand)]
     Personas(Personas),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Release(args) => commands::release::run(&args, &output),
         Command::Status(args) => commands::status::run(&args, &output),
         Command::Config(Config::Show(args)) => commands::config_show::run(&args, &output),
+        Command::Groups(command) => commands::groups::run(&command, &output),
         Command::Personas(Personas::Check(args)) => personas_check::run(&args),
         Command::Personas(Personas::Explain(args)) => personas_explain::run(&args),
         Command::Completions(args) => commands::completions::run::<Cli>(&args),

@@ -4,10 +4,14 @@
 
 #[path = "scenarios/command.rs"]
 mod command;
+#[path = "scenarios/examples.rs"]
+mod examples;
 #[path = "scenarios/exec.rs"]
 mod exec;
 #[path = "scenarios/explain.rs"]
 mod explain;
+#[path = "scenarios/groups.rs"]
+mod groups;
 #[path = "scenarios/renewals.rs"]
 mod renewals;
 #[path = "scenarios/sessions.rs"]

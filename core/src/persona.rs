@@ -193,6 +193,12 @@ impl Personas {
         pieces.collect()
     }
 
+    /// Whether `name` is what the pattern of group names makes of some account and some persona, known or not.
+    #[must_use]
+    pub fn is_group_name(&self, name: &str) -> bool {
+        is_made_of(name, &self.group_name)
+    }
+
     /// All personas, in the order of the file.
     #[must_use]
     pub fn personas(&self) -> &[Persona] {
@@ -210,6 +216,20 @@ impl Personas {
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
     }
+}
+
+/// A placeholder stands in a pattern once, so that this does not go astray in names that somebody makes up.
+fn is_made_of(name: &str, pieces: &[Piece]) -> bool {
+    let Some((piece, rest)) = pieces.split_first() else { return name.is_empty() };
+    let mut splits = (0..=name.len()).filter_map(|end| name.split_at_checked(end));
+    splits.any(|(text, after)| {
+        let fits = match piece {
+            Piece::Text(piece) => text == piece,
+            Piece::AccountId => text.parse::<AccountId>().is_ok(),
+            Piece::Persona => parse::is_name(text),
+        };
+        fits && is_made_of(after, rest)
+    })
 }
 
 impl Persona {

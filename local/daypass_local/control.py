@@ -13,6 +13,7 @@
     GET  /_daypass/settings              Settings
     POST /_daypass/settings              changes some of them
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
+    POST /_daypass/identity/group-external-ids  {"group_id": …, "external_ids": [{"Issuer", "Id"}]}
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
 
 The shapes are those of `recorder.Call`, `recorder.Use`, `recorder.Refusal`, `recorder.Fault` and `settings.Settings`.
@@ -30,7 +31,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from daypass_local import issuer
-from daypass_local.patches.identitystore import DISABLED_USERS
+from daypass_local.patches.identitystore import DISABLED_USERS, GROUP_EXTERNAL_IDS
 from daypass_local.patches.tools import param, replace
 from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging
 from daypass_local.settings import SETTINGS
@@ -82,6 +83,11 @@ def answer(
             if change is None or not body.get("user_id"):
                 raise ValueError("needs `user_id`, and a `status` of ENABLED or DISABLED")
             change(body["user_id"])
+        case "POST", "identity/group-external-ids":
+            ids = body.get("external_ids")
+            if not body.get("group_id") or not ids or any(set(given) != {"Issuer", "Id"} for given in ids):
+                raise ValueError("needs `group_id`, and `external_ids` that have Issuer and Id")
+            GROUP_EXTERNAL_IDS[body["group_id"]] = ids
         case _:
             raise LookupError(f"{method} {path} is not known; see daypass_local/control.py")
     return {}

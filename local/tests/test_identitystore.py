@@ -50,6 +50,43 @@ def test_users_groups_and_memberships(accounts: Accounts, store: Any) -> None:
     assert store.describe_user(**who)["UserStatus"] == "ENABLED"
 
 
+def test_groups_come_page_by_page_and_go_with_their_memberships(accounts: Accounts, store: Any) -> None:
+    of_store = {"IdentityStoreId": f"d-{accounts.suffix[:10]}"}
+    groups = [store.create_group(**of_store, DisplayName=f"group-{n}")["GroupId"] for n in range(5)]
+    assert refused(store.create_group, **of_store, DisplayName="group-3") == "ConflictException"
+    found, token = [], {}
+    while True:
+        page = store.list_groups(**of_store, MaxResults=2, **token)
+        assert len(page["Groups"]) <= 2
+        found += [group["GroupId"] for group in page["Groups"]]
+        if not page.get("NextToken"):
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert sorted(found) == sorted(groups)
+
+    user = store.create_user(
+        **of_store, UserName="u", DisplayName="u", Name={"GivenName": "u", "FamilyName": "u"}, Emails=[{"Value": "u"}]
+    )["UserId"]
+    for group in groups[:2]:
+        store.create_group_membership(**of_store, GroupId=group, MemberId={"UserId": user})
+    assert len(store.list_group_memberships(**of_store, GroupId=groups[0])["GroupMemberships"]) == 1
+    store.delete_group(**of_store, GroupId=groups[0])
+    memberships = store.list_group_memberships_for_member(**of_store, MemberId={"UserId": user})["GroupMemberships"]
+    assert [membership["GroupId"] for membership in memberships] == [groups[1]]
+    for call in (store.delete_group, store.list_group_memberships):
+        assert refused(call, **of_store, GroupId=groups[0]) == "ResourceNotFoundException"
+
+
+def test_groups_of_another_directory_have_its_ids(accounts: Accounts, store: Any) -> None:
+    of_store = {"IdentityStoreId": f"d-{accounts.suffix[:10]}"}
+    ours = store.create_group(**of_store, DisplayName="ours")["GroupId"]
+    theirs = store.create_group(**of_store, DisplayName="theirs")["GroupId"]
+    ids = [{"Issuer": "https://directory.example.com", "Id": "42"}]
+    accounts.aws.control("/_daypass/identity/group-external-ids", {"group_id": theirs, "external_ids": ids})
+    listed = {group["GroupId"]: group["ExternalIds"] for group in store.list_groups(**of_store)["Groups"]}
+    assert listed == {ours: [], theirs: ids}
+
+
 def test_permissions_are_enforced_on_the_store(accounts: Accounts, aws: Aws) -> None:
     listing = allow("identitystore:ListUsers", f"arn:aws:identitystore::{accounts.hub}:identitystore/{STORE}")
     role = accounts.role(accounts.hub, "reader", policies=[listing])

@@ -269,6 +269,12 @@ impl Engine {
         self.post("/_daypass/identity/user-status", &json!({"user_id": user_id, "status": status})).await;
     }
 
+    /// Gives a group of the identity store an id of another directory, as one that comes from there has.
+    pub async fn group_comes_from(&self, issuer: &str, group_id: &str) {
+        let ids = json!([{"Issuer": issuer, "Id": group_id}]);
+        self.post("/_daypass/identity/group-external-ids", &json!({"group_id": group_id, "external_ids": ids})).await;
+    }
+
     /// A token of an issuer (`local/daypass_local/issuer.py` has the shape of the order).
     pub async fn identity_token(&self, issuer: &str, order: &Value) -> String {
         #[derive(Deserialize)]

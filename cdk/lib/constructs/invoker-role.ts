@@ -56,6 +56,11 @@ export class InvokerRole extends iam.Role {
               resources: [tokenKey.keyArn],
             }),
             new iam.PolicyStatement({
+              sid: 'SeeVersions',
+              actions: ['states:ListTagsForResource'],
+              resources: [provision, renew, deprovision].map(({ stateMachineArn }) => stateMachineArn),
+            }),
+            new iam.PolicyStatement({
               sid: 'WatchRelease',
               actions: ['states:DescribeExecution'],
               resources: [executions],

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Annotations, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Annotations, RemovalPolicy, Stack, Tags, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -7,7 +7,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type { Config } from '../config.ts';
-import { substitutionKey, type Task } from '../names.ts';
+import { CONTRACT_TAG, CONTRACT_VERSION, substitutionKey, type Task } from '../names.ts';
 import { useTableKey } from '../table-key.ts';
 import type { TaskFunction } from './task-function.ts';
 
@@ -131,6 +131,7 @@ export class StateMachine extends Construct {
       // Execution data is logged because it holds no secret: credentials leave issue-creds only sealed.
       logs: { destination: this.logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
     });
+    Tags.of(this.machine).add(CONTRACT_TAG, CONTRACT_VERSION);
   }
 
   /** What the definition refers to is what its role may use: a reference too many or too few stops the deployment. */

@@ -66,6 +66,7 @@ pub fn exec(state: &Folder, options: &[&str], command: &[&str]) -> Command {
 }
 
 /// What a command that ends by itself has come to.
+#[derive(Debug)]
 pub struct Ended {
     pub code: i32,
     pub stdout: String,

@@ -164,11 +164,14 @@ fn use_one_of(known: Vec<&str>) -> String {
 }
 
 /// Personas, environments and group types have names that stay what they are in tags, paths and log lines.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
 fn check_name(name: &str, place: &Place<'_>) {
-    let valid = name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-    if !valid {
+    if !is_name(name) {
         let remedy = "write up to 64 of A-Z, a-z, 0-9, _ and -, beginning with a letter";
         place.problem(Rule::Name, format!("{} is no name", Quoted(name)), remedy);
     }

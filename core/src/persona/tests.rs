@@ -215,6 +215,36 @@ fn group_names_follow_the_pattern() {
 }
 
 #[test]
+fn group_names_are_known_by_their_form() {
+    let is = |pattern: &str, name: &str| {
+        let file = base_with("{company}_{org}_{account_id}_{persona}", pattern);
+        Personas::parse(&file).expect("a right file").is_group_name(name)
+    };
+    let shipped = "{company}_{org}_{account_id}_{persona}";
+    for name in ["Acme_Web_111122223333_Builder", "Acme_Web_999999999999_Nobody-any_more"] {
+        assert!(is(shipped, name), "{name}");
+    }
+    for name in [
+        "",
+        "Administrators",
+        "Acme_Web_111122223333_",
+        "Acme_Web_11112222333_Builder",
+        "Acme_Web_1111222233334_Builder",
+        "Acme_Web_１１１１２２２２３３３３_Builder",
+        "acme_Web_111122223333_Builder",
+        "Acme_Web_111122223333_4ever",
+        "Acme_Web_111122223333_Builder of Web",
+        " Acme_Web_111122223333_Builder",
+    ] {
+        assert!(!is(shipped, name), "{name}");
+    }
+    // The persona's name ends where the rest of the pattern begins, of the places where it might.
+    assert!(is("{persona}_{account_id}_{org}", "a_111122223333_b_111122223333_Web"));
+    assert!(is("{persona}{account_id}", "Builder2111122223333"));
+    assert!(!is("{persona}{account_id}", "111122223333"));
+}
+
+#[test]
 fn an_override_replaces_a_list_and_leaves_the_other() {
     let personas = base();
     let builder = personas.persona("Builder").expect("a persona");

@@ -12,17 +12,23 @@ DISABLED_USERS: Final[set[str]] = set()
 """Ids of the users whose UserStatus is DISABLED. The real API only reads the status: it comes from the identity source,
 which `POST /_daypass/identity/user-status` stands in for."""
 
+GROUP_EXTERNAL_IDS: Final[dict[str, list[dict[str, str]]]] = {}
+"""By the group's id: the ids (`Issuer`, `Id`) that the directory has given it which it comes from by SCIM. The real API
+only reads them, too; `POST /_daypass/identity/group-external-ids` stands in for the directory."""
+
 
 def mount() -> None:
     """The Identity Store answers on the engine's port, with the engine's signature checks and IAM enforcement.
 
-    Each account has stores of its own, as on AWS. DescribeUser says `UserStatus`, which moto leaves out.
+    Each account has stores of its own, as on AWS. DescribeUser says `UserStatus`, which moto leaves out. Groups
+    have external ids, a group that is not there is no success, and a deleted one takes its memberships along.
     Unnecessary when ministack has an Identity Store.
     """
     import ministack.app
     from ministack.core import iam_actions, router
     from ministack.core.responses import get_account_id
     from moto.core.request import Request
+    from moto.identitystore.exceptions import ResourceNotFoundException
     from moto.identitystore.models import identitystore_backends
     from moto.identitystore.responses import IdentityStoreResponse
     from werkzeug.test import EnvironBuilder
@@ -35,6 +41,32 @@ def mount() -> None:
             user = json.loads(super().describe_user())
             user["UserStatus"] = "DISABLED" if user["UserId"] in DISABLED_USERS else "ENABLED"
             return json.dumps({name: value for name, value in user.items() if value is not None})
+
+        def list_groups(self) -> str:
+            answer = json.loads(super().list_groups())
+            groups = [
+                group | {"ExternalIds": GROUP_EXTERNAL_IDS.get(group["GroupId"], [])} for group in answer["Groups"]
+            ]
+            return json.dumps(answer | {"Groups": groups})
+
+        def list_group_memberships(self) -> str:
+            self._check_group()
+            return str(super().list_group_memberships())
+
+        def delete_group(self) -> str:
+            memberships = self._check_group().group_memberships
+            group = self._get_param("GroupId")
+            for membership in [key for key, known in memberships.items() if known["GroupId"] == group]:
+                del memberships[membership]
+            GROUP_EXTERNAL_IDS.pop(group, None)
+            return str(super().delete_group())
+
+        def _check_group(self) -> Any:
+            """Return the store, if the request's group is there."""
+            store = self.identitystore_backend.identity_stores.get(self._get_param("IdentityStoreId"))
+            if store is None or self._get_param("GroupId") not in store.groups:
+                raise ResourceNotFoundException(message="GROUP not found.", resource_type="GROUP")
+            return store
 
     async def handle_request(
         method: str, path: str, headers: dict[str, str], body: bytes, _query: dict[str, Any]
@@ -51,6 +83,7 @@ def mount() -> None:
     def reset() -> None:
         identitystore_backends.reset()
         DISABLED_USERS.clear()
+        GROUP_EXTERNAL_IDS.clear()
 
     service: Any = types.ModuleType("ministack.services.identitystore")
     service.handle_request, service.reset = handle_request, reset
@@ -69,6 +102,9 @@ INSIDE: Final = {
     "identitystore:GetUserId": ("user",),
     "identitystore:DescribeUser": ("user",),
     "identitystore:GetGroupId": ("group",),
+    "identitystore:ListGroups": ("group",),
+    "identitystore:ListGroupMemberships": ("group", "membership"),
+    "identitystore:DeleteGroup": ("group",),
     "identitystore:IsMemberInGroups": ("group", "membership", "user"),
 }
 """What of a store a call is about, besides the store: the resource types that AWS's service authorization reference

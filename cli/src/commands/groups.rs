@@ -1,0 +1,290 @@
+//! `daypass groups`: the groups of Identity Center that personas.json wants, one for each account and persona.
+
+use std::{
+    env, fs,
+    io::{self, BufRead, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use aws_config::{BehaviorVersion, retry::RetryConfig};
+use aws_smithy_runtime_api::client::http::http_client_fn;
+use daypass::{lambda::AwsError, persona::Personas};
+use serde_json::{Value, json};
+
+use self::{
+    difference::{Difference, Group, Wanted},
+    store::{Done, Store},
+};
+use super::block_on;
+use crate::{
+    client::aws::connector,
+    error::{Error, Kind},
+    output::Output,
+};
+
+mod difference;
+mod store;
+
+/// The identity store, when the command line names none.
+const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
+/// A large organisation has thousands of groups, and Identity Center takes some 20 calls each second.
+const ATTEMPTS: u32 = 8;
+
+/// What follows `daypass groups`.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Show which groups are missing, and which are left over
+    #[command(after_help = PLAN_HELP)]
+    Plan(Args),
+    /// Make the groups that are missing
+    #[command(after_help = APPLY_HELP)]
+    Apply(ApplyArgs),
+}
+
+const PLAN_HELP: &str = "\
+Identity Center is asked with the credentials and the region that the `aws` command would use, of the account that
+Identity Center is managed from; they need ListGroups and ListGroupMemberships of the identity store.
+
+Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70, 75 it could not be found out.";
+
+const APPLY_HELP: &str = "\
+The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and
+DeleteGroup with --prune.
+
+Exit codes: 0 every group is there; 2 wrong usage; 70 it was refused, or failed; 75 try again.";
+
+/// Where the groups are wanted, and where they are.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The personas.json that counts
+    #[arg(long, value_name = "FILE", default_value = "personas.json")]
+    file: PathBuf,
+    /// The identity store, d-1234567890 [default: the environment's `DAYPASS_IDENTITY_STORE_ID`]
+    #[arg(long, value_name = "ID")]
+    identity_store_id: Option<String>,
+}
+
+/// What may be done.
+#[derive(clap::Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Delete the groups that are left over, if nobody is in them
+    #[arg(long)]
+    prune: bool,
+    /// Do not ask before deleting
+    #[arg(long, requires = "prune")]
+    yes: bool,
+    /// Change groups although another directory feeds the identity store with groups
+    #[arg(long)]
+    allow_scim: bool,
+}
+
+/// Does it.
+pub fn run(command: &Command, output: &Output) -> ExitCode {
+    let done = block_on(async {
+        match command {
+            Command::Plan(args) => plan(args, output).await,
+            Command::Apply(args) => apply(args, output).await,
+        }
+    });
+    done.unwrap_or_else(|error| output.error(&error))
+}
+
+async fn plan(args: &Args, output: &Output) -> Result<ExitCode, Error> {
+    let (personas, store) = (args.personas()?, args.store().await?);
+    let difference = difference(&personas, &store, output).await?;
+    output.result(&text(&difference), &as_json(&store, &difference));
+    if let Some(directories) = directories(&difference) {
+        output.note(&format!("{directories}: `daypass groups apply` needs --allow-scim"));
+    }
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
+    let (personas, store) = (args.args.personas()?, args.args.store().await?);
+    let difference = difference(&personas, &store, output).await?;
+    let doomed = if args.prune { difference.extra.as_slice() } else { &[] };
+    let has_work = !difference.missing.is_empty() || !doomed.is_empty();
+    if let Some(directories) = directories(&difference).filter(|_| has_work && !args.allow_scim) {
+        return Err(refused(format!("{directories}, and nothing was changed")).remedy(
+            "make the groups there, so that they arrive with its members; --allow-scim makes them here all the same",
+        ));
+    }
+    let lived_in: Vec<_> = doomed.iter().filter(|group| group.members != Some(0)).map(described).collect();
+    if !lived_in.is_empty() {
+        let groups = lived_in.join(", ");
+        return Err(refused(format!("somebody is in groups that are left over ({groups}), and nothing was changed"))
+            .remedy("take the members out first, or leave out --prune"));
+    }
+    if !doomed.is_empty() && !args.yes {
+        confirm(doomed)?;
+    }
+    let mut created = Vec::new();
+    for wanted in &difference.missing {
+        let done = store.create(wanted).await.map_err(explained)?;
+        output.note(&match done {
+            Done::Here => format!("made {}", wanted.name),
+            Done::Elsewhere => format!("{} was made by somebody else meanwhile", wanted.name),
+        });
+        created.extend((done == Done::Here).then_some(wanted));
+    }
+    let mut deleted = Vec::new();
+    for group in doomed {
+        // Somebody may have been put in since.
+        if store.members(group).await.map_err(explained)? > 0 {
+            return Err(refused(format!("somebody has been put into {} meanwhile; it was left alone", group.name)));
+        }
+        let done = store.delete(group).await.map_err(explained)?;
+        output.note(&match done {
+            Done::Here => format!("deleted {}", group.name),
+            Done::Elsewhere => format!("{} was deleted by somebody else meanwhile", group.name),
+        });
+        deleted.extend((done == Done::Here).then_some(group));
+    }
+    let all = difference.present.len() + difference.missing.len();
+    let left = if args.prune { &[] } else { difference.extra.as_slice() };
+    let mut text = format!("All {all} groups are there; {} made", created.len());
+    if args.prune {
+        text += &format!(", {} deleted", deleted.len());
+    }
+    text += ".\n";
+    if !left.is_empty() {
+        text += &format!("Left over, and left alone: {}.\n", left.iter().map(described).collect::<Vec<_>>().join(", "));
+    }
+    let names = |groups: &[&Group]| groups.iter().map(|group| group.name.clone()).collect::<Vec<_>>();
+    let result = json!({
+        "identity_store_id": store.id(),
+        "groups": all,
+        "created": created.iter().map(|wanted| &wanted.name).collect::<Vec<_>>(),
+        "deleted": names(&deleted),
+        "extra": names(&left.iter().collect::<Vec<_>>()),
+    });
+    output.result(&text, &result);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn personas(&self) -> Result<Personas, Error> {
+        let file = self.file.display();
+        let json = fs::read_to_string(&self.file).map_err(|error| {
+            Error::usage(format!("{file} cannot be read: {error}")).remedy("name the personas.json with --file")
+        })?;
+        Personas::parse(&json).map_err(|error| {
+            Error::usage(format!("{file} has {} errors", error.problems.len()))
+                .remedy(format!("`daypass personas check {file}` shows them"))
+        })
+    }
+
+    async fn store(&self) -> Result<Store, Error> {
+        let named = self.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok());
+        let id = named.filter(|id| !id.is_empty()).ok_or_else(|| {
+            Error::usage("no identity store is named")
+                .remedy(format!("set --identity-store-id or {STORE_VARIABLE}; `aws sso-admin list-instances` has it"))
+        })?;
+        let connector = connector();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        Ok(Store::new(aws_sdk_identitystore::Client::new(&config.load().await), id))
+    }
+}
+
+/// What differs, with the members of what is left over.
+async fn difference(personas: &Personas, store: &Store, output: &Output) -> Result<Difference, Error> {
+    let _progress = output.progress(&format!("reading the groups of {}", store.id()));
+    let mut difference = Difference::between(personas, store.groups().await.map_err(explained)?);
+    for group in &mut difference.extra {
+        group.members = Some(store.members(group).await.map_err(explained)?);
+    }
+    Ok(difference)
+}
+
+/// Other directories that feed the store with groups, in words. Nothing in the API says who feeds a store. But only a
+/// directory gives its groups ids of its own, so that it finds them again; groups that people make here have none.
+fn directories(difference: &Difference) -> Option<String> {
+    let directories: Vec<_> =
+        difference.directories.iter().map(|(issuer, count)| format!("{issuer} ({count})")).collect();
+    let names = directories.join(", ");
+    (!directories.is_empty()).then(|| format!("the groups of this identity store come from another directory: {names}"))
+}
+
+fn confirm(doomed: &[Group]) -> Result<(), Error> {
+    if !io::stdin().is_terminal() {
+        let names: Vec<_> = doomed.iter().map(described).collect();
+        return Err(Error::usage(format!("--prune would delete {}", names.join(", "))).remedy("say --yes as well"));
+    }
+    for group in doomed {
+        eprintln!("  - {}", group.name);
+    }
+    eprint!("Delete these groups, and what is assigned to them in Identity Center? Only `yes` does: ");
+    let mut answer = String::new();
+    let _ = io::stdin().lock().read_line(&mut answer);
+    if answer.trim() == "yes" { Ok(()) } else { Err(refused("nothing was changed")) }
+}
+
+fn refused(reason: impl Into<String>) -> Error {
+    Error::new(Kind::Failed, reason)
+}
+
+/// What an answer of Identity Center means here, where the caller has to be one of its administrators.
+fn explained(error: AwsError) -> Error {
+    let is_denied = error.is_access_denied();
+    let has_changed = error.code() == Some("ConflictException");
+    let error = Error::from(error);
+    match () {
+        () if is_denied => error.remedy(
+            "have credentials of the account that Identity Center is managed from, with the rights that --help lists",
+        ),
+        () if has_changed => error.remedy("somebody else has changed groups meanwhile: run it again"),
+        () => error,
+    }
+}
+
+fn described(group: &Group) -> String {
+    match group.members {
+        None | Some(0) => group.name.clone(),
+        Some(1) => format!("{} with 1 member", group.name),
+        Some(members) => format!("{} with {members} members", group.name),
+    }
+}
+
+fn text(difference: &Difference) -> String {
+    let Difference { present, missing, extra, .. } = difference;
+    let mut text = String::new();
+    for Wanted { name, account, persona, .. } in missing {
+        text += &format!("+ {name} is missing: {persona} in {account}\n");
+    }
+    for group in extra {
+        text += &format!("- {} is left over: no account is open to such a persona\n", described(group));
+    }
+    text += &format!("{} of {} groups are there", present.len(), present.len() + missing.len());
+    text += &match extra.len() {
+        0 => ".\n".to_owned(),
+        extra => format!(", and {extra} that nothing wants.\n"),
+    };
+    if !missing.is_empty() {
+        text += "`daypass groups apply` makes what is missing.\n";
+    }
+    if !extra.is_empty() {
+        text += "`daypass groups apply --prune` deletes what is left over, if nobody is in it.\n";
+    }
+    text
+}
+
+fn as_json(store: &Store, difference: &Difference) -> Value {
+    let wanted = |all: &[Wanted]| {
+        let each = |it: &Wanted| json!({"group": it.name, "account": it.account, "account_id": it.account_id, "persona": it.persona});
+        all.iter().map(each).collect::<Vec<_>>()
+    };
+    let extra = |it: &Group| json!({"group": it.name, "group_id": it.id, "members": it.members});
+    json!({
+        "identity_store_id": store.id(),
+        "difference": !difference.is_none(),
+        "missing": wanted(&difference.missing),
+        "present": wanted(&difference.present),
+        "extra": difference.extra.iter().map(extra).collect::<Vec<_>>(),
+        "directories": difference.directories,
+    })
+}

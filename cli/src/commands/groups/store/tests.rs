@@ -1,0 +1,134 @@
+use std::sync::{Arc, Mutex};
+
+use daypass::samples;
+use serde_json::{Value, json};
+
+use super::*;
+
+const STORE: &str = "d-1234567890";
+
+/// An identity store of a few groups, that gives one item at a time.
+#[derive(Clone, Default)]
+struct World {
+    groups: Arc<Mutex<Vec<&'static str>>>,
+    members: usize,
+    /// What a call of this operation fails with, and whether the group is there all the same.
+    fault: Option<(&'static str, &'static str)>,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl World {
+    fn of(groups: &[&'static str]) -> Self {
+        Self { groups: Arc::new(Mutex::new(groups.to_vec())), ..Self::default() }
+    }
+
+    fn failing(self, operation: &'static str, code: &'static str) -> Self {
+        Self { fault: Some((operation, code)), ..self }
+    }
+
+    fn answer(&self, operation: &str, input: &Value) -> Result<Value, &'static str> {
+        self.calls.lock().unwrap().push(operation.to_owned());
+        assert_eq!(input["IdentityStoreId"], STORE);
+        if let Some((_, code)) = self.fault.filter(|(faulty, _)| *faulty == operation) {
+            return Err(code);
+        }
+        let groups = self.groups.lock().unwrap();
+        // The token is the number of what comes next.
+        let from: usize = input["NextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+        let next = |all: usize| (from + 1 < all).then(|| (from + 1).to_string());
+        match operation {
+            "ListGroups" => {
+                let page: Vec<_> = groups.get(from).into_iter().map(|name| group(name)).collect();
+                Ok(json!({"Groups": page, "NextToken": next(groups.len())}))
+            }
+            "ListGroupMemberships" => {
+                let member = json!({"IdentityStoreId": STORE, "MemberId": {"UserId": "u"}});
+                let page = vec![member; usize::from(from < self.members)];
+                Ok(json!({"GroupMemberships": page, "NextToken": next(self.members)}))
+            }
+            "CreateGroup" => {
+                assert_eq!(input["Description"], "Daypass: Network in payments-dev (222222222222)");
+                Ok(json!({"GroupId": "new", "IdentityStoreId": STORE}))
+            }
+            "GetGroupId" => {
+                let name = input["AlternateIdentifier"]["UniqueAttribute"]["AttributeValue"].as_str().unwrap();
+                if groups.contains(&name) { Ok(json!({"GroupId": name})) } else { Err("ResourceNotFoundException") }
+            }
+            "DeleteGroup" => {
+                assert_eq!(input["Revision"], "7", "only what has not changed since it was read");
+                Ok(json!({}))
+            }
+            _ => panic!("{operation} is not needed"),
+        }
+    }
+
+    fn store(&self) -> Store {
+        let world = self.clone();
+        let config = samples::json_service(move |operation, input| world.answer(operation, &input));
+        Store::new(Client::new(&config), STORE.to_owned())
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+fn group(name: &str) -> Value {
+    let ids = json!([{"Issuer": "https://directory.example.com", "Id": "42"}]);
+    json!({"GroupId": format!("id of {name}"), "DisplayName": name, "Revision": "7", "ExternalIds": ids})
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        name: "PwC_GP_222222222222_Network".to_owned(),
+        account: "payments-dev".to_owned(),
+        account_id: "222222222222".parse().unwrap(),
+        persona: "Network".to_owned(),
+    }
+}
+
+fn found() -> Group {
+    Group { id: "g".to_owned(), revision: "7".to_owned(), ..Group::default() }
+}
+
+#[tokio::test]
+async fn every_page_of_groups_is_read() {
+    let world = World::of(&["a", "b", "c"]);
+    let groups = world.store().groups().await.unwrap();
+    assert_eq!(groups.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(groups[0].issuers.iter().collect::<Vec<_>>(), ["https://directory.example.com"]);
+    assert_eq!((groups[2].id.as_str(), groups[2].revision.as_str()), ("id of c", "7"));
+    assert_eq!(world.calls(), ["ListGroups"; 3]);
+}
+
+#[tokio::test]
+async fn every_page_of_members_is_counted() {
+    let world = World { members: 3, ..World::default() };
+    assert_eq!(world.store().members(&found()).await.unwrap(), 3);
+    assert_eq!(World::default().store().members(&found()).await.unwrap(), 0);
+    let gone = World::default().failing("ListGroupMemberships", "ResourceNotFoundException");
+    assert_eq!(gone.store().members(&found()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_group_that_somebody_else_has_made_is_made() {
+    assert_eq!(World::default().store().create(&wanted()).await.unwrap(), Done::Here);
+    let faster = World::of(&["PwC_GP_222222222222_Network"]).failing("CreateGroup", "ConflictException");
+    assert_eq!(faster.store().create(&wanted()).await.unwrap(), Done::Elsewhere);
+    // A conflict about something else is none.
+    let other = World::of(&[]).failing("CreateGroup", "ConflictException");
+    let error = other.store().create(&wanted()).await.unwrap_err();
+    assert_eq!(error.code(), Some("ConflictException"));
+    let denied = World::default().failing("CreateGroup", "AccessDeniedException");
+    assert!(denied.store().create(&wanted()).await.unwrap_err().is_access_denied());
+    assert_eq!(denied.calls(), ["CreateGroup"]);
+}
+
+#[tokio::test]
+async fn a_group_that_is_gone_is_deleted_and_one_that_has_changed_is_not() {
+    assert_eq!(World::default().store().delete(&found()).await.unwrap(), Done::Here);
+    let gone = World::default().failing("DeleteGroup", "ResourceNotFoundException");
+    assert_eq!(gone.store().delete(&found()).await.unwrap(), Done::Elsewhere);
+    let changed = World::default().failing("DeleteGroup", "ConflictException");
+    assert_eq!(changed.store().delete(&found()).await.unwrap_err().code(), Some("ConflictException"));
+}

@@ -1,0 +1,219 @@
+//! The examples, deployed as their READMEs say: one command, and the role is gone afterwards.
+
+use std::{env, fs, os::unix::fs::symlink, path::Path};
+
+use daypass::ids::TransactionId;
+use daypass_tests::{aws::Call, pipeline::new_transaction_id, stack::Stack};
+use tokio::process::Command;
+
+use crate::command::{Ended, Folder, daypass, ended, is_given_back};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const TARGET: &str = "222222222222";
+/// CDK keeps what it uploads in this bucket; nothing else of what `cdk bootstrap` makes is needed.
+const ASSETS: &str = "/cdk-hnb659fds-assets-222222222222-us-east-1";
+
+/// A copy of an example, which goes when the test ends.
+struct Example(Folder);
+
+impl Example {
+    fn copy(name: &str) -> Self {
+        let folder = Folder::new();
+        for file in fs::read_dir(Path::new(REPOSITORY).join("examples").join(name)).expect("the example") {
+            let file = file.expect("a file").path();
+            if file.is_file() {
+                fs::copy(&file, folder.0.join(file.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+        Self(folder)
+    }
+
+    fn change(&self, file: &str, from: &str, to: &str) {
+        let file = self.0.path(file);
+        let text = fs::read_to_string(&file).expect("a file");
+        assert!(text.contains(from), "{from} is not in {file}");
+        fs::write(&file, text.replace(from, to)).expect("the file");
+    }
+
+    /// `daypass exec` in the example's folder, as a pipeline has it.
+    async fn exec(&self, options: &[&str], command: &[&str]) -> Ended {
+        let arguments = [&["exec", "--account", "payments-dev"], options, &["--"], command].concat();
+        ended(self.daypass(&arguments)).await
+    }
+
+    fn daypass(&self, arguments: &[&str]) -> Command {
+        let mut command = daypass(&self.0, arguments);
+        self.furnish(&mut command);
+        command
+    }
+
+    /// Gives a command a pipeline's environment, in the example's folder.
+    fn furnish(&self, command: &mut Command) {
+        let folder = &self.0.0;
+        let tools = [folder.join("node_modules/.bin"), Path::new(REPOSITORY).join(".local/venv/bin")];
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(tools.into_iter().chain(env::split_paths(&path))).expect("a path");
+        command.current_dir(folder).env("PATH", path).env("CDK_HOME", folder.join("cdk-home"));
+        command.env_remove("AWS_PROFILE").envs([
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+            ("CDK_DISABLE_CLI_TELEMETRY", "true"),
+            ("CDK_DISABLE_VERSION_CHECK", "true"),
+            ("CHECKPOINT_DISABLE", "true"),
+            ("CI", "true"),
+            ("NO_COLOR", "1"),
+            ("TF_IN_AUTOMATION", "true"),
+        ]);
+    }
+}
+
+/// The transaction that an answer is of.
+fn transaction(answer: &Ended) -> TransactionId {
+    let (_, name) = answer.stderr.split_once("granted daypass-").unwrap_or_else(|| panic!("{answer:?}"));
+    name[..36].parse().expect("an id")
+}
+
+/// How many calls of an action the transaction's role has made, and was not refused.
+async fn calls(stack: &Stack, transaction: TransactionId, action: &str) -> usize {
+    let role = format!("/{}/", transaction.role_name());
+    let calls = stack.engine.calls().await;
+    calls.iter().filter(|call| call.action == action && call.error.is_none() && call.caller.contains(&role)).count()
+}
+
+async fn assert_stack(stack: &Stack, name: &str, resources: &[&str]) {
+    let call = Call::Query("cloudformation", "2010-05-15", "ListStackResources", &[("StackName", name)]);
+    let listed = stack.root(TARGET).call(&call).await.unwrap_or_else(|refused| panic!("{name}: {refused}"));
+    for resource in resources {
+        assert!(listed.contains(&format!("<ResourceType>{resource}</ResourceType>")), "{resource}: {listed}");
+    }
+}
+
+#[tokio::test]
+async fn cdk() {
+    let stack = Stack::shared().await;
+    stack.root(TARGET).call(&Call::Rest("s3", "PUT", ASSETS)).await.expect("a bucket");
+    let example = Example::copy("cdk");
+    // What `npm install` puts there is what the CDK app of Daypass itself has.
+    symlink(Path::new(REPOSITORY).join("cdk/node_modules"), example.0.path("node_modules")).expect("a link");
+    // A name that no earlier run has deployed.
+    let name = format!("PaymentsReceipts-{}", new_transaction_id());
+    example.change("app.ts", "PaymentsReceipts", &name);
+
+    let deploy = ["npx", "cdk", "deploy", "--require-approval", "never"];
+    let answer = example.exec(&[], &deploy).await;
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let deployed = transaction(&answer);
+    assert!(calls(&stack, deployed, "cloudformation:ExecuteChangeSet").await > 0, "the role has deployed");
+    assert!(calls(&stack, deployed, "s3:PutObject").await > 0, "the role has uploaded");
+    assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
+    is_given_back(&stack, deployed).await;
+
+    // What the persona may not, CDK may not: a stack of another persona's. The exit code is CDK's.
+    example.change("app.ts", &name, &format!("network-{name}"));
+    let answer = example.exec(&[], &deploy).await;
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("is not authorized to perform: cloudformation:"), "{answer:?}");
+    is_given_back(&stack, transaction(&answer)).await;
+}
+
+/// How the `aws` command deploys the example, under this name.
+fn cloudformation_deploy(name: &str) -> [&str; 8] {
+    let [stack, template] = ["--stack-name", "--template-file"];
+    ["aws", "cloudformation", "deploy", stack, name, template, "template.yaml", "--no-fail-on-empty-changeset"]
+}
+
+#[tokio::test]
+async fn cloudformation() {
+    let stack = Stack::shared().await;
+    let example = Example::copy("cloudformation");
+    let name = format!("payments-{}", new_transaction_id());
+    // The second has nothing to change, and its credentials from an endpoint.
+    for options in [[].as_slice(), &["--serve"]] {
+        let answer = example.exec(options, &cloudformation_deploy(&name)).await;
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let transaction = transaction(&answer);
+        assert!(calls(&stack, transaction, "cloudformation:CreateChangeSet").await > 0, "the role has deployed");
+        assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
+        is_given_back(&stack, transaction).await;
+    }
+}
+
+/// An SDK runs `daypass` by itself whenever it needs credentials, here that of the `aws` command.
+#[tokio::test]
+async fn credential_process() {
+    let stack = Stack::shared().await;
+    let example = Example::copy("cloudformation");
+    let name = format!("payments-{}", new_transaction_id());
+    let transaction = by_profile(&example, &cloudformation_deploy(&name)).await;
+    assert!(calls(&stack, transaction, "cloudformation:CreateChangeSet").await > 0, "the role has deployed");
+    assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
+    is_given_back(&stack, transaction).await;
+}
+
+/// The three ways of examples/terraform/README.md. `make test-terraform` runs it.
+#[tokio::test]
+#[ignore = "it needs Terraform, and its provider for AWS"]
+async fn terraform() {
+    let stack = Stack::shared().await;
+    let example = Example::copy("terraform");
+    let terraform = |arguments: &[&str]| {
+        let mut command = Command::new("terraform");
+        example.furnish(&mut command);
+        command.args(arguments);
+        command
+    };
+    let init = ended(terraform(&["init"])).await;
+    assert_eq!(init.code, 0, "{init:?}");
+    let apply = ["terraform", "apply", "-auto-approve", "-no-color"].as_slice();
+    for options in [[].as_slice(), &["--serve"]] {
+        let answer = example.exec(options, apply).await;
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let transaction = transaction(&answer);
+        let deployed_as = format!("assumed-role/{}/", transaction.role_name());
+        assert!(answer.stdout.contains(&deployed_as), "{answer:?}");
+        is_given_back(&stack, transaction).await;
+    }
+    let bucket = ended(terraform(&["output", "-raw", "receipts_bucket"])).await.stdout;
+    let bucket = format!("/{bucket}");
+    stack.root(TARGET).call(&Call::Rest("s3", "HEAD", &bucket)).await.expect("the bucket");
+    let transaction = by_profile(&example, apply).await;
+    is_given_back(&stack, transaction).await;
+}
+
+/// Runs a command with the profile of examples/terraform/README.md, from the request to the release.
+async fn by_profile(example: &Example, command: &[&str]) -> TransactionId {
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let [id, secret, token] = keys.map(|name| env::var(name).expect(name));
+    let daypass = env!("CARGO_BIN_EXE_daypass");
+    let profiles = format!(
+        "[profile invoker]\n\
+         region = us-east-1\n\
+         aws_access_key_id = {id}\n\
+         aws_secret_access_key = {secret}\n\
+         aws_session_token = {token}\n\
+         [profile payments-dev]\n\
+         region = us-east-1\n\
+         credential_process = env AWS_PROFILE=invoker {daypass} credentials\n"
+    );
+    fs::write(example.0.path("aws-config"), profiles).expect("profiles");
+    // No credentials but those of the profiles.
+    let with_profile = |mut command: Command, profile: &str| {
+        for name in keys {
+            command.env_remove(name);
+        }
+        command.env("AWS_CONFIG_FILE", example.0.path("aws-config")).env("AWS_PROFILE", profile);
+        command
+    };
+    let request = example.daypass(&["request", "--account", "payments-dev", "--output", "json"]);
+    let answer = ended(with_profile(request, "invoker")).await;
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let transaction = answer.json()["transaction_id"].as_str().expect("an id").to_owned();
+    let (program, arguments) = command.split_first().expect("a command");
+    let mut deploy = Command::new(program);
+    example.furnish(&mut deploy);
+    deploy.args(arguments).env("DAYPASS_TRANSACTION_ID", &transaction).env("DAYPASS_STATE_DIR", &example.0.0);
+    let deployed = ended(with_profile(deploy, "payments-dev")).await;
+    let released = ended(with_profile(example.daypass(&["release", &transaction]), "invoker")).await;
+    assert_eq!((deployed.code, released.code), (0, 0), "{deployed:?} {released:?}");
+    transaction.parse().expect("an id")
+}
