@@ -8,5 +8,7 @@ mod command;
 mod exec;
 #[path = "scenarios/explain.rs"]
 mod explain;
+#[path = "scenarios/renewals.rs"]
+mod renewals;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
