@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod config_show;
 pub mod credentials;
+pub mod doctor;
 pub mod env;
 pub mod exec;
 pub mod groups;

@@ -159,7 +159,7 @@ impl Error {
 }
 
 /// Why there are no credentials to make a call with, if that is why it failed.
-fn lacking_credentials(error: &AwsError) -> Option<Error> {
+pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     let mut cause = error.source()?;
     let lacking = loop {
         match cause.downcast_ref::<CredentialsError>() {
@@ -191,7 +191,13 @@ fn lines_of(text: &str) -> String {
 
 impl From<AwsError> for Error {
     fn from(error: AwsError) -> Self {
-        if let Some(lacking) = lacking_credentials(&error) {
+        Self::from(&error)
+    }
+}
+
+impl From<&AwsError> for Error {
+    fn from(error: &AwsError) -> Self {
+        if let Some(lacking) = lacking_credentials(error) {
             return lacking;
         }
         let text = error.to_string();

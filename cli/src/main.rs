@@ -47,6 +47,8 @@ enum Command {
     Release(commands::release::Args),
     /// Say what has become of a transaction.
     Status(commands::status::Args),
+    /// Say whether a request would work from here, and if not, why.
+    Doctor(commands::doctor::Args),
     /// Show what is set.
     #[command(subcommand)]
     Config(Config),
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Env(args) => commands::env::run(&args, &output),
         Command::Release(args) => commands::release::run(&args, &output),
         Command::Status(args) => commands::status::run(&args, &output),
+        Command::Doctor(args) => commands::doctor::run(&args, &output),
         Command::Config(Config::Show(args)) => commands::config_show::run(&args, &output),
         Command::Groups(command) => commands::groups::run(&command, &output),
         Command::Personas(Personas::Check(args)) => personas_check::run(&args),

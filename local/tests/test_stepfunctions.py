@@ -326,3 +326,14 @@ def test_an_invocation_does_not_wait_for_its_log(machines: Machines) -> None:
         durations.append(time.monotonic() - started)
     # Twenty waits of 50 ms would make every one of them longer than a second.
     assert min(durations) < 1
+
+
+def test_tags_are_judged_by_the_machine_that_has_them(machines: Machines, accounts: Accounts, aws: Aws) -> None:
+    machine, other = (machines.make({"S": {"Type": "Succeed"}}, name=name) for name in ("one", "other"))
+    machines.sfn.tag_resource(resourceArn=machine, tags=[{"key": "daypass:contract", "value": "1"}])
+    reader = accounts.role(accounts.hub, "reader", policies=[allow("states:ListTagsForResource", machine)])
+    states = aws.client("stepfunctions", accounts.session(reader))
+    assert states.list_tags_for_resource(resourceArn=machine)["tags"] == [{"key": "daypass:contract", "value": "1"}]
+    assert refused(states.list_tags_for_resource, resourceArn=other) == "AccessDeniedException"
+    nobody = f"{machine}-that-is-not-there"
+    assert refused(machines.sfn.list_tags_for_resource, resourceArn=nobody) == "ResourceNotFound"

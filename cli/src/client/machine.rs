@@ -20,6 +20,16 @@ impl MachineArn {
         &self.region
     }
 
+    /// The partition of that region.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The account that it is in.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

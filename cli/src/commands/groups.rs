@@ -27,7 +27,7 @@ mod difference;
 mod store;
 
 /// The identity store, when the command line names none.
-const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
+pub const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
 /// A large organisation has thousands of groups, and Identity Center takes some 20 calls each second.
 const ATTEMPTS: u32 = 8;
 

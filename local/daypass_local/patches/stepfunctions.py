@@ -361,6 +361,38 @@ def execution_logs() -> None:
     original_run = replace(stepfunctions, "_run_execution", run_execution)
 
 
+def tags() -> None:
+    """A machine's tags are judged by the machine's ARN, and a machine that is not there has none to list.
+
+    Unnecessary when ministack reads `resourceArn` for IAM, and answers ResourceNotFound.
+    """
+    from ministack.core import iam_actions
+    from ministack.core.responses import error_response_json
+    from ministack.services import stepfunctions
+
+    def extract_resource_arn(
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: dict[str, Any],
+        region: str,
+        account_id: str,
+    ) -> str:
+        arn = iam_actions._safe_json_field(body, "resourceArn") if service == "states" else ""
+        return str(arn or original_arn(service, method, path, headers, body, query_params, region, account_id))
+
+    def list_tags(data: dict[str, Any]) -> Any:
+        arn = str(data.get("resourceArn"))
+        if ":stateMachine:" in arn and stepfunctions._state_machines.get(arn) is None:
+            return error_response_json("ResourceNotFound", f"Resource not found: '{arn}'", 400)
+        return original_list(data)
+
+    original_arn = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    original_list = replace(stepfunctions, "_list_tags_for_resource", list_tags)
+
+
 PATCHES: Final[tuple[Callable[[], None], ...]] = (
     no_start_delay,
     start_execution,
@@ -369,4 +401,5 @@ PATCHES: Final[tuple[Callable[[], None], ...]] = (
     nested_error_names,
     retry_delays,
     execution_logs,
+    tags,
 )

@@ -1,0 +1,448 @@
+//! `daypass doctor`: will a request work from here, and if not, why?
+//!
+//! It looks and changes nothing: no role is asked for, and no token is sent.
+
+use std::{env, process::ExitCode};
+
+use aws_config::{
+    BehaviorVersion,
+    meta::region::RegionProviderChain,
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
+};
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+use aws_types::SdkConfig;
+use daypass::{
+    contract::{CONTRACT_TAG, CONTRACT_VERSION},
+    identity_center::IdentityStore,
+    ids::AccountId,
+    lambda::AwsError,
+};
+
+use self::{
+    check::{Check, Status},
+    clock::AwsClock,
+};
+use super::{block_on, groups::STORE_VARIABLE, request, settings};
+use crate::{
+    client::{access::now, aws, identity_token::Tokens, machine::MachineArn},
+    error::{Error, lacking_credentials},
+    output::Output,
+    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings},
+};
+
+mod check;
+mod clock;
+mod token;
+
+/// The role that pipelines ask with, and what is deployed to target accounts (cdk/lib/names.ts).
+const INVOKER_ROLE: &str = "daypass-invoker";
+const PROVISIONER_ROLE: &str = "daypass-provisioner";
+const BOUNDARY_POLICY: &str = "daypass-boundary";
+
+/// What follows `daypass doctor`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Nothing is changed: no role is asked for, and the identity token is not sent. What cannot be seen with the credentials that there
+are is skipped, and says what could see it.
+
+Exit codes: 0 nothing fails; 1 something does; 2 wrong usage.")]
+pub struct Args {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// The identity store, d-1234567890, to look the person up in [default: the environment's `DAYPASS_IDENTITY_STORE_ID`]
+    #[arg(long, value_name = "ID", help_heading = "What more to look at")]
+    identity_store_id: Option<String>,
+    /// An AWS profile that may read the identity store [default: the credentials that are there]
+    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    identity_profile: Option<String>,
+    /// An AWS profile that may read IAM in the target account, to see whether it is on-boarded
+    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    target_profile: Option<String>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+/// Looks at everything, and prints what it has found.
+pub fn run(args: &Args, output: &Output) -> ExitCode {
+    match block_on(async { Ok(examine(args, output).await) }) {
+        Ok(checks) => {
+            output.result(&check::text(&checks), &check::as_json(&checks));
+            if check::worst(&checks) == Status::Fail { ExitCode::from(1) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => output.error(&error),
+    }
+}
+
+async fn examine(args: &Args, output: &Output) -> Vec<Check> {
+    let settings = match settings(&args.deployment, Some(&args.request), output) {
+        Ok((settings, _)) => settings,
+        Err(error) => return vec![Check::error("configuration", &error)],
+    };
+    let _progress = output.progress("looking around");
+    let mut checks = vec![deployment(&settings), what_is_asked(&settings)];
+    let Ok(provision) = settings.machine(Key::ProvisionArn) else { return checks };
+    let site = Site::connect(&settings, provision).await;
+    let identity = site.who(&site.config).await;
+    let is_somebody = identity.is_ok();
+    checks.extend(site.examine(&settings, identity).await);
+    let tokens = Tokens::of(settings.system, &Process, &site.connector);
+    checks.push(token::check(&settings, &Process, tokens, now()).await);
+    if is_somebody || args.identity_profile.is_some() {
+        checks.push(site.person(args, &settings).await);
+    }
+    if is_somebody || args.target_profile.is_some() {
+        checks.push(site.target_account(args, &settings).await);
+    }
+    checks
+}
+
+/// Where each value comes from.
+fn told(settings: &Settings, keys: &[Key]) -> String {
+    let each = |key: &Key| {
+        let setting = settings.get(*key)?;
+        Some(format!("{} {} ({})", key.name(), setting.value, setting.origin))
+    };
+    keys.iter().filter_map(each).collect::<Vec<_>>().join(", ")
+}
+
+fn deployment(settings: &Settings) -> Check {
+    const NAME: &str = "deployment";
+    for key in [Key::ProvisionArn, Key::DeprovisionArn, Key::RenewArn] {
+        if let Err(error) = settings.machine(key) {
+            return Check::error(NAME, &error);
+        }
+    }
+    Check::ok(NAME, told(settings, &[Key::ProvisionArn, Key::InvokerRoleArn, Key::IdentityTokenAudience]))
+}
+
+fn what_is_asked(settings: &Settings) -> Check {
+    const NAME: &str = "request";
+    if settings.get(Key::Account).is_none() && settings.get(Key::AccountId).is_none() {
+        return Check::skipped(NAME, "no account is named; with --account the request is looked at as well");
+    }
+    match request(settings) {
+        Ok(_) => Check::ok(
+            NAME,
+            told(settings, &[Key::Email, Key::Branch, Key::Account, Key::AccountId, Key::GroupType, Key::Ttl]),
+        ),
+        Err(error) => Check::error(NAME, &error),
+    }
+}
+
+/// The deployment, as it can be seen from here.
+struct Site {
+    provision: MachineArn,
+    connector: SharedHttpConnector,
+    /// The credentials that are there.
+    ambient: SdkConfig,
+    /// Those that Daypass is asked with.
+    config: SdkConfig,
+    clock: AwsClock,
+}
+
+/// An endpoint, and what came of a call to it.
+type Call = (&'static str, Result<(), AwsError>);
+
+impl Site {
+    async fn connect(settings: &Settings, provision: MachineArn) -> Self {
+        let connector = aws::connector();
+        let ambient = aws::ambient(provision.region(), &connector).await;
+        let tokens = Tokens::of(settings.system, &Process, &connector);
+        let config = match settings.text(Key::InvokerRoleArn) {
+            Some(role) => aws::as_invoker(&ambient, role, tokens),
+            None => ambient.clone(),
+        };
+        Self { provision, connector, ambient, config, clock: AwsClock::default() }
+    }
+
+    /// Credentials, network, clock and machines.
+    async fn examine(&self, settings: &Settings, identity: Result<String, AwsError>) -> Vec<Check> {
+        let mut checks = vec![self.credentials(settings, &identity)];
+        // What credentials are no good for fails in the same way everywhere: it is said once.
+        let known = identity.is_ok();
+        let mut calls: Vec<Call> = vec![("sts", identity.map(drop))];
+        let mut parts = Vec::new();
+        if !calls.iter().any(|(_, answer)| answer.as_ref().is_err_and(lacks_credentials)) {
+            for key in [Key::ProvisionArn, Key::RenewArn, Key::DeprovisionArn] {
+                let Ok(machine) = settings.machine(key) else { continue };
+                let (check, call) = self.machine(&machine).await;
+                parts.push(check);
+                calls.push(("states", call));
+            }
+            calls.push(("sync-states", self.sync_states().await));
+            if settings.get(Key::IdentityTokenAudience).is_some() {
+                let (check, call) = self.token_key(settings).await;
+                parts.push(check);
+                calls.push(("kms", call));
+            }
+        }
+        checks.extend([endpoints(self.provision.region(), &calls), self.clock.check()]);
+        checks.extend(parts.into_iter().filter(|_| known));
+        checks
+    }
+
+    /// Whose credentials these are.
+    async fn who(&self, config: &SdkConfig) -> Result<String, AwsError> {
+        let call = aws_sdk_sts::Client::new(config).get_caller_identity();
+        let answer = call.customize().interceptor(self.clock.clone()).send().await;
+        Ok(answer.map_err(AwsError::of("sts:GetCallerIdentity"))?.arn.unwrap_or_default())
+    }
+
+    fn credentials(&self, settings: &Settings, identity: &Result<String, AwsError>) -> Check {
+        const NAME: &str = "credentials";
+        let arn = match identity {
+            Ok(arn) => arn,
+            Err(error) => return Check::error(NAME, &Error::from(error)),
+        };
+        if let Some(role) = settings.get(Key::InvokerRoleArn) {
+            return Check::ok(NAME, format!("{arn}, assumed as `invoker_role_arn` ({}) says", role.origin));
+        }
+        if arn.contains(&format!(":{}:assumed-role/{INVOKER_ROLE}/", self.provision.account())) {
+            return Check::ok(NAME, arn);
+        }
+        Check::warn(
+            NAME,
+            format!("{arn}, which is not the role that pipelines ask with"),
+            "set `invoker_role_arn` to the hub stack's output InvokerRoleArn, or have its credentials",
+        )
+    }
+
+    /// Whether the machine is there, and takes what this command sends.
+    async fn machine(&self, machine: &MachineArn) -> (Check, Result<(), AwsError>) {
+        let name = format!("machine {}", machine.name());
+        let answer = aws::states(&self.config).list_tags_for_resource().resource_arn(machine.to_string()).send().await;
+        let tags = match answer.map_err(AwsError::of("states:ListTagsForResource")) {
+            Ok(answer) => answer.tags.unwrap_or_default(),
+            Err(error) => return (unseen(&name, machine, &error), Err(error)),
+        };
+        let version = tags.iter().find(|tag| tag.key() == Some(CONTRACT_TAG)).and_then(|tag| tag.value());
+        (contract(&name, version), Ok(()))
+    }
+
+    /// StartSyncExecution has an endpoint of its own, and behind private endpoints it is easily forgotten. Asking a machine
+    /// that is not there starts nothing.
+    async fn sync_states(&self) -> Result<(), AwsError> {
+        let nobody = self.provision.named("daypass-doctor");
+        let call = aws::states(&self.config).start_sync_execution().state_machine_arn(nobody.to_string());
+        call.send().await.map(drop).map_err(AwsError::of("states:StartSyncExecution"))
+    }
+
+    /// Whether identity tokens can be sealed.
+    async fn token_key(&self, settings: &Settings) -> (Check, Result<(), AwsError>) {
+        const NAME: &str = "token key";
+        let key = settings.text(Key::IdentityTokenKeyArn).unwrap_or_default();
+        let answer = aws_sdk_kms::Client::new(&self.config).get_public_key().key_id(key).send().await;
+        match answer.map_err(AwsError::of("kms:GetPublicKey")) {
+            Ok(_) => (Check::ok(NAME, key), Ok(())),
+            Err(error) => (Check::error(NAME, &Error::from(&error)), Err(error)),
+        }
+    }
+
+    /// Whether Identity Center knows the person.
+    async fn person(&self, args: &Args, settings: &Settings) -> Check {
+        const NAME: &str = "person";
+        let store =
+            args.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok()).filter(|id| !id.is_empty());
+        let (Some(store), Some(email)) = (store, settings.text(Key::Email)) else {
+            return Check::skipped(
+                NAME,
+                format!("needs --identity-store-id (or {STORE_VARIABLE}), and who it is about"),
+            );
+        };
+        let config = self.profile(args.identity_profile.as_deref()).await;
+        match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store).user(email).await {
+            Ok(Some(user)) if user.enabled => Check::ok(NAME, format!("{email} is in Identity Center, and enabled")),
+            Ok(Some(_)) => Check::fail(
+                NAME,
+                format!("{email} is disabled in Identity Center"),
+                "ask an administrator of Identity Center whether the user should be enabled",
+            ),
+            Ok(None) => Check::fail(
+                NAME,
+                format!("no user of Identity Center has the address {email}"),
+                "give the address that the person signs in with: --email, DAYPASS_EMAIL",
+            ),
+            Err(error) if error.is_access_denied() && args.identity_profile.is_none() => Check::skipped(
+                NAME,
+                "these credentials may not look into Identity Center; --identity-profile names some that may",
+            ),
+            Err(error) => Check::error(NAME, &Error::from(&error)),
+        }
+    }
+
+    /// Whether the target account is on-boarded. Only its own credentials can see that: the hub's functions may enter it, and
+    /// nobody else.
+    async fn target_account(&self, args: &Args, settings: &Settings) -> Check {
+        const NAME: &str = "target account";
+        let Ok(account) = settings.parsed(Key::AccountId, str::parse::<AccountId>) else {
+            return Check::skipped(NAME, "no account is named; --account names one");
+        };
+        let config = self.profile(args.target_profile.as_deref()).await;
+        let whose = match self.who(&config).await {
+            Ok(arn) => arn,
+            Err(error) => return Check::error(NAME, &Error::from(&error)),
+        };
+        if whose.split(':').nth(4) != Some(account.as_str()) {
+            let only = format!("only credentials of {account} can see whether it is on-boarded");
+            return match &args.target_profile {
+                Some(_) => {
+                    Check::fail(NAME, format!("{only}; the profile is {whose}"), "name a profile of that account")
+                }
+                None => Check::skipped(
+                    NAME,
+                    format!("{only}: --target-profile names some; else `daypass exec` with `true` tries it"),
+                ),
+            };
+        }
+        self.on_boarding(NAME, &account, &config).await.unwrap_or_else(|error| Check::error(NAME, &Error::from(&error)))
+    }
+
+    async fn on_boarding(&self, name: &str, account: &AccountId, config: &SdkConfig) -> Result<Check, AwsError> {
+        let remedy = "deploy the target stack there: `make deploy STACK=DaypassTarget`";
+        let iam = aws_sdk_iam::Client::new(config);
+        let role = iam.get_role().role_name(PROVISIONER_ROLE).send().await.map_err(AwsError::of("iam:GetRole"));
+        let role = match role {
+            Ok(answer) => answer.role,
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        let Some(role) = role else {
+            return Ok(Check::fail(
+                name,
+                format!("{account} has no role {PROVISIONER_ROLE}: it is not on-boarded"),
+                remedy,
+            ));
+        };
+        // URL-encoded, where the digits of an account are as they are.
+        let hub = self.provision.account();
+        if !role.assume_role_policy_document.unwrap_or_default().contains(hub) {
+            return Ok(Check::fail(
+                name,
+                format!("{PROVISIONER_ROLE} of {account} trusts another hub than {hub}"),
+                remedy,
+            ));
+        }
+        let policy = format!("arn:{}:iam::{account}:policy/{BOUNDARY_POLICY}", self.provision.partition());
+        match iam.get_policy().policy_arn(policy).send().await.map_err(AwsError::of("iam:GetPolicy")) {
+            Ok(_) => Ok(Check::ok(
+                name,
+                format!("{account} has {PROVISIONER_ROLE}, which trusts {hub}, and {BOUNDARY_POLICY}"),
+            )),
+            Err(error) if error.is_not_found() => Ok(Check::fail(
+                name,
+                format!("{account} has no policy {BOUNDARY_POLICY}, without which no role is made"),
+                remedy,
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What clients with a profile's credentials are built from; without one, with those that are there.
+    async fn profile(&self, name: Option<&str>) -> SdkConfig {
+        let Some(name) = name else { return self.ambient.clone() };
+        let connector = self.connector.clone();
+        let client = http_client_fn(move |_, _| connector.clone());
+        let provider = ProviderConfig::without_region().with_http_client(client.clone());
+        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name).build();
+        let region = ProfileFileRegionProvider::builder().configure(&provider).profile_name(name).build();
+        aws_config::defaults(BehaviorVersion::latest())
+            .http_client(client)
+            // The chain of providers would take the environment's first.
+            .credentials_provider(credentials)
+            .region(RegionProviderChain::first_try(region).or_else(self.ambient.region().cloned()))
+            .load()
+            .await
+    }
+}
+
+/// Whether there was nobody to call as.
+fn lacks_credentials(error: &AwsError) -> bool {
+    lacking_credentials(error).is_some()
+}
+
+/// Whether AWS can be reached. A refusal is an answer.
+fn endpoints(region: &str, calls: &[Call]) -> Check {
+    const NAME: &str = "endpoints";
+    let silent = calls.iter().find_map(|(endpoint, answer)| {
+        let error = answer.as_ref().err().filter(|error| error.code().is_none())?;
+        (!lacks_credentials(error)).then_some((endpoint, error))
+    });
+    let mut names: Vec<_> = calls.iter().map(|(endpoint, _)| *endpoint).collect();
+    names.dedup();
+    match silent {
+        Some((endpoint, error)) => Check::fail(
+            NAME,
+            format!("{endpoint} of {region} does not answer: {error}"),
+            "open the network to it, or set HTTPS_PROXY; among private endpoints `states` and `sync-states` are two",
+        ),
+        None if calls.iter().any(|(_, answer)| answer.as_ref().is_err_and(lacks_credentials)) => {
+            Check::skipped(NAME, "without credentials AWS is not called")
+        }
+        None => Check::ok(NAME, format!("{} of {region} answer", names.join(", "))),
+    }
+}
+
+/// Whether the machine's contract is the one that this command knows.
+fn contract(name: &str, version: Option<&str>) -> Check {
+    let number = |version: &str| version.parse::<u32>().unwrap_or_default();
+    match version {
+        Some(version) if version == CONTRACT_VERSION => {
+            Check::ok(name, format!("has contract {version}, as this command"))
+        }
+        Some(version) if number(version) > number(CONTRACT_VERSION) => Check::fail(
+            name,
+            format!("has contract {version}, and this command knows {CONTRACT_VERSION}"),
+            "install the version of `daypass` that belongs to the deployment (docs/install.md)",
+        ),
+        _ => Check::fail(
+            name,
+            format!("has contract {}, and this command knows {CONTRACT_VERSION}", version.unwrap_or("0")),
+            "have the hub deployed again: `make deploy STACK=DaypassHub`",
+        ),
+    }
+}
+
+/// A machine that cannot be looked at.
+fn unseen(name: &str, machine: &MachineArn, error: &AwsError) -> Check {
+    let remedy = "correct its ARN by the hub stack's outputs; if it is right, have the hub deployed again";
+    match error.code() {
+        Some("ResourceNotFound" | "ResourceNotFoundException" | "StateMachineDoesNotExist") => {
+            Check::fail(name, format!("{machine} is not there"), remedy)
+        }
+        Some(_) if error.is_access_denied() => Check::fail(
+            name,
+            format!(
+                "{machine} may not be looked at: it is not there, or these are not credentials of its invoker role"
+            ),
+            remedy,
+        ),
+        _ => Check::error(name, &Error::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contracts() {
+        assert_eq!(contract("m", Some(CONTRACT_VERSION)).status, Status::Ok);
+        for (version, remedy) in
+            [(Some("2"), "install"), (Some("0"), "deployed"), (None, "deployed"), (Some("x"), "deployed")]
+        {
+            let check = contract("m", version);
+            assert_eq!(check.status, Status::Fail, "{check:?}");
+            assert!(check.remedy.as_ref().is_some_and(|text| text.contains(remedy)), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_an_answer_whatever_it_is() {
+        let denied = || AwsError::from_code("states:StartSyncExecution", "AccessDeniedException");
+        assert_eq!(
+            endpoints("r", &[("sts", Ok(())), ("sync-states", Err(denied()))]).detail,
+            "sts, sync-states of r answer"
+        );
+    }
+}
