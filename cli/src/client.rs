@@ -6,6 +6,7 @@ pub mod daypass;
 pub mod envelope;
 pub mod identity_token;
 pub mod machine;
+pub mod profiles;
 pub mod renewal;
 pub mod secret;
 pub mod store;

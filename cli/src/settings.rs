@@ -81,6 +81,9 @@ pub struct DeploymentArgs {
     /// The role to ask with; it is assumed with the CI run's OIDC token, or with the AWS credentials that are there
     #[arg(long, value_name = "ARN")]
     invoker_role_arn: Option<String>,
+    /// The profile of the `aws` command to ask with [default: the AWS credentials that are there]
+    #[arg(long, value_name = "NAME")]
+    aws_profile: Option<String>,
     /// The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]
     #[arg(long, value_name = "ARN")]
     identity_token_key_arn: Option<String>,
@@ -150,6 +153,7 @@ impl Flags {
         flags.set(Key::DeprovisionArn, deployment.deprovision_arn.as_ref());
         flags.set(Key::RenewArn, deployment.renew_arn.as_ref());
         flags.set(Key::InvokerRoleArn, deployment.invoker_role_arn.as_ref());
+        flags.set(Key::AwsProfile, deployment.aws_profile.as_ref());
         flags.set(Key::IdentityTokenKeyArn, deployment.identity_token_key_arn.as_ref());
         flags.set(Key::IdentityTokenAudience, deployment.identity_token_audience.as_ref());
         if let Some(request) = request {

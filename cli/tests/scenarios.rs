@@ -14,5 +14,7 @@ mod exec;
 mod explain;
 #[path = "scenarios/groups.rs"]
 mod groups;
+#[path = "scenarios/renewals.rs"]
+mod renewals;
 #[path = "scenarios/sessions.rs"]
 mod sessions;

@@ -1,6 +1,6 @@
 //! What a test may ask of the engine itself, below `/_daypass/` (`local/daypass_local/control.py`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -258,6 +258,11 @@ impl Engine {
         self.post("/_daypass/settings", &json!({"missing_role": answer})).await;
     }
 
+    /// Lets sessions be as short as this, of which AWS's are fifteen minutes at least.
+    pub async fn shortest_session(&self, length: Duration) {
+        self.post("/_daypass/settings", &json!({"minimum_session_seconds": length.as_secs()})).await;
+    }
+
     /// Enables or disables a user of the identity store.
     pub async fn enable_user(&self, user_id: &str, enabled: bool) {
         let status = if enabled { "ENABLED" } else { "DISABLED" };
@@ -303,6 +308,7 @@ impl Engine {
     pub async fn calm(&self) {
         self.disarm().await;
         self.missing_role(MissingRole::NoSuchEntity).await;
+        self.shortest_session(Duration::from_mins(15)).await;
         self.pace(1.0).await;
     }
 

@@ -1,8 +1,8 @@
 //! Clients of AWS, with the credentials that Daypass is asked with.
 
-use std::{sync::Arc, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::{
     Credentials,
     provider::{
@@ -28,7 +28,8 @@ use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, endpoint_config::EndpointUrl, region::Region};
 use daypass::lambda::AwsError;
 
-use super::{identity_token::Tokens, secret::Secret};
+use super::{identity_token::Tokens, profiles, secret::Secret};
+use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,17 +44,38 @@ pub fn connector() -> SharedHttpConnector {
     SharedHttpConnector::new(connector.build())
 }
 
-/// What every client is built from, with the credentials that the `aws` command would use.
-pub async fn ambient(region: &str, connector: &SharedHttpConnector) -> SdkConfig {
-    let connector = connector.clone();
+/// What every client is built from: with the credentials of this profile, or those that the `aws` command would use. A key id
+/// in `own` is a session's of a deploy role, which may not ask Daypass: what stands in the environment is passed over then.
+///
+/// # Errors
+/// When the credentials would come from this very command.
+pub async fn ambient(
+    region: &str,
+    connector: &SharedHttpConnector,
+    profile: Option<&str>,
+    own: &[String],
+) -> Result<SdkConfig, Error> {
+    let (region, connector) = (Region::new(region.to_owned()), connector.clone());
+    let http = http_client_fn(move |_, _| connector.clone());
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .http_client(http_client_fn(move |_, _| connector.clone()))
-        .timeout_config(timeouts)
-        .load()
-        .await
+    let in_environment = env::var("AWS_ACCESS_KEY_ID").ok().filter(|id| !id.is_empty());
+    let passed_over = in_environment.as_ref().is_some_and(|id| own.contains(id));
+    let config = aws_config::defaults(BehaviorVersion::latest());
+    let mut config = config.region(region.clone()).http_client(http.clone()).timeout_config(timeouts);
+    if profile.is_some() || passed_over || in_environment.is_none() {
+        profiles::not_from_daypass(profile).await?;
+    }
+    if profile.is_some() || passed_over {
+        let surroundings = ProviderConfig::with_default_region().await.with_region(Some(region)).with_http_client(http);
+        let mut source = ProfileFileCredentialsProvider::builder().configure(&surroundings);
+        if let Some(profile) = profile {
+            source = source.profile_name(profile);
+            config = config.profile_name(profile);
+        }
+        config = config.credentials_provider(source.build());
+    }
+    Ok(config.load().await)
 }
 
 /// The same with the credentials of this role, assumed anew whenever they are about to end.

@@ -117,22 +117,32 @@ pub struct Execution {
 }
 
 impl Daypass {
-    /// Connects as whoever is to ask.
-    pub async fn connect(deployment: Deployment, settings: &Settings, world: &dyn World, output: &Output) -> Self {
+    /// Connects as whoever is to ask, which is none of the deploy role's own sessions.
+    ///
+    /// # Errors
+    /// When that is set wrong.
+    pub async fn connect(
+        deployment: Deployment,
+        settings: &Settings,
+        own_sessions: &[String],
+        world: &dyn World,
+        output: &Output,
+    ) -> Result<Self, Error> {
         let connector = aws::connector();
-        let mut config = aws::ambient(deployment.deprovision.region(), &connector).await;
+        let profile = settings.text(settings::Key::AwsProfile);
+        let mut config = aws::ambient(deployment.deprovision.region(), &connector, profile, own_sessions).await?;
         let tokens = || Tokens::of(settings.system, world, &connector);
         if let Some(role) = &deployment.invoker_role {
             config = aws::as_invoker(&config, role, tokens());
         }
-        Self {
+        Ok(Self {
             states: aws::states(&config),
             tokens: tokens(),
             ready: ready(world),
             output: output.clone(),
             config,
             deployment,
-        }
+        })
     }
 
     /// What clients of other services are built from.

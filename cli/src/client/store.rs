@@ -39,6 +39,8 @@ pub struct Session {
     pub key: Key,
     /// The latest session of the role.
     pub role: RoleSession,
+    /// The access key ids of all sessions of the role, so that none of them is taken for credentials to ask with.
+    pub own: Vec<String>,
 }
 
 /// The same as it is written.
@@ -50,6 +52,7 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_duration_seconds: Option<u64>,
     grant: Grant,
+    access_key_ids: Vec<String>,
     secrets: Secrets,
 }
 
@@ -70,6 +73,12 @@ struct Secrets {
 const VERSION: u32 = 1;
 
 impl Session {
+    /// Goes on with the next session of the role.
+    pub fn go_on(&mut self, grant: Grant, role: RoleSession) {
+        self.own.push(role.access_key_id.clone());
+        (self.grant, self.role) = (grant, role);
+    }
+
     fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let role = &self.role;
         let written = Written {
@@ -78,6 +87,7 @@ impl Session {
             request: self.request.clone(),
             session_duration_seconds: self.duration.map(|duration| duration.as_secs()),
             grant: self.grant.clone(),
+            access_key_ids: self.own.clone(),
             secrets: Secrets {
                 age_key: self.key.secret().expose().to_owned(),
                 access_key_id: role.access_key_id.clone(),
@@ -93,12 +103,13 @@ impl Session {
     fn from_json(bytes: &[u8]) -> Option<Self> {
         let written: Written =
             serde_json::from_slice(bytes).ok().filter(|written: &Written| written.version == VERSION)?;
-        let Written { deployment, request, session_duration_seconds, grant, secrets, .. } = written;
+        let Written { deployment, request, session_duration_seconds, grant, access_key_ids, secrets, .. } = written;
         Some(Self {
             deployment,
             request,
             duration: session_duration_seconds.map(Duration::from_secs),
             grant,
+            own: access_key_ids,
             key: Key::stored(&secrets.age_key)?,
             role: RoleSession {
                 access_key_id: secrets.access_key_id.clone(),
@@ -310,6 +321,7 @@ mod tests {
             duration: Some(Duration::from_mins(15)),
             grant: serde_json::from_value(grant).unwrap(),
             key: Key::generate(),
+            own: vec!["ASIA".to_owned()],
             role: RoleSession {
                 access_key_id: "ASIA".to_owned(),
                 secret_access_key: Secret::new("wJalr"),

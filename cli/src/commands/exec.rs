@@ -21,12 +21,12 @@ use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
         daypass::{Daypass, Deployment, Role},
-        identity_token,
+        identity_token, profiles,
     },
     error::{Error, Kind},
     output::Output,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs},
+    settings::{self, DeploymentArgs, Process, RequestArgs, World},
     signals::{self, Signals},
 };
 
@@ -79,7 +79,7 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
     tell_what_was_found(&settings, &Process, output);
     // From here on nothing but SIGKILL ends this process before the role has been given back.
     let signals = Signals::listen().map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))?;
-    let daypass = Daypass::connect(deployment, &settings, &Process, output).await;
+    let daypass = Daypass::connect(deployment, &settings, &[], &Process, output).await?;
     let transaction = Daypass::new_transaction()?;
     let mut job = Job {
         daypass: &daypass,
@@ -146,6 +146,15 @@ impl Job<'_> {
             let (variables, server) =
                 server.map_err(|error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}")))?;
             command.envs(variables);
+            if let Some(region) = profiles::default_with_credentials().await {
+                let files = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+                self.output
+                    .note(&format!("the default AWS profile has credentials, so {} are empty", files.join(" and ")));
+                command.envs(files.map(|file| (file, "/dev/null")));
+                if let Some(region) = region.filter(|_| Process.variable("AWS_REGION").is_none()) {
+                    command.env("AWS_REGION", region);
+                }
+            }
             let mut child = match spawned(&mut command) {
                 Ok(child) => child,
                 Err(code) => return Ok(self.not_started(&command, &code)),

@@ -7,15 +7,15 @@ use daypass::ids::TransactionId;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{block_on, required_transaction, settings};
+use super::{block_on, required_transaction, session, settings};
 use crate::{
     client::{
-        daypass::{Daypass, Deployment, Execution, Release, release_name},
+        daypass::{Daypass, Execution, Release, release_name},
         store::Store,
     },
     error::{Error, Kind},
     output::Output,
-    settings::{DeploymentArgs, Key, Process},
+    settings::{DeploymentArgs, Process},
 };
 
 const POLL: Duration = Duration::from_secs(1);
@@ -53,12 +53,8 @@ fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
     let store = Store::of(&Process)?;
     block_on(async {
         let mut stored = store.lock(transaction)?;
-        // What is set counts; a session knows where it was granted.
-        let deployment = match stored.as_mut() {
-            Some(file) if settings.get(Key::DeprovisionArn).is_none() => file.session()?.deployment,
-            _ => Deployment::of(&settings)?,
-        };
-        let daypass = Daypass::connect(deployment, &settings, &Process, output).await;
+        let (deployment, own) = session::known(stored.as_mut(), &settings)?;
+        let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;
         let release = daypass.release(transaction).await?;
         if let Some(stored) = stored {
             stored.remove()?;

@@ -25,7 +25,7 @@ pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, stor
     let request = request(settings)?;
     let duration = settings.duration(settings::Key::SessionDuration)?;
     tell_what_was_found(settings, world, output);
-    let daypass = Daypass::connect(deployment.clone(), settings, world, output).await;
+    let daypass = Daypass::connect(deployment.clone(), settings, &[], world, output).await?;
     let (transaction, key) = (Daypass::new_transaction()?, Key::generate());
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
@@ -33,7 +33,8 @@ pub async fn begin(settings: &Settings, world: &dyn World, output: &Output, stor
         let (grant, pipeline) = daypass.request(transaction, &request, &key).await?;
         let kept = async {
             let role = daypass.assume(&grant, &request.email, &pipeline, duration, Role::New).await?;
-            let session = Session { deployment, request, duration, grant, key, role };
+            let own = vec![role.access_key_id.clone()];
+            let session = Session { deployment, request, duration, grant, key, role, own };
             file.put(&session)?;
             Ok(session)
         };
@@ -118,7 +119,7 @@ async fn refreshed(
     if session.role.renew_at.is_none_or(|at| now() < at) && now() < session.role.expires_at {
         return Ok(session);
     }
-    let daypass = Daypass::connect(session.deployment.clone(), settings, world, output).await;
+    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, world, output).await?;
     let renewed = async {
         let (grant, pipeline) = daypass.renew(transaction, &session.key).await?;
         let (email, duration) = (&session.request.email, session.duration);
@@ -127,7 +128,7 @@ async fn refreshed(
     };
     match renewed.await {
         Ok((grant, role)) => {
-            (session.grant, session.role) = (grant, role);
+            session.go_on(grant, role);
             file.put(&session)?;
             Ok(session)
         }
@@ -138,4 +139,19 @@ async fn refreshed(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Where a transaction was granted, and the sessions that came of it. What is set counts more than what is stored; a stored
+/// session that cannot be read tells nothing.
+///
+/// # Errors
+/// When neither says where Daypass is.
+pub fn known(stored: Option<&mut Locked>, settings: &Settings) -> Result<(Deployment, Vec<String>), Error> {
+    let session = stored.and_then(|file| file.session().ok());
+    let own = session.as_ref().map_or_else(Vec::new, |session| session.own.clone());
+    let deployment = match session {
+        Some(session) if settings.get(settings::Key::DeprovisionArn).is_none() => session.deployment,
+        _ => Deployment::of(settings)?,
+    };
+    Ok((deployment, own))
 }

@@ -7,10 +7,10 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use daypass::{ids::TransactionId, lambda::AwsError};
 use serde_json::{Map, Value, json};
 
-use super::{block_on, required_transaction};
+use super::{block_on, required_transaction, session};
 use crate::{
     client::{
-        daypass::{Daypass, Deployment, Execution, release_name},
+        daypass::{Daypass, Execution, release_name},
         store::Store,
     },
     error::{Error, Kind},
@@ -55,12 +55,9 @@ fn status(args: &Args, output: &mut Output) -> Result<Value, Error> {
     *output = output.clone().linking_to(settings.text(Key::DocsUrl));
     let transaction = required_transaction(args.transaction, &Process)?;
     let stored = Store::of(&Process)?;
-    let deployment = match stored.lock(transaction)? {
-        Some(mut file) if settings.get(Key::DeprovisionArn).is_none() => file.session()?.deployment,
-        _ => Deployment::of(&settings)?,
-    };
+    let (deployment, own) = session::known(stored.lock(transaction)?.as_mut(), &settings)?;
     block_on(async {
-        let daypass = Daypass::connect(deployment, &settings, &Process, output).await;
+        let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;
         if let Some(table) = settings.text(Key::Table) {
             match record(&daypass, table, transaction).await {
                 Ok(found) => return found.ok_or_else(|| unknown(transaction)),

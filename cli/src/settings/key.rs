@@ -20,13 +20,14 @@ pub enum Key {
     InvokerRoleArn,
     IdentityTokenKeyArn,
     IdentityTokenAudience,
+    AwsProfile,
     Table,
     DocsUrl,
 }
 
 impl Key {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Account,
         Self::AccountId,
         Self::Accounts,
@@ -44,6 +45,7 @@ impl Key {
         Self::InvokerRoleArn,
         Self::IdentityTokenKeyArn,
         Self::IdentityTokenAudience,
+        Self::AwsProfile,
         Self::Table,
         Self::DocsUrl,
     ];
@@ -68,6 +70,7 @@ impl Key {
             Self::InvokerRoleArn => "invoker_role_arn",
             Self::IdentityTokenKeyArn => "identity_token_key_arn",
             Self::IdentityTokenAudience => "identity_token_audience",
+            Self::AwsProfile => "aws_profile",
             Self::Table => "table",
             Self::DocsUrl => "docs_url",
         }

@@ -14,8 +14,8 @@ use daypass_tests::{
 };
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStderr, ChildStdin, Command},
 };
 use uuid::Uuid;
 
@@ -133,6 +133,44 @@ impl Held {
 async fn ended_badly(child: Child) -> String {
     let output = child.wait_with_output().await.expect("it ends");
     format!("{:?}\n{}", output.status.code(), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What `daypass` says while it runs.
+pub struct Said {
+    lines: Lines<BufReader<ChildStderr>>,
+    said: String,
+}
+
+impl Said {
+    pub fn by(child: &mut Child) -> Self {
+        let lines = BufReader::new(child.stderr.take().expect("its stderr")).lines();
+        Self { lines, said: String::new() }
+    }
+
+    /// Listens until it says this.
+    pub async fn until(&mut self, wanted: &str) {
+        while let Some(line) = self.lines.next_line().await.expect("UTF-8") {
+            self.said.extend([line.as_str(), "\n"]);
+            if line.contains(wanted) {
+                return;
+            }
+        }
+        panic!("it never says `{wanted}`: {}", self.said)
+    }
+
+    /// Listens until its end, and returns all that was said.
+    pub async fn everything(mut self) -> String {
+        while let Some(line) = self.lines.next_line().await.expect("UTF-8") {
+            self.said.extend([line.as_str(), "\n"]);
+        }
+        self.said
+    }
+}
+
+/// The transaction that `daypass exec` has said to be granted.
+pub fn granted_in(said: &str) -> TransactionId {
+    let id = said.split("granted daypass-").nth(1).and_then(|rest| rest.split(' ').next());
+    id.unwrap_or_else(|| panic!("nothing is granted: {said}")).parse().expect("a transaction")
 }
 
 /// Who AWS says these credentials are; nobody when they are dead.

@@ -9,9 +9,8 @@ use daypass_tests::{
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::command::{Ended, Folder, HOLD, Held, ended, exec, is_given_back, who_is};
+use crate::command::{Ended, Folder, HOLD, Held, Said, ended, exec, granted_in, is_given_back, who_is};
 
 #[tokio::test]
 async fn the_command_has_the_role_and_it_is_given_back_at_its_end() {
@@ -48,8 +47,7 @@ async fn what_cannot_be_run_gives_the_role_back() {
         let Ended { code: found, stderr, .. } = ended(exec(&state, &[], &[command])).await;
         assert_eq!(found, code, "{stderr}");
         assert!(stderr.contains(&format!("`{command}` {said}")), "{stderr}");
-        let role = stderr.split("granted daypass-").nth(1).and_then(|rest| rest.split(' ').next());
-        is_given_back(&stack, role.unwrap_or_else(|| panic!("{stderr}")).parse().unwrap()).await;
+        is_given_back(&stack, granted_in(&stderr)).await;
     }
 }
 
@@ -75,21 +73,6 @@ async fn a_signal_to_daypass_reaches_the_command() {
 const HOLD_OUTPUT: &str =
     r#"echo "$AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN $DAYPASS_TRANSACTION_ID""#;
 
-/// Reads what `daypass` says until it says this, and returns all of it.
-async fn until_it_says(child: &mut tokio::process::Child, wanted: &str) -> String {
-    let mut lines = BufReader::new(child.stderr.take().expect("its stderr")).lines();
-    let mut said = String::new();
-    while let Some(line) = lines.next_line().await.expect("UTF-8") {
-        said = said + &line + "\n";
-        if line.contains(wanted) {
-            // What follows is of no interest, but has to go somewhere.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return said;
-        }
-    }
-    panic!("it never says `{wanted}`: {said}")
-}
-
 #[tokio::test]
 async fn a_new_role_is_waited_for_and_a_signal_ends_the_wait() {
     let (stack, state) = (Stack::alone().await, Folder::new());
@@ -102,13 +85,13 @@ async fn a_new_role_is_waited_for_and_a_signal_ends_the_wait() {
     stack.engine.arm(not_yet().always()).await;
     let ran = state.path("ran");
     let mut child = exec(&state, &[], &["touch", &ran]).spawn().unwrap();
-    let said = until_it_says(&mut child, "waiting for IAM").await;
+    let mut said = Said::by(&mut child);
+    said.until("waiting for IAM").await;
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(143));
     assert!(!std::path::Path::new(&ran).exists(), "the command was not run");
-    let transaction = said.split("granted daypass-").nth(1).and_then(|rest| rest.split(' ').next()).expect("its id");
-    is_given_back(&stack, transaction.parse().unwrap()).await;
+    is_given_back(&stack, granted_in(&said.everything().await)).await;
 }
 
 #[tokio::test]

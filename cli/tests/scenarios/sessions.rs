@@ -15,7 +15,7 @@ async fn requested(state: &Folder) -> (Value, TransactionId) {
     let granted = ended(daypass(state, &["request", "--account", "payments-dev", "--output", "json"])).await;
     assert_eq!(granted.code, 0, "{}", granted.stderr);
     let granted = granted.json();
-    let transaction = granted["transaction_id"].as_str().unwrap().parse().unwrap();
+    let transaction = granted["transaction_id"].as_str().expect("text").parse().expect("a transaction");
     (granted, transaction)
 }
 
@@ -131,7 +131,7 @@ async fn an_unknown_transaction_is_said_to_be_unknown() {
 /// The command in a job of GitHub Actions, whose tokens say this beside what they say by default.
 fn in_github(mut command: Command, claims: &Value) -> Command {
     let endpoint = std::env::var("AWS_ENDPOINT_URL").expect("the engine");
-    let claims: String = claims.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let claims = claims.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let variables = [
         ("GITHUB_ACTIONS", "true"),
         ("GITHUB_ACTOR", "alex"),
@@ -231,4 +231,74 @@ async fn no_output_has_a_secret_in_it_that_is_not_asked_for() {
     for secret in secrets {
         assert!(!said.contains(&secret), "{secret} is in {said}");
     }
+}
+
+/// Files as the `aws` command has them, with the invoker's credentials under a name, and the lease's under another.
+fn profiles(state: &Folder, default: &str) -> String {
+    let of = |name: &str| std::env::var(name).expect("the invoker's credentials");
+    let text = format!(
+        "[profile invoker]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}\n\
+         [profile lease]\ncredential_process = {} credentials --account payments-dev\n[default]\n{default}\n",
+        of("AWS_ACCESS_KEY_ID"),
+        of("AWS_SECRET_ACCESS_KEY"),
+        of("AWS_SESSION_TOKEN"),
+        env!("CARGO_BIN_EXE_daypass"),
+    );
+    let file = state.path("aws-config");
+    fs::write(&file, text).expect("a file");
+    file
+}
+
+fn with_profile(mut command: Command, file: &str, profile: &str) -> Command {
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        command.env_remove(variable);
+    }
+    command.env("AWS_CONFIG_FILE", file).env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env("AWS_PROFILE", profile);
+    command
+}
+
+#[tokio::test]
+async fn the_credentials_that_it_gives_are_not_those_that_it_asks_with() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let file = profiles(&state, "");
+    let ask = || daypass(&state, &["credentials", "--account", "payments-dev", "--branch", "main"]);
+
+    // A profile whose process is this command: it would start itself without end.
+    let refused = ended(with_profile(ask(), &file, "lease")).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{}", refused.stderr);
+    assert!(refused.stderr.contains("DAYPASS_AWS_PROFILE"), "{}", refused.stderr);
+    let mut named = with_profile(ask(), &file, "lease");
+    named.env("DAYPASS_AWS_PROFILE", "invoker");
+    let printed = ended(named).await.json();
+
+    // In the environment of whoever has run `eval "$(daypass env)"`, the role gives itself back all the same.
+    let session = fs::read_dir(&state.0).unwrap().find_map(|entry| {
+        entry.unwrap().file_name().to_str().and_then(|name| Some(name.strip_suffix(".json")?.to_owned()))
+    });
+    let id = session.expect("a session");
+    let mut release = with_profile(daypass(&state, &["release", &id]), &file, "invoker");
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+        ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+        ("AWS_SESSION_TOKEN", "SessionToken"),
+    ];
+    release.envs(variables.map(|(variable, name)| (variable, printed[name].as_str().unwrap())));
+    let released = ended(release).await;
+    assert_eq!(released.code, 0, "{}", released.stderr);
+    is_given_back(&stack, id.parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_default_profile_does_not_come_before_the_endpoint() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let file = profiles(&state, "aws_access_key_id = other\naws_secret_access_key = other\nregion = eu-central-1");
+    let mut command = with_profile(exec(&state, &["--serve"], &["env"]), &file, "invoker");
+    command.env_remove("AWS_REGION");
+    let served = ended(command).await;
+    assert_eq!(served.code, 0, "{}", served.stderr);
+    for line in ["AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_REGION=eu-central-1"] {
+        assert!(served.stdout.lines().any(|printed| printed == line), "{line} is not in {}", served.stdout);
+    }
+    let id = served.stdout.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
+    is_given_back(&stack, id.parse().unwrap()).await;
 }
