@@ -47,15 +47,23 @@ down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
 	@$(LOCAL) down $(if $(PORT),--port $(PORT))
 
 # Panics say where they come from. Without the path of this machine's registry that is shorter, and the same everywhere.
-build: ## build the functions to target/lambda
-	@cargo fetch --locked --quiet; \
+BUILD = cargo fetch --locked --quiet; \
 	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
-	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) $(TASKS:%=--package daypass-%)
+	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET))
+build: ## build the functions to target/lambda
+	@$(BUILD) $(TASKS:%=--package daypass-%)
 	@for task in $(TASKS); do \
 	  built=$(RELEASE)/$$task function=target/lambda/$$task/bootstrap; \
 	  cmp -s $$built $$function && continue; \
 	  mkdir -p $${function%/*}; cp $$built $$function.$$$$; mv -f $$function.$$$$ $$function; \
 	done
+
+# What has to be downloaded for every job should be small.
+CLI := $(RELEASE)/daypass
+CLI_BYTES := 12000000
+build-cli: ## build the daypass command to target/release/daypass
+	@$(BUILD) --package daypass-cli
+	@[ $$(wc -c < $(CLI)) -lt $(CLI_BYTES) ] || { echo '$(CLI) has more than $(CLI_BYTES) bytes' >&2; exit 1; }
 
 synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth
