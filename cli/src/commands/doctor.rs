@@ -157,7 +157,7 @@ type Call = (&'static str, Result<(), AwsError>);
 
 impl Site {
     async fn connect(settings: &Settings, provision: MachineArn) -> Result<Self, Error> {
-        let connector = aws::connector();
+        let connector = aws::connector()?;
         let ambient = aws::ambient(provision.region(), &connector, settings.text(Key::AwsProfile), &[]).await?;
         let tokens = Tokens::of(settings.system, &Process, &connector);
         let config = match settings.text(Key::InvokerRoleArn) {
