@@ -48,10 +48,11 @@ down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
 	@$(LOCAL) down $(if $(PORT),--port $(PORT))
 
 # Panics say where they come from. Without the path of this machine's registry that is shorter, and the same everywhere.
-build: ## build the functions to target/lambda
-	@cargo fetch --locked --quiet; \
+BUILD = cargo fetch --locked --quiet; \
 	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
-	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) $(TASKS:%=--package daypass-%)
+	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET))
+build: ## build the functions to target/lambda
+	@$(BUILD) $(TASKS:%=--package daypass-%)
 	@for task in $(TASKS); do \
 	  built=$(RELEASE)/$$task function=target/lambda/$$task/bootstrap; \
 	  cmp -s $$built $$function && continue; \
@@ -61,13 +62,16 @@ build: ## build the functions to target/lambda
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
 
-# As the functions are built, for the command.
-archive: ## pack the command as a release has it, to target/archives [TARGET=…]
-	@cargo fetch --locked --quiet; \
-	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
-	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET)) --package daypass-cli
+# What has to be downloaded for every job should be small.
+CLI := $(RELEASE)/daypass
+CLI_BYTES := 12000000
+build-cli: ## build the daypass command to target/release/daypass
+	@$(BUILD) --package daypass-cli
+	@[ $$(wc -c < $(CLI)) -lt $(CLI_BYTES) ] || { echo '$(CLI) has more than $(CLI_BYTES) bytes' >&2; exit 1; }
+
+archive: build-cli ## pack the command as a release has it, to target/archives [TARGET=…]
 	@target=$(or $(TARGET),$$(rustc -vV | sed -n 's/^host: //p')); \
-	$(PYTHON) .ci/archive.py $(RELEASE)/daypass "daypass-$$(.ci/version)-$$target" target/archives
+	$(PYTHON) .ci/archive.py $(CLI) "daypass-$$(.ci/version)-$$target" target/archives
 
 synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth

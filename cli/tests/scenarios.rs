@@ -4,6 +4,8 @@
 
 #[path = "scenarios/command.rs"]
 mod command;
+#[path = "scenarios/doctor.rs"]
+mod doctor;
 #[path = "scenarios/examples.rs"]
 mod examples;
 #[path = "scenarios/exec.rs"]

@@ -1,6 +1,6 @@
 //! Clients of AWS, with the credentials that Daypass is asked with.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{env, ffi::OsStr, fmt, fs, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::{
@@ -13,7 +13,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::{
     Connector,
     proxy::ProxyConfig,
-    tls::{Provider, rustls_provider::CryptoMode},
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -34,14 +34,36 @@ use crate::error::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Names the certificate authorities to believe, instead of the system's, as for the `aws` command.
+const AUTHORITIES: &str = "AWS_CA_BUNDLE";
+
 /// The one pool of connections of this process: AWS's, and those of issuers of tokens. `HTTPS_PROXY` and the like count.
-pub fn connector() -> SharedHttpConnector {
+///
+/// # Errors
+/// When the certificate authorities cannot be read.
+pub fn connector() -> Result<SharedHttpConnector, Error> {
+    let bundle = env::var_os(AUTHORITIES).filter(|file| !file.is_empty());
+    let trust = match &bundle {
+        Some(file) => {
+            let pem = fs::read(file).map_err(|error| no_authorities(file, &error))?;
+            TrustStore::empty().with_pem_certificate(pem)
+        }
+        None => TrustStore::empty().with_native_roots(true),
+    };
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    let context = context.map_err(|error| no_authorities(&bundle.unwrap_or_default(), &error))?;
     let connector = Connector::builder()
         .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .sleep_impl(TokioSleep::new())
         .proxy_config(ProxyConfig::from_env())
-        .tls_provider(Provider::Rustls(CryptoMode::Ring));
-    SharedHttpConnector::new(connector.build())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context);
+    Ok(SharedHttpConnector::new(connector.build()))
+}
+
+fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
+    Error::usage(format!("the certificate authorities ({AUTHORITIES}, `{}`) cannot be used: {error}", file.display()))
+        .remedy(format!("correct {AUTHORITIES}, or unset it"))
 }
 
 /// What every client is built from: with the credentials of this profile, or those that the `aws` command would use. A key id
@@ -67,7 +89,7 @@ pub async fn ambient(
         profiles::not_from_daypass(profile).await?;
     }
     if profile.is_some() || passed_over {
-        let surroundings = ProviderConfig::with_default_region().await.with_region(Some(region)).with_http_client(http);
+        let surroundings = ProviderConfig::without_region().with_region(Some(region)).with_http_client(http);
         let mut source = ProfileFileCredentialsProvider::builder().configure(&surroundings);
         if let Some(profile) = profile {
             source = source.profile_name(profile);

@@ -128,7 +128,7 @@ impl Daypass {
         world: &dyn World,
         output: &Output,
     ) -> Result<Self, Error> {
-        let connector = aws::connector();
+        let connector = aws::connector()?;
         let profile = settings.text(settings::Key::AwsProfile);
         let mut config = aws::ambient(deployment.deprovision.region(), &connector, profile, own_sessions).await?;
         let tokens = || Tokens::of(settings.system, world, &connector);

@@ -40,6 +40,8 @@ const INVOKER_ROLE: &str = "daypass-invoker";
 const PROVISIONER_ROLE: &str = "daypass-provisioner";
 const BOUNDARY_POLICY: &str = "daypass-boundary";
 
+const CREDENTIALS: &str = "credentials";
+
 /// What follows `daypass doctor`.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -82,7 +84,13 @@ async fn examine(args: &Args, output: &Output) -> Vec<Check> {
     let _progress = output.progress("looking around");
     let mut checks = vec![deployment(&settings), what_is_asked(&settings)];
     let Ok(provision) = settings.machine(Key::ProvisionArn) else { return checks };
-    let site = Site::connect(&settings, provision).await;
+    let site = match Site::connect(&settings, provision).await {
+        Ok(site) => site,
+        Err(error) => {
+            checks.push(Check::error(CREDENTIALS, &error));
+            return checks;
+        }
+    };
     let identity = site.who(&site.config).await;
     let is_somebody = identity.is_ok();
     checks.extend(site.examine(&settings, identity).await);
@@ -113,7 +121,10 @@ fn deployment(settings: &Settings) -> Check {
             return Check::error(NAME, &error);
         }
     }
-    Check::ok(NAME, told(settings, &[Key::ProvisionArn, Key::InvokerRoleArn, Key::IdentityTokenAudience]))
+    Check::ok(
+        NAME,
+        told(settings, &[Key::ProvisionArn, Key::InvokerRoleArn, Key::AwsProfile, Key::IdentityTokenAudience]),
+    )
 }
 
 fn what_is_asked(settings: &Settings) -> Check {
@@ -145,15 +156,15 @@ struct Site {
 type Call = (&'static str, Result<(), AwsError>);
 
 impl Site {
-    async fn connect(settings: &Settings, provision: MachineArn) -> Self {
-        let connector = aws::connector();
-        let ambient = aws::ambient(provision.region(), &connector).await;
+    async fn connect(settings: &Settings, provision: MachineArn) -> Result<Self, Error> {
+        let connector = aws::connector()?;
+        let ambient = aws::ambient(provision.region(), &connector, settings.text(Key::AwsProfile), &[]).await?;
         let tokens = Tokens::of(settings.system, &Process, &connector);
         let config = match settings.text(Key::InvokerRoleArn) {
             Some(role) => aws::as_invoker(&ambient, role, tokens),
             None => ambient.clone(),
         };
-        Self { provision, connector, ambient, config, clock: AwsClock::default() }
+        Ok(Self { provision, connector, ambient, config, clock: AwsClock::default() })
     }
 
     /// Credentials, network, clock and machines.
@@ -190,19 +201,18 @@ impl Site {
     }
 
     fn credentials(&self, settings: &Settings, identity: &Result<String, AwsError>) -> Check {
-        const NAME: &str = "credentials";
         let arn = match identity {
             Ok(arn) => arn,
-            Err(error) => return Check::error(NAME, &Error::from(error)),
+            Err(error) => return Check::error(CREDENTIALS, &Error::from(error)),
         };
         if let Some(role) = settings.get(Key::InvokerRoleArn) {
-            return Check::ok(NAME, format!("{arn}, assumed as `invoker_role_arn` ({}) says", role.origin));
+            return Check::ok(CREDENTIALS, format!("{arn}, assumed as `invoker_role_arn` ({}) says", role.origin));
         }
         if arn.contains(&format!(":{}:assumed-role/{INVOKER_ROLE}/", self.provision.account())) {
-            return Check::ok(NAME, arn);
+            return Check::ok(CREDENTIALS, arn);
         }
         Check::warn(
-            NAME,
+            CREDENTIALS,
             format!("{arn}, which is not the role that pipelines ask with"),
             "set `invoker_role_arn` to the hub stack's output InvokerRoleArn, or have its credentials",
         )

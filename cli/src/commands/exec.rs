@@ -42,16 +42,16 @@ need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID
 Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
 role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied.")]
 pub struct Args {
-    #[command(flatten)]
-    request: RequestArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
     /// Give the command an endpoint to fetch credentials from, instead of credentials
     #[arg(long)]
     serve: bool,
     /// The command, and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
 }
 
 /// Runs the command.

@@ -183,7 +183,7 @@ impl Args {
             Error::usage("no identity store is named")
                 .remedy(format!("set --identity-store-id or {STORE_VARIABLE}; `aws sso-admin list-instances` has it"))
         })?;
-        let connector = connector();
+        let connector = connector()?;
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));

@@ -94,12 +94,14 @@ impl Key {
         match self {
             Self::Account => "the target account's name, as in personas.json",
             Self::AccountId => "the target account's 12 digits; or have them in `accounts` beside its name",
-            Self::Email => "the address of whoever triggers the deployment, as in Identity Center",
+            Self::Email => {
+                "the address of whoever triggers the deployment, as in Identity Center; in CI perhaps `{actor}@example.com`"
+            }
             Self::Branch => "the branch that is deployed",
             Self::ProvisionArn => "the output ProvisionArn of the hub stack",
             Self::DeprovisionArn => "the output DeprovisionArn of the hub stack",
             Self::RenewArn => "the output RenewArn of the hub stack",
-            _ => "see docs/cli.md",
+            _ => "docs/cli.md says what it is",
         }
     }
 

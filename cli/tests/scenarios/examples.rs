@@ -193,7 +193,7 @@ async fn by_profile(example: &Example, command: &[&str]) -> TransactionId {
          aws_session_token = {token}\n\
          [profile payments-dev]\n\
          region = us-east-1\n\
-         credential_process = env AWS_PROFILE=invoker {daypass} credentials\n"
+         credential_process = {daypass} credentials --aws-profile invoker\n"
     );
     fs::write(example.0.path("aws-config"), profiles).expect("profiles");
     // No credentials but those of the profiles.

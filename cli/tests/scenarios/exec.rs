@@ -189,3 +189,49 @@ async fn no_credentials_of_others_reach_the_command() {
         is_given_back(&stack, id.parse().unwrap()).await;
     }
 }
+
+/// Runs a command on a terminal of its own, presses Ctrl-C there as soon as it says `ready`, and ends as the command does.
+const AT_A_TERMINAL: &str = r#"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+said, pressed = b"", False
+while True:
+    try:
+        said += os.read(terminal, 4096)
+    except OSError:
+        break
+    if not pressed and b"ready" in said:
+        pressed = True
+        os.write(terminal, b"\x03")
+sys.stdout.buffer.write(said)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+/// Takes each SIGINT by itself, until none has come for a second.
+const COUNTS_INTERRUPTS: &str = r#"
+import signal
+interrupt = {signal.SIGINT}
+signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
+print("ready", flush=True)
+count, patience = 0, 60
+while signal.sigtimedwait(interrupt, patience):
+    count, patience = count + 1, 1
+print(f"interrupted {count}")
+raise SystemExit(6)
+"#;
+
+#[tokio::test]
+async fn ctrl_c_reaches_the_command_once() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let ran = exec(&state, &[], &["python3", "-c", COUNTS_INTERRUPTS]);
+    let mut command = tokio::process::Command::new("python3");
+    command.args(["-c", AT_A_TERMINAL]).arg(ran.as_std().get_program()).args(ran.as_std().get_args());
+    command.envs(ran.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)))).kill_on_drop(true);
+    let Ended { code, stdout, stderr } = ended(command).await;
+    assert_eq!(code, 6, "{stdout}{stderr}");
+    assert!(stdout.contains("interrupted 1\r\n"), "{stdout}");
+    is_given_back(&stack, granted_in(&stdout)).await;
+}

@@ -302,3 +302,39 @@ async fn a_default_profile_does_not_come_before_the_endpoint() {
     let id = served.stdout.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
     is_given_back(&stack, id.parse().unwrap()).await;
 }
+
+/// A job without any AWS credentials becomes the invoker with its OIDC token, as `github` in the configuration lets it. The
+/// local deployment has no such trust: here another role stands for the invoker.
+#[tokio::test]
+async fn a_job_without_credentials_becomes_the_invoker_by_itself() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let (iam, name) = (stack.hub().iam(), format!("job-{}", daypass_tests::pipeline::new_transaction_id()));
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").expect("the engine");
+    let issuer = format!("{}/_daypass/issuers/github", endpoint.trim_start_matches("http://"));
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": {"Federated": format!("arn:aws:iam::{}:oidc-provider/{issuer}", stack.names.hub)},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {format!("{issuer}:aud"): "sts.amazonaws.com"}},
+    }]});
+    let allowed = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Action": ["states:StartSyncExecution", "states:StartExecution", "kms:Encrypt"],
+        "Resource": "*",
+    }]});
+    let made = iam.create_role().role_name(&name).assume_role_policy_document(trust.to_string()).send().await;
+    let role_arn = made.expect("a role").role.expect("a role").arn;
+    let policy = iam.put_role_policy().role_name(&name).policy_name("invoker").policy_document(allowed.to_string());
+    policy.send().await.expect("its policy");
+
+    let script = ["sh", "-c", "echo $DAYPASS_TRANSACTION_ID"];
+    let mut command = in_github(exec(&state, &["--invoker-role-arn", &role_arn], &script), &json!({}));
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        command.env_remove(variable);
+    }
+    let granted = ended(command).await;
+    iam.delete_role_policy().role_name(&name).policy_name("invoker").send().await.expect("it is deleted");
+    iam.delete_role().role_name(&name).send().await.expect("it is deleted");
+    assert_eq!(granted.code, 0, "{}", granted.stderr);
+    is_given_back(&stack, granted.stdout.trim().parse().unwrap()).await;
+}

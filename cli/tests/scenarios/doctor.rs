@@ -1,0 +1,292 @@
+//! `daypass doctor`: all is well on the local stack, and whatever is broken is found.
+
+use std::{fs, time::Duration};
+
+use daypass_tests::stack::Stack;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+};
+
+use crate::command::{Ended, Folder, daypass, ended};
+
+/// A doctor with an administrator's profiles beside the pipeline's credentials.
+struct Doctor(Folder);
+
+impl Doctor {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let profile = |(name, account): (&str, &str)| {
+            format!("[profile {name}]\naws_access_key_id = {account}\naws_secret_access_key = local\n")
+        };
+        // The engine takes an account's id for its root's access key, with any secret.
+        let profiles = [("hub", "111111111111"), ("target", "222222222222"), ("new", "999999999999")].map(profile);
+        fs::write(folder.0.join("aws-config"), profiles.concat()).expect("profiles");
+        Self(folder)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = daypass(&self.0, &[&["doctor", "--output", "json", "--quiet"], arguments].concat());
+        command.env("AWS_CONFIG_FILE", self.0.path("aws-config")).env_remove("AWS_PROFILE");
+        command
+    }
+
+    async fn look(&self, arguments: &[&str]) -> Found {
+        Found::of(ended(self.command(arguments)).await)
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+struct Found {
+    code: i32,
+    report: Value,
+}
+
+impl Found {
+    fn of(ended: Ended) -> Self {
+        Self { code: ended.code, report: ended.json() }
+    }
+
+    fn check(&self, name: &str) -> &Value {
+        let checks = self.report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("{name}: {:#}", self.report))
+    }
+
+    fn status(&self, name: &str) -> &str {
+        self.check(name)["status"].as_str().unwrap()
+    }
+
+    /// This fails, with these words, and nothing else does.
+    fn assert_only(&self, name: &str, words: &str) {
+        let checks = self.report["checks"].as_array().unwrap();
+        let failed: Vec<_> = checks.iter().filter(|check| check["status"] == "fail").map(|it| &it["check"]).collect();
+        assert_eq!((self.code, failed), (1, vec![&json!(name)]), "{:#}", self.report);
+        self.assert_says(name, words);
+    }
+
+    fn assert_says(&self, name: &str, words: &str) {
+        let check = self.check(name);
+        assert!(check["detail"].as_str().unwrap().contains(words), "{words}: {check:#}");
+        assert_eq!(check["remedy"].is_string(), matches!(self.status(name), "fail" | "warn"), "{check:#}");
+    }
+}
+
+const EVERYTHING: [&str; 6] = ["--account", "payments-dev", "--identity-profile", "hub", "--target-profile", "target"];
+
+#[tokio::test]
+async fn all_is_well() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let token = stack.engine.identity_token("github", &json!({"claims": {}})).await;
+    let mut command = doctor.command(&EVERYTHING);
+    command.env("DAYPASS_IDENTITY_TOKEN", &token);
+    let found = Found::of(ended(command).await);
+    assert_eq!((found.code, &found.report["status"]), (0, &json!("ok")), "{:#}", found.report);
+    for name in [
+        "deployment",
+        "request",
+        "credentials",
+        "endpoints",
+        "clock",
+        "machine daypass-provision",
+        "machine daypass-renew",
+        "machine daypass-deprovision",
+        "token key",
+        "identity token",
+        "person",
+        "target account",
+    ] {
+        assert_eq!(found.status(name), "ok", "{:#}", found.report);
+    }
+    found.assert_says("deployment", "(DAYPASS_PROVISION_ARN)");
+    found.assert_says("request", "account_id 222222222222 (follows from accounts)");
+    assert!(!found.report.to_string().contains(&token), "the token is not shown");
+    // What is asked for the sake of its endpoint is not there, and nothing has started.
+    let calls = stack.engine.calls().await;
+    let mut probes = calls.iter().filter(|call| call.resource.ends_with(":daypass-doctor")).peekable();
+    assert!(probes.peek().is_some() && probes.all(|call| call.error.is_some()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_skipped_and_says_what_could_see_it() {
+    let stack = Stack::shared().await;
+    let found = Doctor::new().look(&[]).await;
+    drop(stack);
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    for (name, words) in [
+        ("request", "--account"),
+        ("identity token", "only a CI run"),
+        ("person", "--identity-profile"),
+        ("target account", "--account"),
+    ] {
+        assert_eq!(found.status(name), "skipped", "{:#}", found.report);
+        found.assert_says(name, words);
+    }
+    let stack = Stack::shared().await;
+    let found = Doctor::new().look(&["--account", "payments-dev"]).await;
+    drop(stack);
+    found.assert_says("target account", "--target-profile");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_not_complete() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let mut command = doctor.command(&[]);
+    command.env_remove("DAYPASS_PROVISION_ARN").env_remove("DAYPASS_DEPROVISION_ARN").env_remove("DAYPASS_RENEW_ARN");
+    Found::of(ended(command).await).assert_only("deployment", "`provision_arn` is not set");
+    doctor
+        .look(&["--provision-arn", "daypass-provision"])
+        .await
+        .assert_only("configuration", "is not the ARN of a state machine");
+    doctor.look(&["--account", "payments-stage"]).await.assert_only("request", "has no account `payments-stage`");
+    fs::write(doctor.0.0.join("config.toml"), "acount = \"payments-dev\"\n").unwrap();
+    let found = doctor.look(&["--config", &doctor.0.path("config.toml")]).await;
+    drop(stack);
+    found.assert_only("configuration", "acount");
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_the_invokers() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let mut command = doctor.command(&[]);
+    command.env("AWS_ACCESS_KEY_ID", "ASIAQQQQQQQQQQQQQQQQ");
+    Found::of(ended(command).await).assert_only("credentials", "InvalidClientTokenId");
+
+    let mut command = doctor.command(&[]);
+    command.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env_remove("AWS_SESSION_TOKEN");
+    let found = Found::of(ended(command).await);
+    assert_eq!((found.code, found.status("credentials")), (0, "warn"), "{:#}", found.report);
+    found.assert_says("credentials", "is not the role that pipelines ask with");
+
+    // The root may become the invoker; the pipeline itself may not.
+    let invoker = ["--invoker-role-arn", "arn:aws:iam::111111111111:role/daypass-invoker"];
+    let mut command = doctor.command(&invoker);
+    command.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env_remove("AWS_SESSION_TOKEN");
+    let found = Found::of(ended(command).await);
+    assert_eq!((found.code, found.status("credentials")), (0, "ok"), "{:#}", found.report);
+    let nobody = ["--invoker-role-arn", "arn:aws:iam::111111111111:role/nobody"];
+    doctor.look(&nobody).await.assert_only("credentials", "sts:AssumeRole failed with AccessDenied");
+}
+
+#[tokio::test]
+async fn an_aws_that_does_not_answer() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut command = doctor.command(&[]);
+    command.env("AWS_ENDPOINT_URL_SFN", &url).env("AWS_MAX_ATTEMPTS", "1");
+    let found = Found::of(ended(command).await);
+    drop(stack);
+    assert_eq!(
+        (found.code, found.status("endpoints"), found.status("credentials")),
+        (1, "fail", "ok"),
+        "{:#}",
+        found.report
+    );
+    found.assert_says("endpoints", "states of us-east-1 does not answer");
+}
+
+/// Answers every request as AWS answers one that was signed at another time, by a clock that is this far behind.
+async fn aws_with_a_clock(behind: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let date = (OffsetDateTime::now_utc() - behind).format(&Rfc2822).unwrap().replace("+0000", "GMT");
+            let body = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></ErrorResponse>";
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 403 Forbidden\r\ndate: {date}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            let mut request = [0; 16 * 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong() {
+    let doctor = Doctor::new();
+    for (behind, status) in [(Duration::from_mins(61), "fail"), (Duration::from_mins(2), "warn")] {
+        let mut command = doctor.command(&[]);
+        command.env("AWS_ENDPOINT_URL", aws_with_a_clock(behind).await);
+        let found = Found::of(ended(command).await);
+        assert_eq!((found.code, found.status("clock")), (1, status), "{:#}", found.report);
+        found.assert_says("clock", "ahead of AWS's; signatures allow 300 s, identity tokens 30 s");
+    }
+}
+
+#[tokio::test]
+async fn machines_that_are_not_there_or_of_another_version() {
+    let stack = Stack::alone().await;
+    let doctor = Doctor::new();
+    let elsewhere = stack.names.deprovision.replace("daypass-deprovision", "daypass-nobody");
+    doctor.look(&["--deprovision-arn", &elsewhere]).await.assert_only("machine daypass-nobody", "may not be looked at");
+
+    let states = stack.hub().states();
+    let tag = |version: &str| {
+        let tag = aws_sdk_sfn::types::Tag::builder().key("daypass:contract").value(version).build();
+        states.tag_resource().resource_arn(&stack.names.provision).tags(tag).send()
+    };
+    tag("2").await.expect("a tag");
+    let found = doctor.look(&[]).await;
+    tag("1").await.expect("a tag");
+    found.assert_only("machine daypass-provision", "has contract 2, and this command knows 1");
+    assert!(found.check("machine daypass-provision")["remedy"].as_str().unwrap().starts_with("install the version"));
+    assert_eq!(doctor.look(&[]).await.code, 0);
+}
+
+#[tokio::test]
+async fn identity_tokens_that_will_not_do() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    for (claims, words) in [
+        (json!({"aud": "sts.amazonaws.com"}), "is for `sts.amazonaws.com`, not for `daypass-local`"),
+        (json!({"exp": 1_000_000_000, "iat": 999_999_000, "nbf": 999_999_000}), "has expired at 2001-09-09T01:46:40Z"),
+    ] {
+        let token = stack.engine.identity_token("github", &json!({"claims": claims})).await;
+        let mut command = doctor.command(&[]);
+        command.env("DAYPASS_IDENTITY_TOKEN", token);
+        Found::of(ended(command).await).assert_only("identity token", words);
+    }
+    let mut command = doctor.command(&[]);
+    command.env("GITHUB_ACTIONS", "true").env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
+    let found = Found::of(ended(command).await);
+    found.assert_only("identity token", "this run in GitHub Actions can have none");
+    assert_eq!(found.check("identity token")["remedy"], "give the job the permission `id-token: write`");
+}
+
+#[tokio::test]
+async fn people_whom_identity_center_does_not_know() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let person = async |email: &str| doctor.look(&["--identity-profile", "hub", "--email", email]).await;
+    person("nobody@example.com")
+        .await
+        .assert_only("person", "no user of Identity Center has the address nobody@example.com");
+    person("dave@example.com").await.assert_only("person", "is disabled");
+    let other = doctor.look(&["--identity-profile", "new"]).await;
+    drop(stack);
+    other.assert_only("person", "no user of Identity Center has the address alex@example.com");
+}
+
+#[tokio::test]
+async fn accounts_that_are_not_on_boarded() {
+    let stack = Stack::shared().await;
+    let doctor = Doctor::new();
+    let new = ["--account", "new", "--account-id", "999999999999", "--target-profile"];
+    doctor.look(&[&new[..], &["new"]].concat()).await.assert_only("target account", "has no role daypass-provisioner");
+    let found = doctor.look(&[&new[..], &["target"]].concat()).await;
+    drop(stack);
+    found.assert_only("target account", "only credentials of 999999999999");
+}
