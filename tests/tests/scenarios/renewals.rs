@@ -88,10 +88,10 @@ async fn a_proven_transaction_is_renewed_by_its_run_only() {
         let error = "Daypass.IdentityNotProven";
         assert_refused(&stack, &request.clone().without("identity_token"), error, "`identity_token` is missing").await;
         let other = request.clone().with("identity_token", token(&another_run).await);
-        assert_refused(&stack, &other, error, "another run").await;
+        assert_refused(&stack, &other, error, "run that made the request").await;
         let elsewhere = if issuer == "github" { "gitlab" } else { "github" };
         let elsewhere = request.clone().with("identity_token", sealed_token(&stack, elsewhere, json!({})).await);
-        assert_refused(&stack, &elsewhere, error, "another run").await;
+        assert_refused(&stack, &elsewhere, error, "run that made the request").await;
 
         // A token that stands in a history opens nothing for whoever finds it; the job that has it may send it again.
         assert_refused(&stack, &request.clone().with_another_key(), error, "used before").await;
