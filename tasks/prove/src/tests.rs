@@ -11,7 +11,8 @@ mod properties;
 mod world;
 
 use self::world::{
-    GITHUB, GITLAB, World, ask, ask_again, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal, seal_with, sign,
+    GITHUB, GITLAB, World, ask, ask_again, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal,
+    seal_with, sign,
 };
 use super::*;
 
@@ -102,7 +103,7 @@ async fn a_proof_that_nobody_asked_for_is_judged_all_the_same() {
 async fn a_renewal_comes_from_the_run_that_the_request_came_from() {
     let world = World::new();
     let prove = world.prove(&rules());
-    let transaction = || Transaction { environment: None, ..samples::transaction() };
+    let transaction = || Transaction { environment: None, run_url: None, ..samples::transaction() };
     let proof_of = async |claims: &Value| {
         let sealed = seal(&world.token(claims, "key-1"));
         ask(&prove, transaction(), Some(sealed)).await.unwrap()
