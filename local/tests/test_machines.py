@@ -1,4 +1,4 @@
-"""The two state machines, with functions that do as they are told: where each error leads and what the caller learns.
+"""The state machines, with functions that do as they are told: where each error leads and what the caller learns.
 
 What can be seen in the definitions is held by `tests/tests/state_machines/`; here their JSONata is evaluated.
 """
@@ -60,7 +60,7 @@ DELETED = {"existed": True, "detached_policies": [], "deleted_inline_policies": 
 
 
 class World:
-    """Both machines in the hub, the functions that they call, and what those are told to do."""
+    """The machines in the hub, the functions that they call, and what those are told to do."""
 
     def __init__(self, aws: Aws, folder: Path) -> None:
         accounts = Accounts(aws, uuid.uuid4().hex[:12])
@@ -92,6 +92,7 @@ class World:
         lease = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
         self.lease = self.arns["deprovision"] = self.make("lease", "STANDARD", json.dumps(lease))
         self.provision = self.make("provision", "EXPRESS", self.definition("provision"))
+        self.renew = self.make("renew", "EXPRESS", self.definition("renew"))
         self.deprovision = self.make("deprovision", "STANDARD", self.definition("deprovision"))
 
     def definition(self, name: str) -> str:
@@ -155,7 +156,8 @@ class Provisioning:
     ) -> None:
         self.id = name or str(uuid.uuid4())
         self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
-        self.transaction = {"transaction_id": self.id, "expires_at": "2026-11-23T10:00:00Z", "role_arn": ROLE_ARN}
+        self.transaction = {"transaction_id": self.id, "recipient": "age1", "role_arn": ROLE_ARN}
+        self.transaction["expires_at"] = "2026-11-23T10:00:00Z"
         answers = {
             "validate": self.transaction,
             "prove": {"proof": proof},
@@ -381,6 +383,138 @@ def test_an_earlier_attempt_may_have_made_a_role(world: World, name: str) -> Non
     run = Provisioning(world, {"create-role": error("Daypass.Throttled") + error(name)})
     assert (run.path, run.error) == (f"{CREATED} WasCreateRoleRetried {UNDONE}", name)
     assert run.cause["reason"] == "this is why"
+
+
+# Renew
+
+RENEWAL = {"transaction_id": "t-1", "recipient": "age1new"}
+RENEWED_TRANSACTION = RENEWAL | {"role_arn": ROLE_ARN}
+RENEWED = {"transaction_id": "t-1", "status": "provisioned"}
+
+
+class Renewing:
+    """One execution of the renew machine, after its end."""
+
+    def __init__(
+        self,
+        world: World,
+        outcomes: Outcomes | None = None,
+        proof: dict[str, Any] | None = None,
+        asked: Any = RENEWAL,
+        transaction: dict[str, Any] = RENEWED_TRANSACTION,
+    ) -> None:
+        answers = {
+            "validate": {key: transaction[key] for key in ("transaction_id", "recipient")},
+            "record.renewing": {"transaction": transaction, "proof": proof},
+            "prove": {"proof": proof},
+            "authn": PERSON,
+            "authz": AUTHORIZATION,
+            "issue-creds": SESSION | {"sealed_credentials": "SEALED"},
+            "record.renewed": RENEWED,
+        }
+        world.script(outcomes or {}, answers)
+        ended = world.sfn.start_sync_execution(stateMachineArn=world.renew, input=json.dumps(asked))
+        self.execution, self.status, self.error = ended["executionArn"], ended["status"], ended.get("error")
+        self.output, self.cause = (json.loads(ended.get(key, "null")) for key in ("output", "cause"))
+        self.path = world.states(self.execution)
+
+
+LOOKED_FOR = "Validate LookUp"
+KNOWN = f"{LOOKED_FOR} Prove Authenticate"
+ALLOWED = f"{KNOWN} IsThereProof Authorize"
+RENEWED_PATH = f"{ALLOWED} IssueCredentials RecordRenewed"
+REFUSED = "RecordRefused Denied"
+
+
+def test_credentials_are_renewed(world: World) -> None:
+    run = Renewing(world, asked=RENEWAL | {"identity_token": "a.b.c.d.e"})
+    assert (run.output, run.path) == (RENEWED | {"sealed_credentials": "SEALED"}, RENEWED_PATH)
+    by, transaction = {"execution_arn": run.execution}, {"transaction": RENEWED_TRANSACTION}
+    recorded = transaction | {"proof": None, "authorization": AUTHORIZATION}
+    recorded["credentials_expire_at"] = SESSION["credentials_expire_at"]
+    assert world.calls == [
+        ("validate", {"renewal": RENEWAL | {"identity_token": "a.b.c.d.e"}}),
+        ("record.renewing", by | {"operation": {"renewing": RENEWAL}}),
+        ("prove", transaction | {"identity_token": "a.b.c.d.e", "proof_of_request": None}),
+        ("authn", transaction | {"proof": None}),
+        ("authz", transaction | {"person": PERSON}),
+        ("issue-creds", transaction | {"person": PERSON}),
+        ("record.renewed", by | {"operation": {"renewed": recorded}}),
+    ]
+
+
+def test_a_token_counts_for_one_transaction_and_one_recipient(world: World) -> None:
+    proof = PROOF | {"token_id": uuid.uuid4().hex}
+    first = Provisioning(world, proof=proof)
+    same = RENEWED_TRANSACTION | {"transaction_id": first.id, "recipient": first.transaction["recipient"]}
+    again = Renewing(world, proof=proof, transaction=same)
+    assert (again.status, "UseToken" in again.path) == ("SUCCEEDED", True)
+    assert world.payload("prove")["proof_of_request"] == proof
+    for other in ({"recipient": "age1other"}, {"transaction_id": "t-2"}):
+        run = Renewing(world, proof=proof, transaction=same | other)
+        assert (run.path, run.error) == (f"{KNOWN} IsThereProof UseToken {REFUSED}", "Daypass.IdentityNotProven")
+        refused = world.payload("record.renewal_refused")["operation"]["renewal_refused"]
+        assert (refused["proof"], "used before" in refused["reason"]) == (proof, True)
+
+
+RENEWAL_ERRORS = [
+    ("validate", "InvalidRequest", "Validate Denied"),
+    ("record.renewing", "TransactionNotFound", f"{LOOKED_FOR} Denied"),
+    ("record.renewing", "TransactionConflict", f"{LOOKED_FOR} {REFUSED}"),
+    ("record.renewing", f"InvalidRequest {PASSING}", f"{LOOKED_FOR} Failed"),
+    ("prove", "IdentityNotProven", f"{LOOKED_FOR} Prove {REFUSED}"),
+    ("prove", f"InvalidRequest {PASSING}", f"{LOOKED_FOR} Prove Failed"),
+    ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{KNOWN} {REFUSED}"),
+    ("authn", f"InvalidRequest {PASSING}", f"{KNOWN} Failed"),
+    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{ALLOWED} {REFUSED}"),
+    ("authz", f"InvalidRequest {PASSING}", f"{ALLOWED} Failed"),
+    ("issue-creds", f"InvalidRequest {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
+    ("record.renewed", "TransactionConflict", f"{RENEWED_PATH} {REFUSED}"),
+    ("record.renewed", f"InvalidRequest TransactionNotFound {PASSING}", f"{RENEWED_PATH} Failed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "path"), [(task, name, path) for task, names, path in RENEWAL_ERRORS for name in names.split()]
+)
+def test_an_error_of_a_renewal_is_told_and_a_refusal_recorded(world: World, task: str, name: str, path: str) -> None:
+    name = f"Daypass.{name}"
+    run = Renewing(world, {task: error(name, times=10)})
+    status = "denied" if path.endswith("Denied") else "failed"
+    assert (run.status, run.path, run.error) == ("FAILED", path, name)
+    assert run.cause == {"transaction_id": "t-1", "status": status, "reason": "this is why"}
+    recorded = [payload["operation"] for called, payload in world.calls if called == "record.renewal_refused"]
+    refused = {"renewal": RENEWAL, "proof": None, "error": name, "reason": "this is why"}
+    assert recorded == ([{"renewal_refused": refused}] if path.endswith(REFUSED) else [])
+
+
+@pytest.mark.parametrize("second", [error("Daypass.Throttled", times=4), BROKEN], ids=["ours", "other"])
+def test_a_refusal_is_told_even_when_it_cannot_be_recorded(world: World, second: list[dict[str, Any]]) -> None:
+    run = Renewing(world, {"authz": error("Daypass.NotAMember", "the first"), "record.renewal_refused": second})
+    assert (run.path, run.error) == (f"{ALLOWED} {REFUSED}", "Daypass.NotAMember")
+    assert run.cause == {"transaction_id": "t-1", "status": "denied", "reason": "the first"}
+
+
+def test_any_other_error_of_a_renewal_is_told_as_one_of_ours(world: World) -> None:
+    for task, state in (("validate", "Validate"), ("record.renewing", "LookUp"), ("record.renewed", "RecordRenewed")):
+        run = Renewing(world, {task: BROKEN})
+        assert (run.error, run.cause["status"]) == ("Daypass.AwsUnavailable", "failed")
+        assert run.cause["transaction_id"] == "t-1"
+        assert run.cause["reason"].startswith(f"{state} did not succeed (Runtime.ExitError: it broke); ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        *((None, ""), (1, ""), ([], ""), ({}, ""), ({"transaction_id": 1}, ""), ({"transaction_id": None}, "")),
+        ({"transaction_id": "x" * 65}, "x" * 64),
+        ({"transaction_id": 'a"\\\n\u202eb'}, 'a"\\??b'),
+    ],
+)
+def test_of_an_unreadable_renewal_the_id_is_told_as_far_as_it_can_be_shown(world: World, asked: Any, told: str) -> None:
+    run = Renewing(world, {"validate": error("Daypass.InvalidRequest")}, asked=asked)
+    assert (run.path, run.error) == ("Validate Denied", "Daypass.InvalidRequest")
+    assert run.cause == {"transaction_id": told, "status": "denied", "reason": "this is why"}
 
 
 # Deprovision

@@ -106,6 +106,24 @@ impl Request {
         Self { body, ..self }
     }
 
+    /// The same with another key: what is sealed from now on is for this one.
+    #[must_use]
+    pub fn with_another_key(self) -> Self {
+        let key = Identity::generate();
+        let recipient = key.to_public().to_string();
+        Self { key, ..self }.with("recipient", recipient)
+    }
+
+    /// What asks for new credentials of the transaction that the request became.
+    #[must_use]
+    pub fn renewal(&self) -> Value {
+        let mut renewal = json!({"transaction_id": self.name, "recipient": self.body["recipient"]});
+        if let Some(token) = self.body.get("identity_token") {
+            renewal["identity_token"] = token.clone();
+        }
+        renewal
+    }
+
     /// The same under this execution name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
@@ -144,7 +162,7 @@ pub struct Failure {
     pub cause: Cause,
 }
 
-/// The `cause` of a failed provisioning.
+/// The `cause` of a failed provisioning, or renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cause {

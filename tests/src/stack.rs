@@ -9,7 +9,11 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_iam::types::Role;
-use aws_sdk_sfn::types::{ExecutionStatus, SyncExecutionStatus};
+use aws_sdk_identitystore::types::{AlternateIdentifier, MemberId, UniqueAttribute};
+use aws_sdk_sfn::{
+    operation::start_sync_execution::builders::StartSyncExecutionFluentBuilder,
+    types::{ExecutionStatus, SyncExecutionStatus},
+};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use daypass::{ids::TransactionId, timestamp::Timestamp};
 use serde::Deserialize;
@@ -43,6 +47,8 @@ enum Turn {
 pub struct Names {
     /// The state machine that provisions.
     pub provision: String,
+    /// The state machine that renews.
+    pub renew: String,
     /// The state machine that takes away.
     pub deprovision: String,
     /// The table of transactions.
@@ -137,6 +143,7 @@ impl Stack {
             engine: Engine::new(endpoint.clone()),
             names: Names {
                 provision: variable("DAYPASS_PROVISION_ARN"),
+                renew: variable("DAYPASS_RENEW_ARN"),
                 deprovision: variable("DAYPASS_DEPROVISION_ARN"),
                 table: variable("DAYPASS_TABLE"),
                 hub: variable("DAYPASS_HUB_ACCOUNT_ID"),
@@ -173,15 +180,13 @@ impl Stack {
     /// # Errors
     /// When Step Functions does not take the request.
     pub async fn send(&self, request: &Request) -> Result<Answer, Refused> {
-        let answer = self
-            .invoker
-            .states()
-            .start_sync_execution()
-            .state_machine_arn(&self.names.provision)
-            .name(&request.name)
-            .input(request.body.to_string())
-            .send()
-            .await?;
+        let start = self.invoker.states().start_sync_execution().state_machine_arn(&self.names.provision);
+        Self::answer(start.name(&request.name).input(request.body.to_string())).await
+    }
+
+    /// What an execution that somebody waits for answers.
+    async fn answer(start: StartSyncExecutionFluentBuilder) -> Result<Answer, Refused> {
+        let answer = start.send().await?;
         let result = if answer.status == SyncExecutionStatus::Succeeded {
             Ok(serde_json::from_str(&answer.output.expect("an output")).expect("JSON"))
         } else {
@@ -197,6 +202,25 @@ impl Stack {
     /// The pipeline asks for access, and Step Functions takes the request.
     pub async fn ask(&self, request: &Request) -> Answer {
         self.send(request).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The pipeline asks for new credentials.
+    pub async fn ask_again(&self, renewal: &Value) -> Answer {
+        let start = self.invoker.states().start_sync_execution().state_machine_arn(&self.names.renew);
+        Self::answer(start.input(renewal.to_string())).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The pipeline asks for new credentials and gets them. Of the request only the name and the recipient are sent again,
+    /// and the identity token, if there is one.
+    pub async fn renew(&self, request: &Request) -> Access {
+        let answer = self.ask_again(&request.renewal()).await;
+        let grant = answer.result.unwrap_or_else(|failure| panic!("{}: {failure:?}", request.name));
+        Access::open(request, answer.execution_arn, grant)
+    }
+
+    /// The pipeline asks for new credentials and does not get them.
+    pub async fn no_renewal(&self, renewal: &Value) -> Failure {
+        self.ask_again(renewal).await.result.expect_err("no credentials")
     }
 
     /// The pipeline asks for access and gets it.
@@ -429,6 +453,27 @@ impl Stack {
         let path = format!("/2015-03-31/functions/{function}/configuration");
         let body = json!({"Environment": {"Variables": variables}}).to_string();
         self.hub().call(&Call::RestJson("lambda", "PUT", &path, &body)).await.unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    /// Takes a person out of a group of the identity store, or puts them in.
+    pub async fn set_membership(&self, login: &str, group: &str, member: bool) {
+        let (identities, store) = (self.hub().identities(), &self.names.identity_store);
+        let person = MemberId::UserId(self.user_id(login).await);
+        let named = UniqueAttribute::builder().attribute_path("displayName").attribute_value(group.into());
+        let named = AlternateIdentifier::UniqueAttribute(named.build().expect("an attribute"));
+        let id = identities.get_group_id().identity_store_id(store).alternate_identifier(named);
+        let id = id.send().await.expect("the group").group_id;
+        if member {
+            let create = identities.create_group_membership().identity_store_id(store).group_id(id);
+            create.member_id(person).send().await.expect("they are in it");
+            return;
+        }
+        let all = identities.list_group_memberships().identity_store_id(store).group_id(id).send().await;
+        let theirs =
+            all.expect("the members").group_memberships.into_iter().find(|it| it.member_id == Some(person.clone()));
+        let theirs = theirs.map(|it| it.membership_id).unwrap_or_else(|| panic!("{login} is not in {group}"));
+        let delete = identities.delete_group_membership().identity_store_id(store).membership_id(theirs);
+        delete.send().await.expect("they are out of it");
     }
 
     /// The id of a person of the identity store.

@@ -39,15 +39,18 @@ pub fn bind(issuer: &Issuer, claims: &Claims, token_id: String, transaction: &Tr
 /// [`NotProven`] when it proves nothing, or another run.
 pub fn renew(first: &Proof, renewal: Option<&Proof>) -> Result<(), NotProven> {
     let renewal = renewal.ok_or(NotProven::RequiredAgain)?;
-    if run(first) == run(renewal) { Ok(()) } else { Err(NotProven::OtherRun(run(first).join(" "))) }
+    if run(first) == run(renewal) {
+        return Ok(());
+    }
+    let of = first.repository.as_ref().unwrap_or(&first.issuer);
+    Err(NotProven::OtherRun { run: run(first).2.to_owned(), of: of.clone() })
 }
 
 /// Which run a proof is of: issuer, repository and run. An attempt of it is the same run. Where the issuer tells no runs
 /// apart, the subject has to do.
-fn run(proof: &Proof) -> Vec<&str> {
+fn run(proof: &Proof) -> (&str, Option<&str>, &str) {
     let repository = proof.repository_id.as_deref().or(proof.repository.as_deref());
-    let run = proof.run_id.as_deref().unwrap_or(&proof.subject);
-    [Some(proof.issuer.as_str()), repository, Some(run)].into_iter().flatten().collect()
+    (&proof.issuer, repository, proof.run_id.as_deref().unwrap_or(&proof.subject))
 }
 
 fn required(claims: &Claims, claim: &str) -> Result<String, NotProven> {

@@ -165,11 +165,16 @@ pub enum NotProven {
     RequiredAgain,
     /// It is of another run than the request that is renewed.
     #[error(
-        "the identity token is of another run than the request was, which came from {}; renew from that run, or request \
+        "the identity token is not of the run that made the request, which was {} of {}; renew from that run, or request \
          a role for this one",
-        Quoted(.0)
+        Quoted(.run), Quoted(.of)
     )]
-    OtherRun(String),
+    OtherRun {
+        /// The run that made the request.
+        run: String,
+        /// Its repository, or else its issuer.
+        of: String,
+    },
     /// The envelope does not open.
     #[error(
         "`identity_token` cannot be decrypted: {0}; encrypt the token to the public key that `aws kms get-public-key` \

@@ -11,7 +11,8 @@ mod properties;
 mod world;
 
 use self::world::{
-    GITHUB, GITLAB, World, ask, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal, seal_with, sign,
+    GITHUB, GITLAB, World, ask, ask_again, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal,
+    seal_with, sign,
 };
 use super::*;
 
@@ -95,6 +96,62 @@ async fn a_proof_that_nobody_asked_for_is_judged_all_the_same() {
     let sealed = seal(&world.token(&github_claims(), "key-1"));
     let error = ask(&world.prove(&without_issuers), samples::transaction(), Some(sealed)).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::IdentityNotProven, "without issuers nobody can prove anything");
+}
+
+/// What was proven stays proven: a renewal comes from the same run, also where nobody has to prove anything.
+#[tokio::test]
+async fn a_renewal_comes_from_the_run_that_the_request_came_from() {
+    let world = World::new();
+    let prove = world.prove(&rules());
+    let transaction = || Transaction { environment: None, run_url: None, ..samples::transaction() };
+    let proof_of = async |claims: &Value| {
+        let sealed = seal(&world.token(claims, "key-1"));
+        ask(&prove, transaction(), Some(sealed)).await.unwrap()
+    };
+    let renewed = async |first: &Option<Proof>, claims: &Value| {
+        let sealed = seal(&world.token(claims, "key-1"));
+        ask_again(&prove, transaction(), Some(sealed), first.clone()).await
+    };
+    let runs = [
+        (github_claims(), "run_id", json!({"run_attempt": "3", "jti": "other"})),
+        (gitlab_claims(), "pipeline_id", json!({"job_id": "1124"})),
+    ];
+    let firsts = [proof_of(&runs[0].0).await, proof_of(&runs[1].0).await];
+    for (at, (claims, run_id, again)) in runs.into_iter().enumerate() {
+        let proof = renewed(&firsts[at], &changed(claims.clone(), &again)).await.unwrap();
+        assert!(proof.is_some_and(|proof| Some(proof) != firsts[at]), "another job or attempt, of the same run");
+
+        let another = renewed(&firsts[at], &changed(claims.clone(), &json!({run_id: "9"}))).await.unwrap_err();
+        let issuer = renewed(&firsts[1 - at], &claims).await.unwrap_err();
+        let nothing = ask_again(&prove, transaction(), None, firsts[at].clone()).await.unwrap_err();
+        for (what, error) in [("another_run", another), ("another_issuer", issuer), ("no_token", nothing)] {
+            assert_eq!(error.name(), ErrorName::IdentityNotProven, "{error}");
+            insta::assert_snapshot!(format!("renewal_{at}_{what}"), error);
+        }
+    }
+    assert_eq!(ask_again(&prove, transaction(), None, None).await.unwrap(), None, "what was not proven need not be");
+    let unproven = renewed(&None, &github_claims()).await.unwrap();
+    assert!(unproven.is_some(), "what nobody asked for is judged, and recorded");
+}
+
+/// The name of a repository can change hands; its id cannot. Where an issuer tells no runs apart, the subject has to do.
+#[test]
+fn a_run_is_one_by_ids_that_do_not_change_hands() {
+    let first = samples::proof();
+    let is_same = |other: Proof| binding::renew(&first, Some(&other)).is_ok();
+    assert!(is_same(Proof { repository: Some("example/renamed".to_owned()), ..first.clone() }));
+    assert!(!is_same(Proof { repository_id: Some("1".to_owned()), ..first.clone() }));
+    assert!(!is_same(Proof { run_id: None, ..first.clone() }));
+    assert!(is_same(Proof { subject: "repo:example/payments:environment:other".to_owned(), ..first.clone() }));
+    let by_subject = |subject: &str| Proof {
+        subject: subject.to_owned(),
+        repository: None,
+        repository_id: None,
+        run_id: None,
+        ..samples::proof()
+    };
+    assert!(binding::renew(&by_subject("alex"), Some(&by_subject("alex"))).is_ok());
+    assert!(binding::renew(&by_subject("alex"), Some(&by_subject("nadia"))).is_err());
 }
 
 /// Forged, stale and misdirected tokens; the reasons are what the requester reads.
@@ -296,7 +353,7 @@ async fn keys_are_fetched_when_they_are_needed() {
         let claims = changed(github_claims(), &json!({"jti": jti.to_string()}));
         let token = world.token(&claims, key);
         let transaction = samples::transaction();
-        let input = ProveInput { transaction, identity_token: Some(seal(&token)) };
+        let input = ProveInput { transaction, identity_token: Some(seal(&token)), proof_of_request: None };
         world.take_calls();
         let answer = prove.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await;
         let fetched = world.take_calls().iter().filter(|call| call.ends_with("/jwks")).count();
@@ -319,7 +376,8 @@ async fn keys_are_fetched_when_they_are_needed() {
         seal(&sign(&json!({"alg": "ES256", "kid": "key-1"}), &claims, &taken_back))
     };
     let at = async |seconds: u64, sealed: String| {
-        let input = ProveInput { transaction: samples::transaction(), identity_token: Some(sealed) };
+        let identity_token = Some(sealed);
+        let input = ProveInput { transaction: samples::transaction(), identity_token, proof_of_request: None };
         prove.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await.map(drop)
     };
     assert!(at(60 + 3_599, stale(60 + 3_599, 6)).await.is_ok());

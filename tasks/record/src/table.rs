@@ -30,8 +30,8 @@ pub enum TableError {
 
 /// Reads attributes, as strictly as a task reads its input.
 ///
-/// What is read and what is written goes by way of the JSON that inputs and outputs are made of: a reader and a writer of
-/// their own for each type would be a third more code of ours in the function (decision 10).
+/// What is read and what is written goes by way of the JSON that inputs and outputs are made of, so that one reader and one
+/// writer for each type will do: the function is near its limit of size (decision 10).
 pub fn read<'a, T>(item: impl IntoIterator<Item = (&'a String, &'a AttributeValue)>) -> Result<T, TableError>
 where
     T: DeserializeOwned,

@@ -16,7 +16,7 @@ pub struct NotShown {
 }
 
 /// All of them.
-pub const NOT_SHOWN: [NotShown; 5] = [
+pub const NOT_SHOWN: [NotShown; 7] = [
     NotShown {
         role: "daypass-*",
         statement: "OwnLogs",
@@ -40,6 +40,8 @@ pub const NOT_SHOWN: [NotShown; 5] = [
               (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html)",
     },
     NotShown { role: "daypass-provision", statement: "KeyOfTheTable", why: "the same, for the table of used tokens" },
+    NotShown { role: "daypass-renew", statement: "DeliverLogs", why: "the same as of the other machines" },
+    NotShown { role: "daypass-renew", statement: "KeyOfTheTable", why: "the same as of provision" },
 ];
 
 impl NotShown {

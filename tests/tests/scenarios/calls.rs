@@ -1,4 +1,4 @@
-//! Every AWS call of a provisioning and of a release, as README.md lists them.
+//! Every AWS call of a provisioning, of a renewal and of a release, as README.md lists them.
 //!
 //! `UPDATE_README=1` writes the lists instead of comparing them.
 
@@ -18,12 +18,17 @@ async fn no_call_is_made_that_the_readme_does_not_list() {
         stack.released(&stack.provision(&Request::by("alex")).await).await;
     }
     stack.engine.forget_calls().await;
-    let access = stack.provision(&Request::by("alex")).await;
+    let request = Request::by("alex");
+    let access = stack.provision(&request).await;
     let provisioning = stack.engine.calls().await;
+    stack.engine.forget_calls().await;
+    stack.renew(&request).await;
+    let renewal = stack.engine.calls().await;
     stack.engine.forget_calls().await;
     stack.released(&access).await;
     let deprovisioning = stack.engine.calls().await;
     assert_listed("calls:provision", &table(provisioning, &access));
+    assert_listed("calls:renew", &table(renewal, &access));
     assert_listed("calls:deprovision", &table(deprovisioning, &access));
 }
 

@@ -38,7 +38,7 @@ pub async fn seal(stack: &Stack, token: &str) -> String {
 }
 
 /// A token of `issuer` with these claims changed, sealed.
-async fn sealed_token(stack: &Stack, issuer: &str, claims: Value) -> String {
+pub async fn sealed_token(stack: &Stack, issuer: &str, claims: Value) -> String {
     seal(stack, &stack.engine.identity_token(issuer, &json!({"claims": claims})).await).await
 }
 

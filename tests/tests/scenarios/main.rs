@@ -15,6 +15,7 @@ mod leases;
 mod patience;
 mod personas;
 mod releases;
+mod renewals;
 mod requests;
 mod secrets;
 mod sizes;

@@ -145,6 +145,29 @@ async fn no_secret_is_kept_anywhere() {
     stack.assume(&access).await;
     stack.released(&access).await;
     assert!(story.ask(Request::by("mallory")).await.result.is_err());
+
+    // Credentials are issued anew, and are recorded or not.
+    let request = Request::by("alex");
+    let first = story.ask(request.clone()).await;
+    let first = Access::open(&request, first.execution_arn, first.result.expect("access"));
+    let renewed = stack.ask_again(&request.renewal()).await;
+    story.executions.push(renewed.execution_arn.clone());
+    let renewed = Access::open(&request, renewed.execution_arn, renewed.result.expect("new credentials"));
+    secrets.add("the renewed secret access key", renewed.session.secret_access_key());
+    secrets.add("the renewed session token", renewed.session.session_token().unwrap());
+    let unrecorded = task("record").by(":role/daypass-renew").skipping(1).always();
+    stack.engine.arm(unrecorded).await;
+    let withheld = stack.ask_again(&request.renewal()).await;
+    stack.engine.disarm().await;
+    assert!(withheld.result.is_err());
+    let sealed = sealed_in(&json!(stack.history(&withheld.execution_arn).await));
+    for field in ["secret_access_key", "session_token"] {
+        secrets
+            .add(format!("a {field} of a renewal that was withheld"), request.unseal(&sealed)[field].as_str().unwrap());
+    }
+    story.executions.push(withheld.execution_arn);
+    stack.released(&first).await;
+
     secrets.add("the secret access key", access.session.secret_access_key());
     secrets.add("the session token", access.session.session_token().unwrap());
     secrets.add("the access key id", access.session.access_key_id());
@@ -198,7 +221,7 @@ async fn no_secret_is_kept_anywhere() {
     }
     // And all that STS issued for these transactions on the way, to whomever.
     let sessions = story.sessions().await;
-    for request in story.requests.iter().skip(5) {
+    for request in story.requests.iter().skip(6) {
         let issued = sessions
             .iter()
             .any(|it| it.arn.contains(":assumed-role/daypass-pipeline/") && it.arn.contains(&request.name));

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-const TASKS: [&str; 7] = ["validate", "record", "authn", "authz", "create-role", "issue-creds", "delete-role"];
+const TASKS: [&str; 8] = ["validate", "record", "prove", "authn", "authz", "create-role", "issue-creds", "delete-role"];
 
 #[test]
 fn every_function_is_under_4_mb() {

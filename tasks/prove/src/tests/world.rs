@@ -253,6 +253,16 @@ pub fn rules() -> Value {
 
 /// What prove answers to a request with this in `identity_token`.
 pub async fn ask(prove: &Prove, transaction: Transaction, token: Option<String>) -> Result<Option<Proof>, ProveError> {
-    let input = ProveInput { transaction, identity_token: token };
+    ask_again(prove, transaction, token, None).await
+}
+
+/// The same of a renewal, whose request was proven so.
+pub async fn ask_again(
+    prove: &Prove,
+    transaction: Transaction,
+    token: Option<String>,
+    first: Option<Proof>,
+) -> Result<Option<Proof>, ProveError> {
+    let input = ProveInput { transaction, identity_token: token, proof_of_request: first };
     prove.run(input, samples::requested_at()).await.map(|proven| proven.proof)
 }
