@@ -92,7 +92,7 @@ pub enum Release {
     AlreadyStarted,
 }
 
-/// Who asks to renew or assume.
+/// How long a role has been there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The role was just made: it may take a while until it can be assumed.

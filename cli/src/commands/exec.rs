@@ -138,42 +138,40 @@ impl Job<'_> {
             signal = self.signals.next() => return Ok(signals::code(signal.as_raw())),
             session = assumed => session?,
         };
-        let mut command = prepared(command, &grant);
-        if self.serve {
-            let current = Current::new(session);
-            let server = Server::listen(&grant.iam_role_arn, current.clone()).await;
-            let server = server.and_then(|server| Ok((server.variables()?, server)));
-            let (variables, server) =
-                server.map_err(|error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}")))?;
-            command.envs(variables);
-            if let Some(region) = profiles::default_with_credentials().await {
-                let files = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
-                self.output
-                    .note(&format!("the default AWS profile has credentials, so {} are empty", files.join(" and ")));
-                command.envs(files.map(|file| (file, "/dev/null")));
-                if let Some(region) = region.filter(|_| Process.variable("AWS_REGION").is_none()) {
-                    command.env("AWS_REGION", region);
-                }
-            }
-            let mut child = match spawned(&mut command) {
-                Ok(child) => child,
-                Err(code) => return Ok(self.not_started(&command, &code)),
-            };
-            let renewed =
-                renewed(self.daypass, self.output, &self.key, &self.email, self.session_duration, grant, &current);
-            tokio::select! {
-                status = supervised(&mut child, &mut self.signals) => ended(status),
-                never = server.run() => match never {},
-                never = renewed => match never {},
-            }
+        let (mut command, current) = (prepared(command, &grant), Current::new(session));
+        let server = if self.serve {
+            Some(self.endpoint(&grant, &current, &mut command).await?)
         } else {
-            command.envs(session.variables());
-            let mut child = match spawned(&mut command) {
-                Ok(child) => child,
-                Err(error) => return Ok(self.not_started(&command, &error)),
-            };
-            ended(supervised(&mut child, &mut self.signals).await)
+            command.envs(current.get().variables());
+            None
+        };
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return Ok(self.not_started(&command, &error)),
+        };
+        let Some(server) = server else { return ended(supervised(&mut child, &mut self.signals).await) };
+        let (daypass, output, duration) = (self.daypass, self.output, self.session_duration);
+        tokio::select! {
+            status = supervised(&mut child, &mut self.signals) => ended(status),
+            never = server.run() => match never {},
+            never = renewed(daypass, output, &self.key, &self.email, duration, grant, &current) => match never {},
         }
+    }
+
+    /// Opens the endpoint, and tells the command where it is.
+    async fn endpoint(&self, grant: &Grant, current: &Current, command: &mut Command) -> Result<Server, Error> {
+        let failed = |error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}"));
+        let server = Server::listen(&grant.iam_role_arn, current.clone()).await.map_err(failed)?;
+        command.envs(server.variables().map_err(failed)?);
+        if let Some(region) = profiles::default_with_credentials().await {
+            let files = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+            self.output.note(&format!("the default AWS profile has credentials, so {} are empty", files.join(" and ")));
+            command.envs(files.map(|file| (file, "/dev/null")));
+            if let Some(region) = region.filter(|_| Process.variable("AWS_REGION").is_none()) {
+                command.env("AWS_REGION", region);
+            }
+        }
+        Ok(server)
     }
 
     fn not_started(&self, command: &Command, error: &io::Error) -> u8 {
@@ -214,10 +212,6 @@ fn prepared(command: &[OsString], grant: &Grant) -> Command {
     }
     prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
     prepared
-}
-
-fn spawned(command: &mut Command) -> io::Result<Child> {
-    command.spawn()
 }
 
 /// Waits for the end of a command, and hands signals on to it meanwhile.
