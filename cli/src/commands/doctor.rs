@@ -230,7 +230,7 @@ impl Site {
         (contract(&name, version), Ok(()))
     }
 
-    /// StartSyncExecution has an endpoint of its own, and behind private endpoints it is easily forgotten. Asking a machine
+    /// `StartSyncExecution` has an endpoint of its own, and behind private endpoints it is easily forgotten. Asking a machine
     /// that is not there starts nothing.
     async fn sync_states(&self) -> Result<(), AwsError> {
         let nobody = self.provision.named("daypass-doctor");

@@ -145,13 +145,11 @@ async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
     }
     let all = difference.present.len() + difference.missing.len();
     let left = if args.prune { &[] } else { difference.extra.as_slice() };
-    let mut text = format!("All {all} groups are there; {} made", created.len());
-    if args.prune {
-        text += &format!(", {} deleted", deleted.len());
-    }
-    text += ".\n";
+    let pruned = if args.prune { format!(", {} deleted", deleted.len()) } else { String::new() };
+    let mut lines = vec![format!("All {all} groups are there; {} made{pruned}.\n", created.len())];
     if !left.is_empty() {
-        text += &format!("Left over, and left alone: {}.\n", left.iter().map(described).collect::<Vec<_>>().join(", "));
+        let left: Vec<_> = left.iter().map(described).collect();
+        lines.push(format!("Left over, and left alone: {}.\n", left.join(", ")));
     }
     let names = |groups: &[&Group]| groups.iter().map(|group| group.name.clone()).collect::<Vec<_>>();
     let result = json!({
@@ -161,7 +159,7 @@ async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
         "deleted": names(&deleted),
         "extra": names(&left.iter().collect::<Vec<_>>()),
     });
-    output.result(&text, &result);
+    output.result(&lines.concat(), &result);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -252,25 +250,22 @@ fn described(group: &Group) -> String {
 
 fn text(difference: &Difference) -> String {
     let Difference { present, missing, extra, .. } = difference;
-    let mut text = String::new();
-    for Wanted { name, account, persona, .. } in missing {
-        text += &format!("+ {name} is missing: {persona} in {account}\n");
-    }
-    for group in extra {
-        text += &format!("- {} is left over: no account is open to such a persona\n", described(group));
-    }
-    text += &format!("{} of {} groups are there", present.len(), present.len() + missing.len());
-    text += &match extra.len() {
-        0 => ".\n".to_owned(),
-        extra => format!(", and {extra} that nothing wants.\n"),
-    };
+    let missed = missing
+        .iter()
+        .map(|Wanted { name, account, persona, .. }| format!("+ {name} is missing: {persona} in {account}\n"));
+    let left = extra
+        .iter()
+        .map(|group| format!("- {} is left over: no account is open to such a persona\n", described(group)));
+    let mut lines: Vec<_> = missed.chain(left).collect();
+    let unwanted = if extra.is_empty() { String::new() } else { format!(", and {} that nothing wants", extra.len()) };
+    lines.push(format!("{} of {} groups are there{unwanted}.\n", present.len(), present.len() + missing.len()));
     if !missing.is_empty() {
-        text += "`daypass groups apply` makes what is missing.\n";
+        lines.push("`daypass groups apply` makes what is missing.\n".to_owned());
     }
     if !extra.is_empty() {
-        text += "`daypass groups apply --prune` deletes what is left over, if nobody is in it.\n";
+        lines.push("`daypass groups apply --prune` deletes what is left over, if nobody is in it.\n".to_owned());
     }
-    text
+    lines.concat()
 }
 
 fn as_json(store: &Store, difference: &Difference) -> Value {

@@ -35,7 +35,7 @@ impl Doctor {
     }
 
     async fn look(&self, arguments: &[&str]) -> Found {
-        Found::of(ended(self.command(arguments)).await)
+        Found::of(&ended(self.command(arguments)).await)
     }
 }
 
@@ -47,22 +47,22 @@ struct Found {
 }
 
 impl Found {
-    fn of(ended: Ended) -> Self {
+    fn of(ended: &Ended) -> Self {
         Self { code: ended.code, report: ended.json() }
     }
 
     fn check(&self, name: &str) -> &Value {
-        let checks = self.report["checks"].as_array().unwrap();
+        let checks = self.report["checks"].as_array().expect("checks");
         checks.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("{name}: {:#}", self.report))
     }
 
     fn status(&self, name: &str) -> &str {
-        self.check(name)["status"].as_str().unwrap()
+        self.check(name)["status"].as_str().expect("a status")
     }
 
     /// This fails, with these words, and nothing else does.
     fn assert_only(&self, name: &str, words: &str) {
-        let checks = self.report["checks"].as_array().unwrap();
+        let checks = self.report["checks"].as_array().expect("checks");
         let failed: Vec<_> = checks.iter().filter(|check| check["status"] == "fail").map(|it| &it["check"]).collect();
         assert_eq!((self.code, failed), (1, vec![&json!(name)]), "{:#}", self.report);
         self.assert_says(name, words);
@@ -70,7 +70,7 @@ impl Found {
 
     fn assert_says(&self, name: &str, words: &str) {
         let check = self.check(name);
-        assert!(check["detail"].as_str().unwrap().contains(words), "{words}: {check:#}");
+        assert!(check["detail"].as_str().expect("a detail").contains(words), "{words}: {check:#}");
         assert_eq!(check["remedy"].is_string(), matches!(self.status(name), "fail" | "warn"), "{check:#}");
     }
 }
@@ -84,7 +84,7 @@ async fn all_is_well() {
     let token = stack.engine.identity_token("github", &json!({"claims": {}})).await;
     let mut command = doctor.command(&EVERYTHING);
     command.env("DAYPASS_IDENTITY_TOKEN", &token);
-    let found = Found::of(ended(command).await);
+    let found = Found::of(&ended(command).await);
     assert_eq!((found.code, &found.report["status"]), (0, &json!("ok")), "{:#}", found.report);
     for name in [
         "deployment",
@@ -138,7 +138,7 @@ async fn a_configuration_that_is_not_complete() {
     let doctor = Doctor::new();
     let mut command = doctor.command(&[]);
     command.env_remove("DAYPASS_PROVISION_ARN").env_remove("DAYPASS_DEPROVISION_ARN").env_remove("DAYPASS_RENEW_ARN");
-    Found::of(ended(command).await).assert_only("deployment", "`provision_arn` is not set");
+    Found::of(&ended(command).await).assert_only("deployment", "`provision_arn` is not set");
     doctor
         .look(&["--provision-arn", "daypass-provision"])
         .await
@@ -156,11 +156,11 @@ async fn credentials_that_are_not_the_invokers() {
     let doctor = Doctor::new();
     let mut command = doctor.command(&[]);
     command.env("AWS_ACCESS_KEY_ID", "ASIAQQQQQQQQQQQQQQQQ");
-    Found::of(ended(command).await).assert_only("credentials", "InvalidClientTokenId");
+    Found::of(&ended(command).await).assert_only("credentials", "InvalidClientTokenId");
 
     let mut command = doctor.command(&[]);
     command.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env_remove("AWS_SESSION_TOKEN");
-    let found = Found::of(ended(command).await);
+    let found = Found::of(&ended(command).await);
     assert_eq!((found.code, found.status("credentials")), (0, "warn"), "{:#}", found.report);
     found.assert_says("credentials", "is not the role that pipelines ask with");
 
@@ -168,7 +168,7 @@ async fn credentials_that_are_not_the_invokers() {
     let invoker = ["--invoker-role-arn", "arn:aws:iam::111111111111:role/daypass-invoker"];
     let mut command = doctor.command(&invoker);
     command.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env_remove("AWS_SESSION_TOKEN");
-    let found = Found::of(ended(command).await);
+    let found = Found::of(&ended(command).await);
     assert_eq!((found.code, found.status("credentials")), (0, "ok"), "{:#}", found.report);
     let nobody = ["--invoker-role-arn", "arn:aws:iam::111111111111:role/nobody"];
     doctor.look(&nobody).await.assert_only("credentials", "sts:AssumeRole failed with AccessDenied");
@@ -183,7 +183,7 @@ async fn an_aws_that_does_not_answer() {
     drop(listener);
     let mut command = doctor.command(&[]);
     command.env("AWS_ENDPOINT_URL_SFN", &url).env("AWS_MAX_ATTEMPTS", "1");
-    let found = Found::of(ended(command).await);
+    let found = Found::of(&ended(command).await);
     drop(stack);
     assert_eq!(
         (found.code, found.status("endpoints"), found.status("credentials")),
@@ -196,11 +196,11 @@ async fn an_aws_that_does_not_answer() {
 
 /// Answers every request as AWS answers one that was signed at another time, by a clock that is this far behind.
 async fn aws_with_a_clock(behind: Duration) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let date = (OffsetDateTime::now_utc() - behind).format(&Rfc2822).unwrap().replace("+0000", "GMT");
+            let date = (OffsetDateTime::now_utc() - behind).format(&Rfc2822).expect("a date").replace("+0000", "GMT");
             let body = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></ErrorResponse>";
             let length = body.len();
             let answer = format!(
@@ -220,7 +220,7 @@ async fn a_clock_that_is_wrong() {
     for (behind, status) in [(Duration::from_mins(61), "fail"), (Duration::from_mins(2), "warn")] {
         let mut command = doctor.command(&[]);
         command.env("AWS_ENDPOINT_URL", aws_with_a_clock(behind).await);
-        let found = Found::of(ended(command).await);
+        let found = Found::of(&ended(command).await);
         assert_eq!((found.code, found.status("clock")), (1, status), "{:#}", found.report);
         found.assert_says("clock", "ahead of AWS's; signatures allow 300 s, identity tokens 30 s");
     }
@@ -257,11 +257,11 @@ async fn identity_tokens_that_will_not_do() {
         let token = stack.engine.identity_token("github", &json!({"claims": claims})).await;
         let mut command = doctor.command(&[]);
         command.env("DAYPASS_IDENTITY_TOKEN", token);
-        Found::of(ended(command).await).assert_only("identity token", words);
+        Found::of(&ended(command).await).assert_only("identity token", words);
     }
     let mut command = doctor.command(&[]);
     command.env("GITHUB_ACTIONS", "true").env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
-    let found = Found::of(ended(command).await);
+    let found = Found::of(&ended(command).await);
     found.assert_only("identity token", "this run in GitHub Actions can have none");
     assert_eq!(found.check("identity token")["remedy"], "give the job the permission `id-token: write`");
 }

@@ -73,7 +73,8 @@ impl<'a> Store<'a> {
 }
 
 fn names(groups: &Value) -> Vec<&str> {
-    groups.as_array().unwrap().iter().map(|it| it["group"].as_str().unwrap_or_else(|| it.as_str().unwrap())).collect()
+    let groups = groups.as_array().expect("a list").iter();
+    groups.map(|group| group.get("group").unwrap_or(group).as_str().expect("a name")).collect()
 }
 
 #[tokio::test]

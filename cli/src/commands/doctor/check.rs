@@ -69,14 +69,12 @@ impl Check {
 /// For people.
 pub fn text(checks: &[Check]) -> String {
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for Check { name, status, detail, remedy } in checks {
-        text += &format!("{:<7}  {name:<width$}  {}\n", status.name(), plain(detail));
-        if let Some(remedy) = remedy {
-            text += &format!("{:<7}  {:<width$}  what to do: {}\n", "", "", plain(remedy));
-        }
-    }
-    text
+    let line = |Check { name, status, detail, remedy }: &Check| {
+        let found = format!("{:<7}  {name:<width$}  {}\n", status.name(), plain(detail));
+        let remedy = remedy.as_ref().map(|text| format!("{:<7}  {:<width$}  what to do: {}\n", "", "", plain(text)));
+        found + &remedy.unwrap_or_default()
+    };
+    checks.iter().map(line).collect()
 }
 
 /// For programs.

@@ -48,7 +48,7 @@ impl Store {
         Ok(groups)
     }
 
-    /// How many members the group has; none when it is gone.
+    /// How many members the group has; one that is gone has none.
     pub async fn members(&self, group: &Group) -> Result<usize, AwsError> {
         let request = self.client.list_group_memberships().identity_store_id(&self.id).group_id(&group.id);
         let mut pages = request.max_results(PAGE).into_paginator().items().send();
@@ -67,10 +67,7 @@ impl Store {
     pub async fn create(&self, wanted: &Wanted) -> Result<Done, AwsError> {
         let request = self.client.create_group().identity_store_id(&self.id).display_name(&wanted.name);
         let answer = request.description(wanted.description()).send().await;
-        let error = match answer.map_err(AwsError::of("identitystore:CreateGroup")) {
-            Ok(_) => return Ok(Done::Here),
-            Err(error) => error,
-        };
+        let Err(error) = answer.map_err(AwsError::of("identitystore:CreateGroup")) else { return Ok(Done::Here) };
         // The name may be taken; but a conflict is also what others' changes to the store can bring.
         let store = IdentityStore::new(self.client.clone(), self.id.clone());
         if error.code() == Some("ConflictException") && store.group_id(&wanted.name).await?.is_some() {
