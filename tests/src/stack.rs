@@ -471,7 +471,7 @@ impl Stack {
         let all = identities.list_group_memberships().identity_store_id(store).group_id(id).send().await;
         let theirs =
             all.expect("the members").group_memberships.into_iter().find(|it| it.member_id == Some(person.clone()));
-        let theirs = theirs.map_or_else(|| panic!("{login} is not in {group}"), |it| it.membership_id);
+        let theirs = theirs.unwrap_or_else(|| panic!("{login} is not in {group}")).membership_id;
         let delete = identities.delete_group_membership().identity_store_id(store).membership_id(theirs);
         delete.send().await.expect("they are out of it");
     }

@@ -30,9 +30,9 @@ fn with(changes: &Value) -> Value {
     request
 }
 
-fn validate(request: Value) -> Result<Transaction, String> {
+fn validate(request: &Value) -> Result<Transaction, String> {
     let task = Validate::new(Personas::parse(PERSONAS).unwrap(), Duration::from_mins(15), "aws".to_owned());
-    reason(task.request(ID.parse().unwrap(), daypass::samples::requested_at(), &request))
+    reason(task.request(ID.parse().unwrap(), daypass::samples::requested_at(), request))
 }
 
 /// Of a refusal the text.
@@ -54,7 +54,7 @@ fn answers_the_machine_that_asks() {
         serde_json::to_value(answer).unwrap()
     };
     let execution = json!({"transaction_id": ID, "requested_at": now, "request": request()});
-    assert_eq!(answer(execution), json!(validate(request()).unwrap()));
+    assert_eq!(answer(execution), json!(validate(&request()).unwrap()));
     assert_eq!(
         answer(json!({"renewal": renewal_of(&json!({}))})),
         json!({"transaction_id": ID, "recipient": RECIPIENT})
@@ -103,12 +103,12 @@ fn raises_what_it_says() {
 
 #[test]
 fn the_least_request() {
-    insta::assert_json_snapshot!(validate(request()).unwrap());
+    insta::assert_json_snapshot!(validate(&request()).unwrap());
 }
 
 #[test]
 fn a_request_with_everything() {
-    let transaction = validate(json!({
+    let transaction = validate(&json!({
         "email": "nadia@example.com",
         "branch": "release/2026-11",
         "target_aws_account": "payments-prod",
@@ -126,7 +126,7 @@ fn a_request_with_everything() {
 
 #[test]
 fn an_account_that_nobody_knows_is_left_to_authz() {
-    let transaction = validate(with(&json!({"target_aws_account": "x", "target_aws_account_id": "999999999999"})));
+    let transaction = validate(&with(&json!({"target_aws_account": "x", "target_aws_account_id": "999999999999"})));
     assert_eq!(transaction.unwrap().environment, None);
 }
 
@@ -137,7 +137,7 @@ fn lifetimes() {
         if let Some(hours) = hours {
             request["role_ttl_hours"] = json!(hours);
         }
-        validate(request).map(|transaction| transaction.role_ttl_hours)
+        validate(&request).map(|transaction| transaction.role_ttl_hours)
     };
     let dev = json!({});
     let prod = json!({"target_aws_account": "payments-prod", "target_aws_account_id": "333333333333"});
@@ -154,7 +154,7 @@ fn lifetimes() {
 
 #[test]
 fn branches() {
-    let valid = |branch: &str| validate(with(&json!({"branch": branch}))).is_ok();
+    let valid = |branch: &str| validate(&with(&json!({"branch": branch}))).is_ok();
     let good = ["main", "release/1.2", "dependabot/npm_and_yarn/x-1.0", "feature/größe", "a@b", "#12", "user/o'brien"];
     for branch in good {
         assert!(valid(branch), "{branch}");
@@ -224,7 +224,7 @@ fn every_problem_names_the_field_and_the_remedy() {
     ];
     let mut text = String::new();
     for case in cases {
-        let message = validate(with(&case)).expect_err(&case.to_string());
+        let message = validate(&with(&case)).expect_err(&case.to_string());
         assert!(!message.contains("SECRET-KEY") && !message.contains(TOKEN), "{message}");
         let shown = daypass::text::shortened(&case.to_string(), 100).escape_debug().to_string().replace("\\\"", "\"");
         writeln!(text, "{shown}\n  {message}").unwrap();
@@ -234,13 +234,13 @@ fn every_problem_names_the_field_and_the_remedy() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    insta::assert_snapshot!(validate(json!({"email": "alex", "branch": "a b", "x": 1})).unwrap_err());
-    insta::assert_snapshot!(validate(json!({})).unwrap_err());
+    insta::assert_snapshot!(validate(&json!({"email": "alex", "branch": "a b", "x": 1})).unwrap_err());
+    insta::assert_snapshot!(validate(&json!({})).unwrap_err());
 }
 
 #[test]
 fn a_request_is_an_object() {
-    for request in [json!(null), json!([]), json!("x"), json!(1), json!(true)] {
+    for request in &[json!(null), json!([]), json!("x"), json!(1), json!(true)] {
         assert!(validate(request).unwrap_err().contains("has to be an object"));
     }
 }
@@ -250,6 +250,6 @@ fn rubbish_is_answered_in_few_words() {
     let keys: serde_json::Map<String, Value> = (0..20_000).map(|i| (format!("key-{i}"), json!(i))).collect();
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     for request in [Value::Object(keys), with(&json!({"email": "x".repeat(250_000)})), with(&json!({"branch": deep}))] {
-        assert!(validate(request).unwrap_err().len() < 1_500);
+        assert!(validate(&request).unwrap_err().len() < 1_500);
     }
 }

@@ -68,7 +68,7 @@ fn the_readme_would_show_a_change() {
         ("deprovision", "/States/HasItEnded/Default", json!("RecordDeprovisioned")),
         ("deprovision", "/TimeoutSeconds", json!(604_800)),
     ] {
-        let changed = changed(machine, pointer, value).expect("the machines");
+        let changed = changed(machine, pointer, &value).expect("the machines");
         assert_ne!(readme, readme::showing(&readme, &changed), "{machine}{pointer}");
     }
 }
@@ -84,7 +84,7 @@ fn every_check_can_fail() {
     for (check, (machine, pointer, value)) in
         breaks.iter().flat_map(|(check, all)| all.iter().map(move |one| (check, one)))
     {
-        let found: BTreeSet<&str> = match changed(machine, pointer, value.clone()) {
+        let found: BTreeSet<&str> = match changed(machine, pointer, value) {
             Ok(machines) => {
                 checks::ALL.iter().filter(|(_, check)| !check(&machines).is_empty()).map(|(name, _)| *name).collect()
             }
@@ -98,7 +98,7 @@ fn every_check_can_fail() {
 }
 
 /// The shipped machines with one change.
-fn changed(machine: &str, pointer: &str, value: Value) -> Result<Machines, String> {
+fn changed(machine: &str, pointer: &str, value: &Value) -> Result<Machines, String> {
     assert!(["provision", "renew", "deprovision"].contains(&machine), "{machine}");
     machines(|name| {
         let mut document = document(name);

@@ -80,15 +80,14 @@ async fn only_what_is_provisioned_can_be_renewed() {
 async fn nothing_is_renewed_after_the_lease() {
     let table = FakeTable::after(PROVISIONED).await;
     let ends = samples::transaction().expires_at;
-    let before =
-        |seconds: u64| samples::requested_at().plus(ends.since(samples::requested_at()) - Duration::from_secs(seconds));
+    let last_second = Timestamp::from_unix_seconds(ends.unix_seconds() - 1);
     for operation in ["renewing", "renewed"] {
         let input = json!({"execution_arn": RENEW, "operation": say(operation)});
         let input = || parse_input::<RecordInput>(&input.to_string()).unwrap();
         let error = table.record().run(input(), ends).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionConflict);
         insta::assert_snapshot!("lease_ended", error);
-        table.record().run(input(), before(1)).await.unwrap();
+        table.record().run(input(), last_second).await.unwrap();
     }
 }
 
