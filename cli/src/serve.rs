@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     io,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -22,12 +23,15 @@ use hyper_util::rt::TokioIo;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use subtle::ConstantTimeEq;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::client::{
     access::{RoleSession, now},
     secret::Secret,
 };
+
+/// How long it waits before it listens again, when a connection could not be taken.
+const AFTER_REFUSED: Duration = Duration::from_millis(50);
 
 /// The latest session; whoever renews it puts the next one here.
 #[derive(Clone)]
@@ -90,9 +94,10 @@ impl Server {
     /// Answers until it is dropped.
     pub async fn run(&self) -> Infallible {
         loop {
-            // A connection that cannot be taken is lost for its client, and for nobody else.
+            // A connection that cannot be taken is lost for its client, and for nobody else. When files have run out, they
+            // need a moment.
             let Ok((stream, _)) = self.listener.accept().await else {
-                tokio::task::yield_now().await;
+                sleep(AFTER_REFUSED).await;
                 continue;
             };
             let door = Arc::clone(&self.door);
@@ -149,8 +154,6 @@ fn random() -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::BodyExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
