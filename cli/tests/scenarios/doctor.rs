@@ -1,10 +1,13 @@
 //! `daypass doctor`: all is well on the local stack, and whatever is broken is found.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use daypass_tests::stack::Stack;
 use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -200,7 +203,7 @@ async fn aws_with_a_clock(behind: Duration) -> String {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let date = (OffsetDateTime::now_utc() - behind).format(&Rfc2822).expect("a date").replace("+0000", "GMT");
+            let date = DateTime::from(SystemTime::now() - behind).fmt(Format::HttpDate).expect("a date");
             let body = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></ErrorResponse>";
             let length = body.len();
             let answer = format!(
