@@ -62,7 +62,7 @@ build: ## build the functions to target/lambda
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
 
-# What has to be downloaded for every job should be small.
+# A part of check: what has to be downloaded for every job should be small.
 CLI := $(RELEASE)/daypass
 CLI_BYTES := 12000000
 build-cli: ## build the daypass command to target/release/daypass
@@ -136,7 +136,7 @@ weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to no
 
 ## Check
 
-check: check-rust check-dependencies check-asl check-templates check-cdk check-action check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
+check: check-rust build-cli check-dependencies check-asl check-templates check-cdk check-action check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
 
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
