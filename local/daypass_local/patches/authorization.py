@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from daypass_local.patches.iam import find_role
-from daypass_local.patches.tools import param, replace
+from daypass_local.patches.tools import Call, judge_by, param, replace
 
 ROLE_ARN: Final = re.compile(r"arn:[^:]+:iam::\d{12}:role/.+")
 PROFILE: Final = re.compile(r"(?:arn:[^:]+:iam::\d{12}:instance-profile/)?(?:.*/)?([\w+=,.@-]+)")
@@ -148,26 +148,14 @@ def stack_arns() -> None:
     ministack judges by a `*` in the place of the id, under which no tags are found.
     Unnecessary when ministack's `extract_resource_arn` looks stacks up.
     """
-    from ministack.core import iam_actions
     from ministack.services import cloudformation
 
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        query_params: dict[str, Any],
-        region: str,
-        account_id: str,
-    ) -> str:
-        name = param(query_params, "StackName")
-        stack = cloudformation._stacks.get(name) if service == "cloudformation" and name else None
-        if stack and stack.get("StackId"):
-            return str(stack["StackId"])
-        return str(original(service, method, path, headers, body, query_params, region, account_id))
+    def resource_of(call: Call) -> str | None:
+        name = param(call.params, "StackName")
+        stack = cloudformation._stacks.get(name) if name else None
+        return (stack or {}).get("StackId")
 
-    original = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    judge_by("cloudformation", resource_of)
 
 
 def resource_tags() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from daypass_local.patches.tools import Response, param, query_error, replace
+from daypass_local.patches.tools import Call, Response, judge_by, param, query_error, replace
 from daypass_local.settings import SETTINGS
 
 
@@ -26,33 +26,20 @@ def resource_paths() -> None:
     `role/daypass/*` would never match.
     Unnecessary when ministack's `extract_resource_arn` knows paths.
     """
-    from ministack.core import iam_actions
     from ministack.services import iam
 
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        query_params: dict[str, Any],
-        region: str,
-        account_id: str,
-    ) -> str:
-        profile, role_name = param(query_params, "InstanceProfileName"), param(query_params, "RoleName")
-        new_path = param(query_params, "Path") or "/"
-        if service == "iam" and profile:
+    def resource_of(call: Call) -> str | None:
+        profile, role_name = param(call.params, "InstanceProfileName"), param(call.params, "RoleName")
+        new_path = param(call.params, "Path") or "/"
+        if profile:
             known = iam._instance_profiles.get(profile) or {}
-            return known.get("Arn") or f"arn:aws:iam::{account_id}:instance-profile{new_path}{profile}"
-        if service == "iam" and role_name:
-            if param(query_params, "Action") == "CreateRole":
-                return f"arn:aws:iam::{account_id}:role{new_path}{role_name}"
-            role = find_role(role_name, account_id)
-            if role:
-                return str(role["Arn"])
-        return str(original(service, method, path, headers, body, query_params, region, account_id))
+            return known.get("Arn") or f"arn:aws:iam::{call.account}:instance-profile{new_path}{profile}"
+        if role_name and param(call.params, "Action") == "CreateRole":
+            return f"arn:aws:iam::{call.account}:role{new_path}{role_name}"
+        role = find_role(role_name, call.account) if role_name else None
+        return str(role["Arn"]) if role else None
 
-    original = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    judge_by("iam", resource_of)
 
 
 def missing_roles() -> None:

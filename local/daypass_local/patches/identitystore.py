@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
-from daypass_local.patches.tools import Response, replace
+from daypass_local.patches.tools import Call, Response, judge_by, replace
 
 DISABLED_USERS: Final[set[str]] = set()
 """Ids of the users whose UserStatus is DISABLED. The real API only reads the status: it comes from the identity source,
@@ -121,20 +121,9 @@ def resource_arns() -> None:
     """
     from ministack.core import iam_actions, iam_evaluator
 
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        query_params: dict[str, Any],
-        region: str,
-        account_id: str,
-    ) -> str:
-        store = iam_actions._safe_json_field(body, "IdentityStoreId") if service == "identitystore" else ""
-        if store:
-            return f"arn:aws:identitystore::{account_id}:identitystore/{store}"
-        return str(original_arn(service, method, path, headers, body, query_params, region, account_id))
+    def resource_of(call: Call) -> str | None:
+        store = iam_actions._safe_json_field(call.body, "IdentityStoreId")
+        return f"arn:aws:identitystore::{call.account}:identitystore/{store}" if store else None
 
     def enforce(
         access_key_id: str,
@@ -151,7 +140,7 @@ def resource_arns() -> None:
                 return denied
         return None
 
-    original_arn = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    judge_by("identitystore", resource_of)
     original_enforce = replace(iam_evaluator, "enforce", enforce)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daypass_local import recorder
-from daypass_local.patches.tools import Response, replace
+from daypass_local.patches.tools import Call, Response, judge_by, replace
 
 INPUT_BYTES: Final = 262_144
 NAME_PATTERN: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
@@ -370,18 +370,8 @@ def tags() -> None:
     from ministack.core.responses import error_response_json
     from ministack.services import stepfunctions
 
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-        query_params: dict[str, Any],
-        region: str,
-        account_id: str,
-    ) -> str:
-        arn = iam_actions._safe_json_field(body, "resourceArn") if service == "states" else ""
-        return str(arn or original_arn(service, method, path, headers, body, query_params, region, account_id))
+    def resource_of(call: Call) -> str | None:
+        return iam_actions._safe_json_field(call.body, "resourceArn") or None
 
     def list_tags(data: dict[str, Any]) -> Any:
         arn = str(data.get("resourceArn"))
@@ -389,7 +379,7 @@ def tags() -> None:
             return error_response_json("ResourceNotFound", f"Resource not found: '{arn}'", 400)
         return original_list(data)
 
-    original_arn = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    judge_by("states", resource_of)
     original_list = replace(stepfunctions, "_list_tags_for_resource", list_tags)
 
 

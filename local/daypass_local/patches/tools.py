@@ -1,6 +1,8 @@
-"""What the patches share: replacing a function safely, reading request parameters, answering errors."""
+"""What the patches share: replacing a function safely, reading parameters, naming resources, answering errors."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -17,6 +19,35 @@ def replace(module: ModuleType, name: str, new: Any) -> Any:
     old = getattr(module, name)
     setattr(module, name, new)
     return old
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that IAM is about to judge."""
+
+    account: str
+    params: dict[str, Any]
+    body: bytes
+
+
+def judge_by(service: str, resource_of: Callable[[Call], str | None]) -> None:
+    """Have a service's calls judged by the ARN that `resource_of` finds; what it does not find, ministack does."""
+    from ministack.core import iam_actions
+
+    def extract_resource_arn(
+        called: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: dict[str, Any],
+        region: str,
+        account_id: str,
+    ) -> str:
+        found = resource_of(Call(account_id, query_params, body)) if called == service else None
+        return str(found or original(called, method, path, headers, body, query_params, region, account_id))
+
+    original = replace(iam_actions, "extract_resource_arn", extract_resource_arn)
 
 
 TAG_TEXT: Final = re.compile(r"[\w\s.:/=+\-@]*")
