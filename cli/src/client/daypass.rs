@@ -94,7 +94,7 @@ pub enum Release {
 
 /// How long a role has been there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+enum Role {
     /// The role was just made: it may take a while until it can be assumed.
     New,
     /// The role has been assumed before.
@@ -196,11 +196,17 @@ impl Daypass {
         opened(answer, key).map_err(|error| error.about(transaction))
     }
 
-    /// Asks for another session of a role that was granted.
+    /// Asks for credentials anew, and becomes the role that was granted once more.
     ///
     /// # Errors
     /// When there is none: the person may not have it any more, the lease has ended, or something else is wrong.
-    pub async fn renew(&self, transaction: TransactionId, key: &Key) -> Result<(Grant, SessionCredentials), Error> {
+    pub async fn renew(
+        &self,
+        transaction: TransactionId,
+        key: &Key,
+        email: &str,
+        duration: Option<Duration>,
+    ) -> Result<(Grant, RoleSession), Error> {
         let Some(machine) = &self.deployment.renew else {
             return Err(Error::usage("`renew_arn` is not set: the output RenewArn of the hub stack"));
         };
@@ -209,7 +215,9 @@ impl Daypass {
             input["identity_token"] = token.into();
         }
         let answer = self.ask(machine, &Uuid::new_v4().to_string(), &input).await?;
-        opened(answer, key).map_err(|error| error.about(transaction))
+        let (grant, pipeline) = opened(answer, key).map_err(|error| error.about(transaction))?;
+        let session = self.become_role(&grant, email, &pipeline, duration, Role::Known).await?;
+        Ok((grant, session))
     }
 
     /// Starts an EXPRESS machine and waits for its answer. It is started once: only where AWS surely has not begun, because
@@ -257,11 +265,21 @@ impl Daypass {
         content_key.seal(encrypted.as_ref(), token.expose()).map(Some).map_err(sealed)
     }
 
-    /// Becomes the deploy role. A new one is waited for.
+    /// Becomes the deploy role, which was just made: it is waited for.
     ///
     /// # Errors
     /// When it cannot be assumed.
     pub async fn assume(
+        &self,
+        grant: &Grant,
+        email: &str,
+        pipeline: &SessionCredentials,
+        duration: Option<Duration>,
+    ) -> Result<RoleSession, Error> {
+        self.become_role(grant, email, pipeline, duration, Role::New).await
+    }
+
+    async fn become_role(
         &self,
         grant: &Grant,
         email: &str,

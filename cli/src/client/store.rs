@@ -160,8 +160,7 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn create(&self, transaction: TransactionId) -> Result<Locked, Error> {
-        let name = format!("{transaction}.json");
-        self.locked(&name, true)?.ok_or_else(|| self.failed(&name, &io::ErrorKind::NotFound.into()))
+        self.made(&format!("{transaction}.json"))
     }
 
     /// Locks what stands for all requests that are alike: it names their transaction.
@@ -169,13 +168,16 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn lock_request(&self, digest: &str) -> Result<Locked, Error> {
-        let name = format!("{digest}.request");
-        self.locked(&name, true)?.ok_or_else(|| self.failed(&name, &io::ErrorKind::NotFound.into()))
+        self.made(&format!("{digest}.request"))
+    }
+
+    fn made(&self, name: &str) -> Result<Locked, Error> {
+        self.locked(name, true)?.ok_or_else(|| unusable(&self.0.join(name), &io::ErrorKind::NotFound.into()))
     }
 
     fn locked(&self, name: &str, create: bool) -> Result<Option<Locked>, Error> {
         let path = self.0.join(name);
-        let failed = |error| self.failed(name, &error);
+        let failed = |error| unusable(&path, &error);
         if create {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
         }
@@ -198,11 +200,6 @@ impl Store {
                 return Ok(Some(Locked { file, path }));
             }
         }
-    }
-
-    fn failed(&self, name: &str, error: &io::Error) -> Error {
-        Error::new(Kind::Failed, format!("{} cannot be used: {error}", self.0.join(name).display()))
-            .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
     }
 }
 
@@ -265,9 +262,13 @@ impl Locked {
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        Error::new(Kind::Failed, format!("{} cannot be used: {error}", self.path.display()))
-            .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
+        unusable(&self.path, error)
     }
+}
+
+fn unusable(file: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Failed, format!("{} cannot be used: {error}", file.display()))
+        .remedy("set DAYPASS_STATE_DIR to a folder that this user can write to")
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::{TRANSACTION_VARIABLE, block_on, request, settings, tell_what_was_fou
 use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
-        daypass::{Daypass, Deployment, Role},
+        daypass::{Daypass, Deployment},
         identity_token, profiles,
     },
     error::{Error, Kind},
@@ -131,7 +131,7 @@ impl Job<'_> {
     async fn run(&mut self, grant: Grant, pipeline: &SessionCredentials, command: &[OsString]) -> Result<u8, Error> {
         let Grant { role_name, persona, expires_at, .. } = &grant;
         self.output.note(&format!("granted {role_name} as {persona} until {expires_at}"));
-        let assumed = self.daypass.assume(&grant, &self.email, pipeline, self.session_duration, Role::New);
+        let assumed = self.daypass.assume(&grant, &self.email, pipeline, self.session_duration);
         let session = tokio::select! {
             // A signal that came while the request was on its way is found first.
             biased;
@@ -249,12 +249,7 @@ async fn renewed(
         come(moment).await;
         let mut pause = FIRST_PAUSE;
         loop {
-            let renewed = async {
-                let (grant, pipeline) = daypass.renew(transaction, key).await?;
-                let session = daypass.assume(&grant, email, &pipeline, duration, Role::Known).await?;
-                Ok::<_, Error>((grant, session))
-            };
-            match renewed.await {
+            match daypass.renew(transaction, key, email, duration).await {
                 Ok((next, session)) => {
                     output.note(&format!("the session has been renewed until {}", session.expires_at));
                     grant = next;

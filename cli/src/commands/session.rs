@@ -8,7 +8,7 @@ use super::{request, tell_what_was_found};
 use crate::{
     client::{
         access::{Key, Request, now},
-        daypass::{Daypass, Deployment, Role, lease_ended},
+        daypass::{Daypass, Deployment, lease_ended},
         store::{Locked, Session, Store},
     },
     error::{Error, Kind},
@@ -38,7 +38,7 @@ pub async fn begin(
     let begun = async {
         let (grant, pipeline) = daypass.request(transaction, &request, &key).await?;
         let kept = async {
-            let role = daypass.assume(&grant, &request.email, &pipeline, duration, Role::New).await?;
+            let role = daypass.assume(&grant, &request.email, &pipeline, duration).await?;
             let own = vec![role.access_key_id.clone()];
             let session = Session { deployment, request, duration, grant, key, role, own };
             file.put(&session)?;
@@ -126,13 +126,7 @@ async fn refreshed(
         return Ok(session);
     }
     let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, world, output).await?;
-    let renewed = async {
-        let (grant, pipeline) = daypass.renew(transaction, &session.key).await?;
-        let (email, duration) = (&session.request.email, session.duration);
-        let role = daypass.assume(&grant, email, &pipeline, duration, Role::Known).await?;
-        Ok((grant, role))
-    };
-    match renewed.await {
+    match daypass.renew(transaction, &session.key, &session.request.email, session.duration).await {
         Ok((grant, role)) => {
             session.go_on(grant, role);
             file.put(&session)?;
