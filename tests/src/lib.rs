@@ -1,6 +1,6 @@
 //! The harness of the scenarios: whoever calls Daypass, and whoever looks at what it did.
 //!
-//! The scenarios (`tests/scenarios/`, feature `e2e`) and the benchmark (`src/bin/bench.rs`) run against a deployed
+//! The scenarios (`tests/scenarios/`) and the benchmark (`src/bin/bench.rs`) run against a deployed
 //! stack on the local engine. `python -m daypass_local run -- COMMAND` starts one and tells the command where it is.
 
 #![expect(
