@@ -50,7 +50,8 @@ impl Kind {
             | ErrorName::TargetAccountNotOnboarded
             | ErrorName::RoleConflict
             | ErrorName::TransactionNotFound
-            | ErrorName::TransactionMismatch => Self::Failed,
+            | ErrorName::TransactionMismatch
+            | ErrorName::RecordBroken => Self::Failed,
         }
     }
 }

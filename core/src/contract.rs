@@ -9,7 +9,7 @@ use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
-    ids::{AccountId, Email, RoleArn, TransactionId},
+    ids::{AccountId, Email, EndId, RoleArn, TransactionId},
     timestamp::Timestamp,
 };
 
@@ -175,13 +175,16 @@ pub struct ProveInput {
 pub struct Proven {
     /// What the token proves; null where none was sent, nor wanted.
     pub proof: Option<Proof>,
+    /// Why the run that the token proves is none that may ask for this; null when it may. The proof is there all the same:
+    /// the denial is recorded with whose run it really was.
+    pub refusal: Option<String>,
 }
 
 /// What a verified identity token says about the run that asks, in words that do not depend on its issuer.
 ///
-/// Optional fields are absent when the issuer does not say.
+/// Optional fields are absent when the issuer does not say. It is read back from the table, where a later version may have
+/// added fields: these are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Proof {
     /// Who issued the token: its `iss`.
     pub issuer: String,
@@ -216,7 +219,6 @@ pub struct Proof {
 
 /// Whose run it is: the user of Identity Center who has this value in this attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct UserClaim {
     /// The claim that says so.
     pub claim: String,
@@ -342,6 +344,10 @@ pub enum Operation {
     Denied(Ended),
     /// `processing` → `failed`.
     Failed(Ended),
+    /// A role may exist from here on: still `processing`.
+    Leasing(Leasing),
+    /// Why the transaction fails, for whoever ends it: still what it was.
+    Failing(Ended),
     /// `processing` → `provisioned`.
     Provisioned(Box<Provisioned>),
     /// A renewal begins: looks up the transaction, which has to be `provisioned`, with a lease that runs.
@@ -350,9 +356,15 @@ pub enum Operation {
     Renewed(Box<Renewed>),
     /// They were not.
     RenewalRefused(RenewalRefused),
+    /// A lease is about to wait: looks up its transaction for the deprovision machine, whose input this is.
+    Waiting(Value),
     /// The end of a transaction begins: looks it up for the caller of the deprovision machine, whose input this is,
     /// and moves `provisioned` → `deprovisioning`.
     Deprovisioning(Value),
+    /// The same without changing anything.
+    LookUp(Value),
+    /// The end of a transaction that no role can exist of: `processing` → `failed`, when provision does not decide.
+    Cancelled(Cancelled),
     /// `deprovisioning` → `deprovisioned`; or `processing` → `failed`, when provisioning had died midway.
     Deprovisioned(RoleGone),
     /// `deprovisioning` → `deprovision_failed`.
@@ -369,12 +381,27 @@ pub struct Ended {
     pub error: String,
     /// The reason that the requester was given.
     pub reason: String,
+    /// What a verified token says about the run, when it came to that; also when the run was not accepted.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// The requester, when it came to authentication.
     #[serde(default)]
     pub person: Option<Person>,
     /// The decision, when it came to one.
     #[serde(default)]
     pub authorization: Option<Authorization>,
+}
+
+/// An authorised transaction: a role may exist from here on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leasing {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The requester.
+    pub person: Person,
+    /// The decision.
+    pub authorization: Authorization,
 }
 
 /// All that a provisioned transaction rests on.
@@ -436,6 +463,14 @@ pub struct RenewalRefused {
     pub reason: String,
 }
 
+/// A transaction was released before a role could exist.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancelled {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+}
+
 /// The role of a transaction is gone.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -467,6 +502,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether nothing can happen to the transaction any more.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Denied | Self::Failed | Self::Deprovisioned => true,
+            Self::Processing | Self::Provisioned | Self::Deprovisioning | Self::DeprovisionFailed => false,
+        }
+    }
+
     /// The status as it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -536,11 +580,11 @@ pub struct DeprovisionRequest {
     pub role_arn: Option<RoleArn>,
 }
 
-/// What is to be deleted: output of `deprovisioning`.
+/// What is to be deleted: output of `waiting`, `deprovisioning` and `look_up`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Deprovisioning {
-    /// The id of the item that records the end; null when the transaction had ended without one.
-    pub deprovisioning_transaction_id: Option<TransactionId>,
+    /// The id of the item that records the end; null when there is none.
+    pub deprovisioning_transaction_id: Option<EndId>,
     /// The transaction that ends.
     pub original_transaction_id: TransactionId,
     /// The transaction's status, now.
@@ -549,8 +593,12 @@ pub struct Deprovisioning {
     pub already_ended: bool,
     /// The deploy role.
     pub role_arn: RoleArn,
+    /// Whether a role may exist, or may have existed: without that, nothing in the target account is called.
+    pub role_may_exist: bool,
     /// The latest moment at which the role can have been made.
     pub role_created_at: Timestamp,
+    /// When the access ends.
+    pub expires_at: Timestamp,
 }
 
 /// Input of delete-role.
@@ -583,11 +631,11 @@ pub struct DeletedRole {
 /// The end of a transaction: output of `deprovisioned`, and of the deprovision machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deprovisioned {
-    /// The id of the item that records the end; null when the transaction had ended without one.
-    pub deprovisioning_transaction_id: Option<TransactionId>,
+    /// The id of the item that records the end; null when there is none, as when no role could exist.
+    pub deprovisioning_transaction_id: Option<EndId>,
     /// The transaction that ended.
     pub original_transaction_id: TransactionId,
-    /// `deprovisioned`; `failed` when provisioning had died midway.
+    /// `deprovisioned`; `failed` when it had not been provisioned; `denied` when provision decided so meanwhile.
     pub status: Status,
 }
 

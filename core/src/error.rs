@@ -37,11 +37,13 @@ pub enum ErrorName {
     TransactionNotFound,
     /// The transaction is another one than the caller describes.
     TransactionMismatch,
+    /// What is recorded of the transaction is not what Daypass writes: somebody else has changed the table.
+    RecordBroken,
 }
 
 impl ErrorName {
     /// All of them, in the order of the design.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
         Self::TransactionConflict,
         Self::UserNotFound,
@@ -58,6 +60,7 @@ impl ErrorName {
         Self::RoleNotVisibleYet,
         Self::TransactionNotFound,
         Self::TransactionMismatch,
+        Self::RecordBroken,
     ];
 
     /// The name on the wire, as the ASL and clients see it.
@@ -80,6 +83,7 @@ impl ErrorName {
             Self::RoleNotVisibleYet => "Daypass.RoleNotVisibleYet",
             Self::TransactionNotFound => "Daypass.TransactionNotFound",
             Self::TransactionMismatch => "Daypass.TransactionMismatch",
+            Self::RecordBroken => "Daypass.RecordBroken",
         }
     }
 }

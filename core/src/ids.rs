@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 use crate::text::Quoted;
 
@@ -72,11 +72,18 @@ impl TransactionId {
         role.path == DEPLOY_ROLE_PATH && role.name == self.role_name()
     }
 
+    /// Whether it is a random UUID (version 4), which only chance can make the same as another. Callers choose the names of
+    /// executions; an id that derives from something (versions 3, 5 and 8) could be chosen to meet what it derives from.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        self.0.get_version_num() == 4 && self.0.get_variant() == Variant::RFC4122
+    }
+
     /// The id of the item that records the end of the transaction. It derives from this one, so that every execution
     /// that ends the transaction, and every retry of it, writes the same item.
     #[must_use]
-    pub fn deprovisioning_id(self) -> Self {
-        Self(Uuid::new_v5(&self.0, b"deprovisioning"))
+    pub fn end(self) -> EndId {
+        EndId(format!("{self}{END}"))
     }
 }
 
@@ -98,6 +105,25 @@ impl FromStr for TransactionId {
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.hyphenated().fmt(f)
+    }
+}
+
+/// What follows the id of a transaction in the id of its end. No execution can be named so: Step Functions refuses `#`.
+/// Source: <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html> (`name`).
+const END: &str = "#end";
+
+/// The id of the item that records the end of a transaction, `<transaction id>#end`. What no caller can name, no caller can
+/// take the place of.
+///
+/// An end that the version before has begun has a UUID in its place (version 5, from the transaction's). Where the id is
+/// read from the table it is any text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EndId(String);
+
+impl fmt::Display for EndId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -276,11 +302,25 @@ mod tests {
         let id: TransactionId = ID.parse().expect("a UUID");
         assert_eq!(id.to_string(), ID);
         assert_eq!(id.role_name(), format!("daypass-{ID}"));
-        assert_eq!(id.deprovisioning_id(), id.deprovisioning_id());
-        assert_ne!(id.deprovisioning_id(), id);
+        assert_eq!(id.end().to_string(), format!("{ID}#end"));
+        assert!(id.end().to_string().parse::<TransactionId>().is_err(), "no transaction has the id of an end");
         let spellings = [ID.to_uppercase(), ID.replace('-', ""), format!("{{{ID}}}"), format!("urn:uuid:{ID}")];
         for bad in spellings.iter().map(String::as_str).chain(["", "x", "release"]) {
             assert!(bad.parse::<TransactionId>().is_err(), "{bad}");
+        }
+    }
+
+    /// An id of another version, or of another variant, is one that somebody could have computed.
+    #[test]
+    fn random_transaction_ids() {
+        let is_random = |text: &str| text.parse::<TransactionId>().expect(text).is_random();
+        assert!(is_random(ID));
+        assert!(is_random(&Uuid::from_u128(u128::MAX).to_string().replacen("-ffff-ffff", "-4fff-bfff", 1)));
+        for version in "012356789abcdef".chars() {
+            assert!(!is_random(&format!("6f0f4a38-6ad0-{version}c35-9d4c-0a3f1c5f1c11")), "{version}");
+        }
+        for variant in "01234567cdef".chars() {
+            assert!(!is_random(&format!("6f0f4a38-6ad0-4c35-{variant}d4c-0a3f1c5f1c11")), "{variant}");
         }
     }
 
@@ -317,7 +357,8 @@ mod tests {
         assert_eq!(arn.to_string(), format!("arn:aws:iam::222222222222:role/daypass/daypass-{ID}"));
         assert_eq!(arn.to_string().parse::<RoleArn>().as_ref(), Ok(&arn));
         assert!(id.owns(&arn));
-        assert!(!id.deprovisioning_id().owns(&arn), "the name is another");
+        let other: TransactionId = "7f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().expect("a UUID");
+        assert!(!other.owns(&arn), "the name is another");
         assert!(!id.owns(&RoleArn { path: "/".to_owned(), ..arn.clone() }), "the path is another");
         assert_eq!(arn.provisioner().to_string(), "arn:aws:iam::222222222222:role/daypass-provisioner");
         assert_eq!(arn.boundary(), "arn:aws:iam::222222222222:policy/daypass-boundary");

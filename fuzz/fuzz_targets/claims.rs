@@ -8,7 +8,7 @@ use daypass::{
     invariants::{check_json, check_message},
     samples,
 };
-use daypass_prove::{Rules, Unverified, judge};
+use daypass_prove::{Judgement, Rules, Unverified, judge};
 use jsonwebtoken::jwk::Jwk;
 use libfuzzer_sys::fuzz_target;
 use ring::{
@@ -59,10 +59,14 @@ fuzz_target!(|claims: &str| {
     let judged = Unverified::read(&token)
         .and_then(|it| judge(&RULES, &it, &KEY.1, &samples::transaction(), samples::requested_at()));
     match judged {
-        Ok(proof) => {
+        Ok(Judgement { proof, refusal: None }) => {
             check_json(&proof);
             let repository = proof.repository.expect("a repository");
             assert!(repository.eq_ignore_ascii_case("example/payments"), "{repository}");
+        }
+        Ok(Judgement { proof, refusal: Some(reason) }) => {
+            check_json(&proof);
+            check_message(&reason.to_string(), 1_000);
         }
         Err(reason) => check_message(&reason.to_string(), 1_000),
     }

@@ -8,14 +8,21 @@ use crate::{
     token::{Claims, LEEWAY},
 };
 
-/// Checks that `claims` are of the run that sent the request, as the rules want it; returns what they prove.
+/// Checks that `claims` are of the run that sent the request, as the rules want it.
 ///
 /// # Errors
 /// [`NotProven`] with the first thing that does not fit.
-pub fn bind(issuer: &Issuer, claims: &Claims, token_id: String, transaction: &Transaction) -> Result<Proof, NotProven> {
+pub fn bind(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
     check_rules(issuer, claims)?;
     check_run(issuer, claims, transaction)?;
-    check_environment(issuer, claims, transaction)?;
+    check_environment(issuer, claims, transaction)
+}
+
+/// Whose run `claims` are of, whether or not it is accepted.
+///
+/// # Errors
+/// [`NotProven::Missing`] when they do not say.
+pub fn proof(issuer: &Issuer, claims: &Claims, token_id: String) -> Result<Proof, NotProven> {
     let names = issuer.provider.names();
     let text = |name: Option<&str>| name.and_then(|name| claims.text(name));
     Ok(Proof {
@@ -36,9 +43,8 @@ pub fn bind(issuer: &Issuer, claims: &Claims, token_id: String, transaction: &Tr
 /// Checks that a renewal comes from the run that the request came from: what was proven stays proven.
 ///
 /// # Errors
-/// [`NotProven`] when it proves nothing, or another run.
-pub fn renew(first: &Proof, renewal: Option<&Proof>) -> Result<(), NotProven> {
-    let renewal = renewal.ok_or(NotProven::RequiredAgain)?;
+/// [`NotProven::OtherRun`] when it comes from another one.
+pub fn renew(first: &Proof, renewal: &Proof) -> Result<(), NotProven> {
     if run(first) == run(renewal) {
         return Ok(());
     }

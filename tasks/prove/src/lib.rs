@@ -9,7 +9,7 @@ use daypass::{
     contract::{Proof, ProveInput, Proven, Transaction},
     error::ErrorName,
     lambda::AwsError,
-    stage::{Named, Stage},
+    stage::{Failure, Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
@@ -56,7 +56,7 @@ impl Prove {
     }
 
     /// Opens the envelope, verifies the token in it and holds it against the request.
-    async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Proof, ProveError> {
+    async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Judgement, ProveError> {
         let token = self.envelope.open(sealed).await?;
         let unverified = Unverified::read(&token)?;
         let issuer = self.rules.issuer_of(&unverified)?;
@@ -65,21 +65,31 @@ impl Prove {
     }
 }
 
+/// What a verified token says of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whose run it is.
+    pub proof: Proof,
+    /// Why that run may not ask for this, if it may not: the first thing that does not fit.
+    pub refusal: Option<NotProven>,
+}
+
 /// What a token proves of a request, by the key that it says it is signed with.
 ///
 /// # Errors
-/// [`NotProven`] with the first thing that is not right.
+/// [`NotProven`] with the first thing that keeps the token from being believed, or from saying whose run it is.
 pub fn judge(
     rules: &Rules,
     token: &Unverified<'_>,
     key: &Jwk,
     transaction: &Transaction,
     now: Timestamp,
-) -> Result<Proof, NotProven> {
+) -> Result<Judgement, NotProven> {
     signature::use_ring();
     let issuer = rules.issuer_of(token)?;
     let claims = token.verify(key, &issuer.url, &rules.audience, now)?;
-    binding::bind(issuer, &claims, token.id(), transaction)
+    let proof = binding::proof(issuer, &claims, token.id())?;
+    Ok(Judgement { proof, refusal: binding::bind(issuer, &claims, transaction).err() })
 }
 
 impl Stage for Prove {
@@ -89,7 +99,7 @@ impl Stage for Prove {
 
     async fn run(&self, input: ProveInput, now: Timestamp) -> Result<Proven, ProveError> {
         let ProveInput { transaction, identity_token, proof_of_request } = input;
-        let proof = match (&identity_token, &transaction.environment) {
+        let judgement = match (&identity_token, &transaction.environment) {
             (Some(sealed), _) => Some(self.prove(sealed, &transaction, now).await?),
             (None, Some(environment)) if self.is_required_in(environment) => {
                 return Err(NotProven::Required(environment.clone()).into());
@@ -97,10 +107,16 @@ impl Stage for Prove {
             // An account that is in no environment is for authz to deny.
             (None, _) => None,
         };
-        if let Some(first) = &proof_of_request {
-            binding::renew(first, proof.as_ref())?;
-        }
-        Ok(Proven { proof })
+        let Some(Judgement { proof, refusal }) = judgement else {
+            return if proof_of_request.is_some() {
+                Err(NotProven::RequiredAgain.into())
+            } else {
+                Ok(Proven { proof: None, refusal: None })
+            };
+        };
+        let of_another_run = || binding::renew(proof_of_request.as_ref()?, &proof).err();
+        let refusal = refusal.or_else(of_another_run).map(|it| Failure::from(&ProveError::NotProven(it)).message);
+        Ok(Proven { proof: Some(proof), refusal })
     }
 
     /// Side by side: the issuers are far away.

@@ -1,4 +1,8 @@
 //! The end of a transaction, by as many executions as like to end it.
+//!
+//! **An end begins** with `ending_since`. Where no role can exist yet it is no more than the wish that there be none:
+//! provision decides what becomes of the transaction. Where one may exist, the end has an item of its own, and from then on
+//! the status is for whoever ends the transaction.
 
 use std::time::Duration;
 
@@ -13,8 +17,8 @@ use serde_json::Value;
 use crate::{
     RecordError, Recorded, Writer,
     item::{
-        DELETED, DEPROVISIONING_ID, NewDeprovisioning, OPEN_LEASE, ORIGINAL, RecordedTransaction, StatusChange,
-        TRANSACTION_ID,
+        DELETED, END_RECORD, ENDING_SINCE, NewDeprovisioning, OLD_END_RECORD, OPEN_LEASE, ORIGINAL, ROLE_MAY_EXIST,
+        RecordedTransaction, StatusChange, TRANSACTION_ID,
     },
     table::{Change, Item},
 };
@@ -30,45 +34,85 @@ const LONGEST_PROVISIONING: Duration = Duration::from_mins(5);
 const DIED: (&str, &str) =
     ("Daypass.AwsUnavailable", "provisioning did not come to its end; what there was of it is gone");
 
-/// Whether nothing can happen to the transaction any more.
-fn is_terminal(status: Status) -> bool {
-    match status {
-        Status::Denied | Status::Failed | Status::Deprovisioned => true,
-        Status::Processing | Status::Provisioned | Status::Deprovisioning | Status::DeprovisionFailed => false,
-    }
-}
+/// The error of a transaction that was released while it was being provisioned.
+const CANCELLED: (&str, &str) =
+    ("Daypass.TransactionConflict", "it was released before it was provisioned; what there was of it is gone");
 
 impl Writer<'_> {
-    /// Looks a transaction up for its end, which begins with this: it is the writers' from now on.
+    /// Looks a lease's transaction up, before the lease may wait.
+    pub async fn waiting(&self, request: &Value) -> Result<Recorded, RecordError> {
+        let request = read(request)?;
+        let id = request.transaction_id;
+        let Some(expires_at) = request.expires_at else { return Err(RecordError::NoExpiry) };
+        if self.execution_arn.rsplit(':').next() != Some(&*id.to_string()) {
+            return Err(RecordError::NoLease);
+        }
+        let (_, transaction) = self.transaction(id).await?;
+        check(&request, &transaction)?;
+        if expires_at != transaction.expires_at {
+            let (given, recorded) = (expires_at.to_string(), transaction.expires_at.to_string());
+            return Err(RecordError::Mismatch { field: "expires_at", id, given, recorded });
+        }
+        if !transaction.role_may_exist && !transaction.status.is_terminal() {
+            return Err(RecordError::NotLeased(id));
+        }
+        Ok(found(id, transaction))
+    }
+
+    /// Looks a transaction up for its end, and changes nothing.
+    pub async fn look_up(&self, request: &Value) -> Result<Recorded, RecordError> {
+        let request = read(request)?;
+        let (_, transaction) = self.transaction(request.transaction_id).await?;
+        check(&request, &transaction)?;
+        Ok(found(request.transaction_id, transaction))
+    }
+
+    /// Looks a transaction up for its end, which begins with this.
     pub async fn deprovisioning(&self, request: &Value) -> Result<Recorded, RecordError> {
-        // A list of the fields' values would do for serde.
-        if !request.is_object() {
-            return Err(RecordError::NoObject);
-        }
-        let request: DeprovisionRequest = parse_input(&request.to_string()).map_err(RecordError::Request)?;
-        if let Some(schema) = request.schema.filter(|schema| *schema != 1) {
-            return Err(RecordError::Schema(schema));
-        }
+        let request = read(request)?;
         let id = request.transaction_id;
         for _ in 0..ROUNDS {
             let (item, transaction) = self.transaction(id).await?;
             check(&request, &transaction)?;
-            let begun = transaction.deprovisioning_transaction_id.is_some();
-            if begun || is_terminal(transaction.status) || self.begin(id, item, &transaction).await? {
-                return Ok(found(id, transaction, begun));
+            if transaction.is_ending() || transaction.status.is_terminal() {
+                return Ok(found(id, transaction));
+            }
+            if let Some(begun) = self.begin(id, item, transaction).await? {
+                return Ok(found(id, begun));
             }
         }
         Err(RecordError::Contended(id))
     }
 
-    /// Marks the end as begun, in the transaction and in an item of its own; false when somebody was faster.
+    /// Marks the end as begun, in the transaction and, where a role may exist, in an item of its own; returns the transaction
+    /// as it is then, or nothing when somebody was faster.
     async fn begin(
         &self,
         id: TransactionId,
         item: Item,
-        transaction: &RecordedTransaction,
-    ) -> Result<bool, RecordError> {
-        let change = self.change_to(Status::Deprovisioning);
+        transaction: RecordedTransaction,
+    ) -> Result<Option<RecordedTransaction>, RecordError> {
+        // What provision told the requester, if it could not clean up.
+        let (error, reason) = (transaction.error.clone(), transaction.reason.clone());
+        let change = StatusChange { error, reason, ..self.change_to(Status::Deprovisioning) };
+        let status = transaction.status;
+        let original = |with_end: bool| {
+            let original = Change::of(&id).set(ENDING_SINCE, &self.now)?;
+            let original = if with_end { original.set(END_RECORD, &id.end())? } else { original };
+            // A provisioning that has not ended may still be running: it finds out when it is about to go on.
+            let original = if status == Status::Processing { original } else { original.to(&change)? };
+            let original = original.if_status(&[status])?.if_without(ENDING_SINCE).if_without(OLD_END_RECORD);
+            original.if_not(ROLE_MAY_EXIST, &!transaction.role_may_exist)
+        };
+        let begun = |end_record| RecordedTransaction {
+            ending_since: Some(self.now),
+            end_record,
+            status: if status == Status::Processing { status } else { Status::Deprovisioning },
+            ..transaction
+        };
+        if !transaction.role_may_exist {
+            return Ok(self.table.change(original(false)?).await?.then(|| begun(None)));
+        }
         let end = NewDeprovisioning {
             kind: "deprovisioning",
             original_transaction_id: id,
@@ -76,71 +120,111 @@ impl Writer<'_> {
             status: change.status,
             status_changes: [&change],
         };
-        let end = Change::of(id.deprovisioning_id()).set_all(&end)?.if_without(TRANSACTION_ID);
+        let end = Change::of(&id.end()).set_all(&end)?.if_without(TRANSACTION_ID);
         let end = end.set_value(ORIGINAL, AttributeValue::M(item));
-        let original = Change::of(id).set(DEPROVISIONING_ID, &id.deprovisioning_id())?;
-        // A provisioning that has not ended may still be running: it finds out when it is about to hand out credentials.
-        let original = if transaction.status == Status::Processing { original } else { original.to(&change)? };
-        let original = original.if_status(&[transaction.status])?.if_without(DEPROVISIONING_ID);
-        Ok(self.table.change_both([original, end]).await?)
+        if self.table.change_both([original(true)?, end]).await? {
+            return Ok(Some(begun(Some(id.end()))));
+        }
+        // Both are written together or not at all, so an end of a transaction that is not ending is none of ours. It must
+        // not keep the role from going: the transaction alone records its end.
+        if self.table.read(&id.end()).await?.is_some() && self.table.change(original(false)?).await? {
+            return Ok(Some(begun(None)));
+        }
+        Ok(None)
     }
 
-    /// The role is gone, and so is the transaction.
-    pub async fn deprovisioned(&self, gone: &RoleGone) -> Result<Recorded, RecordError> {
-        let id = gone.transaction_id;
-        let status = self.end(id, &End::Deprovisioned(&gone.deleted)).await?;
-        Ok(Recorded::Deprovisioned(Deprovisioned {
-            deprovisioning_transaction_id: Some(id.deprovisioning_id()),
-            original_transaction_id: id,
-            status,
-        }))
-    }
-
-    /// The role may still be there, and a person must look.
-    pub async fn deprovision_failed(&self, ended: &Ended) -> Result<Recorded, RecordError> {
-        let transaction_id = ended.transaction_id;
-        let status = self.end(transaction_id, &End::Failed(ended)).await?;
-        Ok(Recorded::Status { transaction_id, status })
-    }
-
-    /// Ends the transaction, and the item that records it; returns the status that it has now, whoever gave it.
-    async fn end(&self, id: TransactionId, end: &End<'_>) -> Result<Status, RecordError> {
-        // What it will be, unless a write is refused.
-        let mut from = Status::Deprovisioning;
+    /// Ends a transaction that no role can exist of, unless provision can still decide what becomes of it.
+    pub async fn cancelled(&self, id: TransactionId) -> Result<Recorded, RecordError> {
         for _ in 0..ROUNDS {
-            let to = self.after(from, end);
-            let original = Change::of(id).to(&to)?.if_status(&[from])?.if_with(DEPROVISIONING_ID);
-            let record = Change::of(id.deprovisioning_id());
-            let (original, record) = match end {
-                End::Deprovisioned(deleted) => {
-                    let change = self.change_to(Status::Deprovisioned);
-                    (original.remove(OPEN_LEASE), record.to(&change)?.set(DELETED, deleted)?)
-                }
-                End::Failed(_) => (original, record.to(&to)?),
-            };
-            let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
-            if self.table.change_both([original, record]).await? {
-                return Ok(to.status);
-            }
             let (_, transaction) = self.transaction(id).await?;
-            if is_terminal(transaction.status) || transaction.was_moved_to(to.status, self.execution_arn) {
-                return Ok(transaction.status);
+            if transaction.status.is_terminal() {
+                return Ok(ended(id, &transaction, transaction.status));
             }
-            if transaction.deprovisioning_transaction_id.is_none() {
-                return Err(RecordError::NotEnding(id));
+            let age = self.now.since(transaction.requested_at);
+            if transaction.role_may_exist || age < LONGEST_PROVISIONING {
+                return Err(RecordError::Contended(id));
             }
-            from = transaction.status;
+            let to = self.without_role(&transaction);
+            let change = Change::of(&id).to(&to)?.remove(OPEN_LEASE).if_status(&[transaction.status])?;
+            if self.table.change(change.if_not(ROLE_MAY_EXIST, &true)?).await? {
+                return Ok(ended(id, &transaction, to.status));
+            }
         }
         Err(RecordError::Contended(id))
     }
 
-    /// What a transaction of this status becomes.
-    fn after(&self, status: Status, end: &End<'_>) -> StatusChange {
+    /// The role is gone, and so is the transaction.
+    pub async fn deprovisioned(&self, gone: &RoleGone) -> Result<Recorded, RecordError> {
+        self.end(gone.transaction_id, &End::Deprovisioned(&gone.deleted)).await
+    }
+
+    /// The role may still be there, and a person must look.
+    pub async fn deprovision_failed(&self, ended: &Ended) -> Result<Recorded, RecordError> {
+        self.end(ended.transaction_id, &End::Failed(ended)).await
+    }
+
+    /// Ends the transaction, and the item that records it; answers with the status that it has now, whoever gave it.
+    async fn end(&self, id: TransactionId, end: &End<'_>) -> Result<Recorded, RecordError> {
+        for _ in 0..ROUNDS {
+            let (_, transaction) = self.transaction(id).await?;
+            let from = transaction.status;
+            let to = self.after(&transaction, end);
+            if !transaction.role_may_exist && !from.is_terminal() {
+                return self.cancelled(id).await;
+            }
+            if from.is_terminal() || transaction.was_moved_to(to.status, self.execution_arn) {
+                return end.recorded(id, &transaction, from);
+            }
+            if !transaction.is_ending() {
+                return Err(RecordError::NotEnding(id));
+            }
+            let original = Change::of(&id).to(&to)?.if_status(&[from])?;
+            let original = match end {
+                End::Deprovisioned(_) => original.remove(OPEN_LEASE),
+                End::Failed(_) => original,
+            };
+            let moved = if let Some(record) = transaction.end() {
+                let record = Change::of(&record);
+                let record = match end {
+                    End::Deprovisioned(deleted) => {
+                        record.to(&self.change_to(Status::Deprovisioned))?.set(DELETED, deleted)?
+                    }
+                    End::Failed(_) => record.to(&to)?,
+                };
+                let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
+                self.table.change_both([original, record]).await?
+            } else {
+                let original = match end {
+                    End::Deprovisioned(deleted) => original.set(DELETED, deleted)?,
+                    End::Failed(_) => original,
+                };
+                self.table.change(original).await?
+            };
+            if moved {
+                return end.recorded(id, &transaction, to.status);
+            }
+        }
+        Err(RecordError::Contended(id))
+    }
+
+    /// What the transaction becomes.
+    fn after(&self, transaction: &RecordedTransaction, end: &End<'_>) -> StatusChange {
         match end {
-            End::Deprovisioned(_) if status == Status::Processing => self.change_for(Status::Failed, DIED.0, DIED.1),
+            End::Deprovisioned(_) if transaction.status == Status::Processing => self.without_role(transaction),
             End::Deprovisioned(_) => self.change_to(Status::Deprovisioned),
             End::Failed(ended) => self.change_for(Status::DeprovisionFailed, &ended.error, &ended.reason),
         }
+    }
+
+    /// How a transaction fails that was not provisioned: as provision said, if it could; or because it was released while
+    /// it could still have been provisioned.
+    fn without_role(&self, transaction: &RecordedTransaction) -> StatusChange {
+        if let (Some(error), Some(reason)) = (&transaction.error, &transaction.reason) {
+            return self.change_for(Status::Failed, error, reason);
+        }
+        let released = |since| transaction.requested_at.plus(LONGEST_PROVISIONING) > since;
+        let (error, reason) = if transaction.ending_since.is_some_and(released) { CANCELLED } else { DIED };
+        self.change_for(Status::Failed, error, reason)
     }
 }
 
@@ -148,6 +232,32 @@ impl Writer<'_> {
 enum End<'a> {
     Deprovisioned(&'a DeletedRole),
     Failed(&'a Ended),
+}
+
+impl End<'_> {
+    /// The answer. A role that is gone and on record, of a transaction whose end has no item, is still a reason to look:
+    /// somebody else has written to the table.
+    fn recorded(&self, id: TransactionId, it: &RecordedTransaction, status: Status) -> Result<Recorded, RecordError> {
+        let without_record = it.role_may_exist && it.is_ending() && it.end().is_none();
+        match self {
+            _ if without_record => Err(RecordError::EndTaken(id)),
+            End::Deprovisioned(_) => Ok(ended(id, it, status)),
+            End::Failed(_) => Ok(Recorded::Status { transaction_id: id, status }),
+        }
+    }
+}
+
+/// The input of the deprovision machine.
+fn read(request: &Value) -> Result<DeprovisionRequest, RecordError> {
+    // A list of the fields' values would do for serde.
+    if !request.is_object() {
+        return Err(RecordError::NoObject);
+    }
+    let request: DeprovisionRequest = parse_input(&request.to_string()).map_err(RecordError::Request)?;
+    match request.schema {
+        None | Some(1) => Ok(request),
+        Some(schema) => Err(RecordError::Schema(schema)),
+    }
 }
 
 /// Whether what the request says of the transaction is so.
@@ -165,18 +275,24 @@ fn check(request: &DeprovisionRequest, transaction: &RecordedTransaction) -> Res
     Ok(())
 }
 
-/// What there is to end. `begun`: the end had begun before.
-fn found(id: TransactionId, transaction: RecordedTransaction, begun: bool) -> Recorded {
-    let already_ended = is_terminal(transaction.status);
-    let moved = !begun && transaction.status == Status::Provisioned;
+/// What there is to end.
+fn found(id: TransactionId, it: RecordedTransaction) -> Recorded {
     Recorded::Deprovisioning(Box::new(Deprovisioning {
-        deprovisioning_transaction_id: (begun || !already_ended).then(|| id.deprovisioning_id()),
+        deprovisioning_transaction_id: it.end(),
         original_transaction_id: id,
-        status: if moved { Status::Deprovisioning } else { transaction.status },
-        already_ended,
-        role_created_at: transaction
-            .role_created_at
-            .unwrap_or_else(|| transaction.requested_at.plus(LONGEST_PROVISIONING)),
-        role_arn: transaction.role_arn,
+        status: it.status,
+        already_ended: it.status.is_terminal(),
+        role_may_exist: it.role_may_exist,
+        role_created_at: it.role_created_at.unwrap_or_else(|| it.requested_at.plus(LONGEST_PROVISIONING)),
+        expires_at: it.expires_at,
+        role_arn: it.role_arn,
     }))
+}
+
+fn ended(id: TransactionId, it: &RecordedTransaction, status: Status) -> Recorded {
+    Recorded::Deprovisioned(Deprovisioned {
+        deprovisioning_transaction_id: it.end(),
+        original_transaction_id: id,
+        status,
+    })
 }

@@ -2,7 +2,7 @@
 
 use daypass::{
     contract::{Authorization, Person, Proof, Provisioned, Status},
-    ids::{RoleArn, TransactionId},
+    ids::{EndId, RoleArn, TransactionId},
     timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,17 @@ pub const STATUS_CHANGES: &str = "status_changes";
 pub const EXECUTION_ARN: &str = "execution_arn";
 /// There as long as a role may exist: the key of the index of open leases.
 pub const OPEN_LEASE: &str = "open_lease";
-/// The id of the item that records the end; there as soon as the end has begun, and from then on nobody but the
-/// executions that end the transaction may change its status.
-pub const DEPROVISIONING_ID: &str = "deprovisioning_transaction_id";
+/// Whether a role may exist: false from the beginning, true before anything makes one. An item of the version before has
+/// no such attribute: then one may.
+pub const ROLE_MAY_EXIST: &str = "role_may_exist";
+/// Since when the transaction is being ended. From then on nobody makes a role for it; and where one may exist already,
+/// nobody but the executions that end the transaction may change its status.
+pub const ENDING_SINCE: &str = "ending_since";
+/// The id of the item that records the end; there when that item is.
+pub const END_RECORD: &str = "end_record";
+/// The same as the version before writes it, and the sign for it that the end has begun. That version reads a UUID there,
+/// so it is never written any more: after a way back it would end nothing.
+pub const OLD_END_RECORD: &str = "deprovisioning_transaction_id";
 /// The error name of what ended the transaction, or keeps it from ending.
 pub const ERROR: &str = "error";
 /// The same in a sentence.
@@ -34,17 +42,17 @@ pub const ORIGINAL: &str = "original";
 pub const DELETED: &str = "deleted";
 
 /// One entry of `status_changes`: what the audit trail says of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusChange {
     pub status: Status,
     pub at: Timestamp,
     /// By whom.
     pub execution_arn: String,
     /// The error name, when an error led to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The error's reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -56,6 +64,7 @@ pub struct NewTransaction<'a> {
     pub status: Status,
     pub status_changes: [&'a StatusChange; 1],
     pub open_lease: &'static str,
+    pub role_may_exist: bool,
 }
 
 /// What the item that records the end of a transaction has from the beginning, beside [`ORIGINAL`].
@@ -79,6 +88,9 @@ pub struct NewRenewal<'a> {
     /// The identity token that proved whose renewal it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<&'a str>,
+    /// Of a refusal: whose run it really was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<&'a Proof>,
     /// The attempt of the run that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_attempt: Option<&'a str>,
@@ -116,19 +128,28 @@ pub struct WhoAndWhy<'a> {
     /// Why the requester may have the role, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<&'a str>,
-    /// What proves that it was the requester who asked.
+    /// What proves whose run asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'a Proof>,
+    /// Whose run it really was, as Identity Center writes it: a key of the index by actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
 }
 
 impl<'a> WhoAndWhy<'a> {
-    pub fn of(person: Option<&'a Person>, authorization: Option<&'a Authorization>) -> Self {
+    pub fn of(
+        proof: Option<&'a Proof>,
+        person: Option<&'a Person>,
+        authorization: Option<&'a Authorization>,
+    ) -> Self {
+        let proof = proof.or_else(|| person?.proof.as_ref());
         Self {
             user_id: person.map(|it| &*it.user_id),
             user_name: person.map(|it| &*it.user_name),
             group_id: authorization.map(|it| &*it.group_id),
             decision: authorization.map(|it| &*it.reason),
-            proof: person.and_then(|it| it.proof.as_ref()),
+            actor: proof.map(|it| &*it.user.value),
+            proof,
         }
     }
 }
@@ -155,7 +176,7 @@ impl<'a> From<&'a Provisioned> for RoleFacts<'a> {
     }
 }
 
-/// What of a transaction's item counts again.
+/// What of a transaction's item counts again. What a later version may have added is ignored, at every level.
 #[derive(Deserialize)]
 pub struct RecordedTransaction {
     pub execution_arn: String,
@@ -164,20 +185,57 @@ pub struct RecordedTransaction {
     pub target_aws_account: String,
     pub role_arn: RoleArn,
     pub status: Status,
-    pub status_changes: Vec<StatusChange>,
+    pub status_changes: Vec<RecordedChange>,
     #[serde(default)]
     pub role_created_at: Option<Timestamp>,
+    #[serde(default = "yes")]
+    pub role_may_exist: bool,
     #[serde(default)]
-    pub deprovisioning_transaction_id: Option<TransactionId>,
+    pub ending_since: Option<Timestamp>,
     #[serde(default)]
-    pub proof: Option<Proof>,
+    pub end_record: Option<EndId>,
+    #[serde(default)]
+    pub deprovisioning_transaction_id: Option<EndId>,
+    #[serde(default)]
+    pub error: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
     #[serde(default)]
     pub renewals: Vec<RecordedRenewal>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What of an entry of [`STATUS_CHANGES`] counts again.
+#[derive(Deserialize)]
+pub struct RecordedChange {
+    pub execution_arn: String,
+}
+
+/// What a renewal has to come from: what the request was proven by.
+#[derive(Deserialize)]
+pub struct RecordedProof {
+    #[serde(default)]
+    pub proof: Option<Proof>,
 }
 
 impl RecordedTransaction {
     /// Whether the execution made the latest change, and made it to `status`: then it has come this way before.
     pub fn was_moved_to(&self, status: Status, execution_arn: &str) -> bool {
         self.status == status && self.status_changes.last().is_some_and(|last| last.execution_arn == execution_arn)
+    }
+
+    /// Whether its end has begun, under this version or under the one before.
+    pub fn is_ending(&self) -> bool {
+        self.ending_since.is_some()
+            || self.deprovisioning_transaction_id.is_some()
+            || matches!(self.status, Status::Deprovisioning | Status::DeprovisionFailed)
+    }
+
+    /// The id of the item that records the end, when there is one.
+    pub fn end(&self) -> Option<EndId> {
+        self.end_record.clone().or_else(|| self.deprovisioning_transaction_id.clone())
     }
 }

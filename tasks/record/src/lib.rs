@@ -1,7 +1,7 @@
 //! Records every status change of a transaction, and looks transactions up for the executions that end them.
 //!
-//! **Who may change a status** is written in the item. Until the end begins it is the execution that provisions; the end
-//! begins with `deprovisioning_transaction_id`, and from then on it is whoever ends the transaction, and nobody else.
+//! **Who may change a status** is written in the item. Until a role may exist (`role_may_exist`) it is the execution that
+//! provisions, alone: it may deny. From then on it is whoever begins the end (`ending_since`), and nobody else.
 //! A renewal changes no status: it joins a list of its own, as long as the transaction is provisioned.
 //! Each change is one conditional write. Who finds the condition broken reads the item, and learns who was faster; a
 //! change that the same execution has made before (its answer was lost) is a success.
@@ -33,19 +33,39 @@ mod tests;
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
-        AwsUnavailable, InvalidRequest, Throttled, TransactionConflict, TransactionMismatch, TransactionNotFound,
+        AwsUnavailable, InvalidRequest, RecordBroken, Throttled, TransactionConflict, TransactionMismatch,
+        TransactionNotFound,
     };
+    const OF_ITS_EXECUTION: &[ErrorName] = &[
+        InvalidRequest,
+        TransactionConflict,
+        TransactionMismatch,
+        TransactionNotFound,
+        RecordBroken,
+        Throttled,
+        AwsUnavailable,
+    ];
+    const OF_AN_END: &[ErrorName] = &[InvalidRequest, TransactionNotFound, RecordBroken, Throttled, AwsUnavailable];
+    const LOOKED_UP: &[ErrorName] =
+        &[InvalidRequest, TransactionNotFound, TransactionMismatch, RecordBroken, Throttled, AwsUnavailable];
+    const OF_A_RENEWAL: &[ErrorName] =
+        &[InvalidRequest, TransactionConflict, TransactionNotFound, RecordBroken, Throttled, AwsUnavailable];
     &[
-        ("processing", &[InvalidRequest, TransactionConflict, Throttled, AwsUnavailable]),
-        ("denied", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("failed", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("provisioned", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("renewing", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("renewed", &[InvalidRequest, TransactionConflict, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("renewal_refused", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("deprovisioning", &[InvalidRequest, TransactionNotFound, TransactionMismatch, Throttled, AwsUnavailable]),
-        ("deprovisioned", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
-        ("deprovision_failed", &[InvalidRequest, TransactionNotFound, Throttled, AwsUnavailable]),
+        ("processing", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
+        ("denied", OF_ITS_EXECUTION),
+        ("failed", OF_ITS_EXECUTION),
+        ("leasing", OF_ITS_EXECUTION),
+        ("failing", OF_ITS_EXECUTION),
+        ("provisioned", OF_ITS_EXECUTION),
+        ("renewing", OF_A_RENEWAL),
+        ("renewed", OF_A_RENEWAL),
+        ("renewal_refused", OF_AN_END),
+        ("waiting", LOOKED_UP),
+        ("deprovisioning", LOOKED_UP),
+        ("look_up", LOOKED_UP),
+        ("cancelled", OF_AN_END),
+        ("deprovisioned", OF_AN_END),
+        ("deprovision_failed", OF_AN_END),
     ]
 };
 
@@ -67,7 +87,7 @@ impl Record {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Recorded {
-    /// `processing`, `denied`, `failed`, `renewal_refused`, `deprovision_failed`.
+    /// `processing`, `denied`, `failed`, `leasing`, `failing`, `renewal_refused`, `deprovision_failed`.
     Status {
         /// The transaction.
         transaction_id: TransactionId,
@@ -78,9 +98,9 @@ pub enum Recorded {
     Provisioned(Box<Grant>),
     /// `renewing`.
     Renewing(Box<Renewing>),
-    /// `deprovisioning`.
+    /// `waiting`, `deprovisioning`, `look_up`.
     Deprovisioning(Box<Deprovisioning>),
-    /// `deprovisioned`.
+    /// `cancelled`, `deprovisioned`.
     Deprovisioned(Deprovisioned),
 }
 
@@ -93,13 +113,18 @@ impl Stage for Record {
         let by = Writer { table: &self.table, execution_arn: &input.execution_arn, now };
         match input.operation {
             Operation::Processing(transaction) => by.processing(&transaction).await,
-            Operation::Denied(ended) => by.ended_as(Status::Denied, &ended).await,
-            Operation::Failed(ended) => by.ended_as(Status::Failed, &ended).await,
+            Operation::Denied(ended) => by.denied(&ended).await,
+            Operation::Failed(ended) => by.failed(&ended).await,
+            Operation::Leasing(leasing) => by.leasing(&leasing).await,
+            Operation::Failing(ended) => by.failing(&ended).await,
             Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
             Operation::Renewing(renewal) => by.renewing(renewal).await,
             Operation::Renewed(renewed) => by.renewed(*renewed).await,
             Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,
+            Operation::Waiting(request) => by.waiting(&request).await,
             Operation::Deprovisioning(request) => by.deprovisioning(&request).await,
+            Operation::LookUp(request) => by.look_up(&request).await,
+            Operation::Cancelled(cancelled) => by.cancelled(cancelled.transaction_id).await,
             Operation::Deprovisioned(gone) => by.deprovisioned(&gone).await,
             Operation::DeprovisionFailed(ended) => by.deprovision_failed(&ended).await,
         }
@@ -125,7 +150,7 @@ impl Writer<'_> {
 
     /// The transaction of this id, if there is one: its item, and what of it counts.
     async fn find(&self, id: TransactionId) -> Result<Option<(Item, RecordedTransaction)>, RecordError> {
-        let Some(item) = self.table.read(id).await? else { return Ok(None) };
+        let Some(item) = self.table.read(&id).await? else { return Ok(None) };
         if let Some(AttributeValue::S(original)) = item.get(ORIGINAL_ID) {
             return Err(RecordError::EndOf { id, original: original.clone() });
         }
@@ -153,6 +178,18 @@ pub enum RecordError {
     /// The request to end a transaction cannot be read.
     #[error("{}", .0.message)]
     Request(Failure),
+    /// The execution that wants to wait has no expiry.
+    #[error("`expires_at`: expected a time such as 2026-11-23T09:00:00Z; leave it out to end the transaction now")]
+    NoExpiry,
+    /// The execution that wants to wait is not the transaction's lease.
+    #[error(
+        "`expires_at`: only a transaction's lease has one, the execution that is named after the transaction; leave it out \
+         to end the transaction now"
+    )]
+    NoLease,
+    /// The transaction has no lease, because no role can exist of it yet.
+    #[error("transaction {0} has no lease yet; leave `expires_at` out to end it now")]
+    NotLeased(TransactionId),
     /// The request is of a version that only a newer record understands.
     #[error("`schema`: this version of Daypass understands 1, not {0}; leave it out")]
     Schema(u32),
@@ -164,15 +201,24 @@ pub enum RecordError {
         /// What it is.
         status: Status,
     },
+    /// Another execution has made the transaction.
+    #[error("transaction {id} is that of another execution; start again, under a new name or none")]
+    OfAnother {
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// Somebody has released the transaction while it was being provisioned.
+    #[error("transaction {0} was released before it was provisioned; start again, under a new name or none")]
+    Released(TransactionId),
     /// The transaction is not the execution's to change any more.
-    #[error("transaction {id} cannot become {} any more: it is {}", .to.as_str(), .is.map_or("being ended", Status::as_str))]
+    #[error("transaction {id} cannot become {} any more: it is {}", .to.as_str(), .is.as_str())]
     Overtaken {
         /// The transaction.
         id: TransactionId,
         /// What it should have become.
         to: Status,
-        /// What it is; none when its end has begun.
-        is: Option<Status>,
+        /// What it is.
+        is: Status,
     },
     /// There is no such transaction.
     #[error("there is no transaction {0}")]
@@ -209,6 +255,12 @@ pub enum RecordError {
         /// How often.
         times: usize,
     },
+    /// The role is gone, but the end has no item of its own.
+    #[error(
+        "the role of transaction {0} is gone and the transaction says so, but the item that should record its end is somebody \
+         else's: find out who has written to the table"
+    )]
+    EndTaken(TransactionId),
     /// The end of the transaction has not begun.
     #[error("the end of transaction {0} has not begun")]
     NotEnding(TransactionId),
@@ -236,16 +288,17 @@ impl Named for RecordError {
     fn name(&self) -> ErrorName {
         match self {
             Self::Request(failure) => failure.name,
-            Self::NoObject | Self::Schema(_) => ErrorName::InvalidRequest,
+            Self::NoObject | Self::Schema(_) | Self::NoExpiry | Self::NoLease => ErrorName::InvalidRequest,
             Self::InUse { .. }
             | Self::Overtaken { .. }
+            | Self::Released(_)
             | Self::NotProvisioned { .. }
             | Self::LeaseEnded { .. }
             | Self::RenewedOften { .. } => ErrorName::TransactionConflict,
             Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
-            Self::Mismatch { .. } => ErrorName::TransactionMismatch,
+            Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => ErrorName::TransactionMismatch,
             Self::Contended(_) => ErrorName::Throttled,
-            Self::Table(TableError::Item(_)) => ErrorName::AwsUnavailable,
+            Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
             Self::Table(TableError::Aws(error)) => error.name(),
         }
     }

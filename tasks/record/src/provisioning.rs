@@ -1,14 +1,17 @@
 //! The statuses of a transaction until it is provisioned, or is not.
 
 use daypass::{
-    contract::{Ended, Provisioned, Status, Transaction},
+    contract::{Ended, Leasing, Provisioned, Status, Transaction},
     ids::TransactionId,
 };
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{DEPROVISIONING_ID, EXECUTION_ARN, NewTransaction, OPEN_LEASE, RoleFacts, TRANSACTION_ID, WhoAndWhy},
-    table::Change,
+    item::{
+        ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON, ROLE_MAY_EXIST,
+        RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
+    },
+    table::{Change, TableError},
 };
 
 impl Writer<'_> {
@@ -21,8 +24,9 @@ impl Writer<'_> {
             status,
             status_changes: [&self.change_to(status)],
             open_lease: "open",
+            role_may_exist: false,
         };
-        let new = Change::of(id).set_all(transaction)?.set_all(&beside)?.if_without(TRANSACTION_ID);
+        let new = Change::of(&id).set_all(transaction)?.set_all(&beside)?.if_without(TRANSACTION_ID);
         if !self.table.change(new).await? {
             match self.find(id).await? {
                 Some((_, it)) if it.was_moved_to(status, self.execution_arn) => (),
@@ -33,38 +37,99 @@ impl Writer<'_> {
         Ok(Recorded::Status { transaction_id: id, status })
     }
 
-    /// `denied` or `failed`: nothing is left of the transaction.
-    pub async fn ended_as(&self, status: Status, ended: &Ended) -> Result<Recorded, RecordError> {
-        let id = ended.transaction_id;
-        let facts = WhoAndWhy::of(ended.person.as_ref(), ended.authorization.as_ref());
-        let change = Change::of(id).to(&self.change_for(status, &ended.error, &ended.reason))?;
-        self.move_on(id, status, change.set_all(&facts)?.remove(OPEN_LEASE)).await?;
+    /// A role may exist from here on, with all that is known of who may have it. A release that came before is heeded here:
+    /// nothing has been made yet.
+    pub async fn leasing(&self, it: &Leasing) -> Result<Recorded, RecordError> {
+        let (id, status) = (it.transaction_id, Status::Processing);
+        let change = Change::of(&id).set(ROLE_MAY_EXIST, &true)?;
+        let change = change.set_all(&WhoAndWhy::of(None, Some(&it.person), Some(&it.authorization)))?;
+        let change = self.if_processing(change)?.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE);
+        if !self.table.change(change).await? {
+            let recorded = self.own(id).await?;
+            let marked_before = recorded.status == status && recorded.role_may_exist;
+            if recorded.is_ending() && recorded.status == status {
+                return Err(RecordError::Released(id));
+            }
+            if !marked_before {
+                return Err(RecordError::Overtaken { id, to: Status::Provisioned, is: recorded.status });
+            }
+        }
         Ok(Recorded::Status { transaction_id: id, status })
+    }
+
+    /// `denied`: no role can exist. A release that came before changes nothing of that.
+    pub async fn denied(&self, ended: &Ended) -> Result<Recorded, RecordError> {
+        let change = self.ended_as(Status::Denied, ended)?.if_not(ROLE_MAY_EXIST, &true)?;
+        self.move_on(ended.transaction_id, Status::Denied, change).await
+    }
+
+    /// `failed`: nothing is left of the transaction. Where a role may exist, and somebody is ending the transaction, that is
+    /// for them to say.
+    pub async fn failed(&self, ended: &Ended) -> Result<Recorded, RecordError> {
+        let change = self.ended_as(Status::Failed, ended)?;
+        let change = change.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE).either();
+        self.move_on(ended.transaction_id, Status::Failed, change).await
+    }
+
+    /// Why the transaction fails, as the requester is told, for whoever ends it. The status stays.
+    pub async fn failing(&self, ended: &Ended) -> Result<Recorded, RecordError> {
+        let id = ended.transaction_id;
+        let change = Change::of(&id).set(ERROR, &ended.error)?.set(REASON, &ended.reason)?.set_all(&who(ended))?;
+        let change = change.if_status(&[Status::Processing, Status::Provisioned])?;
+        let noted = self.table.change(change.if_is(EXECUTION_ARN, &self.execution_arn)?).await?;
+        let status = self.own(id).await?.status;
+        if noted || status.is_terminal() {
+            Ok(Recorded::Status { transaction_id: id, status })
+        } else {
+            Err(RecordError::Overtaken { id, to: Status::Failed, is: status })
+        }
     }
 
     /// `provisioned`: the answer is what the pipeline gets.
     pub async fn provisioned(&self, it: Provisioned) -> Result<Recorded, RecordError> {
         let (id, status) = (it.transaction.transaction_id, Status::Provisioned);
-        let change = Change::of(id).to(&self.change_to(status))?;
-        let change = change.set_all(&WhoAndWhy::of(Some(&it.person), Some(&it.authorization)))?;
-        self.move_on(id, status, change.set_all(&RoleFacts::from(&it))?).await?;
+        let change = Change::of(&id).to(&self.change_to(status))?;
+        let change = change.set_all(&WhoAndWhy::of(None, Some(&it.person), Some(&it.authorization)))?;
+        let change = change.set_all(&RoleFacts::from(&it))?.if_not(ROLE_MAY_EXIST, &false)?;
+        self.move_on(id, status, change.if_without(ENDING_SINCE)).await?;
         Ok(Recorded::Provisioned(Box::new(it.transaction.into())))
     }
 
-    /// Makes `change`, which is one to `status`, if the transaction is still this execution's to change.
-    async fn move_on(&self, id: TransactionId, status: Status, change: Change) -> Result<(), RecordError> {
-        let change = change.if_status(&[Status::Processing])?.if_is(EXECUTION_ARN, &self.execution_arn)?;
-        if self.table.change(change.if_without(DEPROVISIONING_ID)).await? {
-            return Ok(());
-        }
-        let (_, it) = self.transaction(id).await?;
-        if it.was_moved_to(status, self.execution_arn) {
-            return Ok(());
-        }
-        if it.execution_arn != self.execution_arn {
-            return Err(RecordError::InUse { id, status: it.status });
-        }
-        let is = it.deprovisioning_transaction_id.is_none().then_some(it.status);
-        Err(RecordError::Overtaken { id, to: status, is })
+    fn ended_as(&self, status: Status, ended: &Ended) -> Result<Change, TableError> {
+        let change = Change::of(&ended.transaction_id).to(&self.change_for(status, &ended.error, &ended.reason))?;
+        Ok(change.set_all(&who(ended))?.remove(OPEN_LEASE))
     }
+
+    /// If the transaction is this execution's, and neither decided nor being ended by the version before.
+    fn if_processing(&self, change: Change) -> Result<Change, TableError> {
+        let change = change.if_status(&[Status::Processing])?.if_is(EXECUTION_ARN, &self.execution_arn)?;
+        Ok(change.if_without(OLD_END_RECORD))
+    }
+
+    /// Makes `change`, which is one to `status`, if the transaction is still this execution's to change.
+    async fn move_on(&self, id: TransactionId, status: Status, change: Change) -> Result<Recorded, RecordError> {
+        let moved = Recorded::Status { transaction_id: id, status };
+        if self.table.change(self.if_processing(change)?).await? {
+            return Ok(moved);
+        }
+        let it = self.own(id).await?;
+        // Somebody else may have closed a transaction that failed.
+        if it.was_moved_to(status, self.execution_arn) || (status, it.status) == (Status::Failed, Status::Failed) {
+            return Ok(moved);
+        }
+        if it.is_ending() && it.status == Status::Processing {
+            return Err(RecordError::Released(id));
+        }
+        Err(RecordError::Overtaken { id, to: status, is: it.status })
+    }
+
+    /// The transaction, which has to be one that this execution made.
+    async fn own(&self, id: TransactionId) -> Result<RecordedTransaction, RecordError> {
+        let (_, it) = self.transaction(id).await?;
+        if it.execution_arn == self.execution_arn { Ok(it) } else { Err(RecordError::OfAnother { id }) }
+    }
+}
+
+fn who(ended: &Ended) -> WhoAndWhy<'_> {
+    WhoAndWhy::of(ended.proof.as_ref(), ended.person.as_ref(), ended.authorization.as_ref())
 }

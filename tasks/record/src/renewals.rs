@@ -7,7 +7,7 @@ use daypass::{
 
 use crate::{
     RecordError, Recorded, Writer,
-    item::{NewRenewal, RENEWALS, RecordedTransaction},
+    item::{NewRenewal, RENEWALS, RecordedProof, RecordedTransaction},
     table::{Change, read},
 };
 
@@ -29,7 +29,8 @@ impl Writer<'_> {
         self.check_renewable(id, &it)?;
         let fields = item.iter().filter(|(name, _)| Transaction::FIELDS.contains(&name.as_str()));
         let transaction = Transaction { recipient: renewal.recipient, ..read(fields)? };
-        Ok(Recorded::Renewing(Box::new(Renewing { transaction, proof: it.proof })))
+        let RecordedProof { proof } = read(item.iter().filter(|(name, _)| *name == "proof"))?;
+        Ok(Recorded::Renewing(Box::new(Renewing { transaction, proof })))
     }
 
     /// Credentials were issued anew: the answer is what the pipeline gets, once this is recorded.
@@ -44,7 +45,7 @@ impl Writer<'_> {
             let (_, recorded) = self.transaction(id).await?;
             if !self.has_recorded(&recorded) {
                 self.check_renewable(id, &recorded)?;
-                let change = Change::of(id).append(RENEWALS, recorded.renewals.len(), &entry)?;
+                let change = Change::of(&id).append(RENEWALS, recorded.renewals.len(), &entry)?;
                 if !self.table.change(change.if_status(&[Status::Provisioned])?).await? {
                     continue;
                 }
@@ -60,6 +61,7 @@ impl Writer<'_> {
         let entry = NewRenewal {
             error: Some(&it.error),
             reason: Some(&it.reason),
+            proof: it.proof.as_ref(),
             ..self.entry(&it.renewal.recipient, it.proof.as_ref())
         };
         for _ in 0..ROUNDS {
@@ -67,7 +69,7 @@ impl Writer<'_> {
             let (_, refused) = counts(&recorded);
             if self.has_recorded(&recorded)
                 || refused >= MOST_REFUSALS
-                || self.table.change(Change::of(id).append(RENEWALS, recorded.renewals.len(), &entry)?).await?
+                || self.table.change(Change::of(&id).append(RENEWALS, recorded.renewals.len(), &entry)?).await?
             {
                 return Ok(Recorded::Status { transaction_id: id, status: recorded.status });
             }
@@ -81,6 +83,7 @@ impl Writer<'_> {
             execution_arn: self.execution_arn,
             recipient,
             token_id: proof.map(|it| &*it.token_id),
+            proof: None,
             run_attempt: proof.and_then(|it| it.run_attempt.as_deref()),
             group_id: None,
             credentials_expire_at: None,

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, TransactWriteItem, Update},
 };
-use daypass::{contract::Status, ids::TransactionId, lambda::AwsError, stage::parse_input};
+use daypass::{contract::Status, lambda::AwsError, stage::parse_input};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -94,7 +94,7 @@ impl Table {
     }
 
     /// The item of this id as it is now.
-    pub async fn read(&self, id: TransactionId) -> Result<Option<Item>, TableError> {
+    pub async fn read(&self, id: &impl ToString) -> Result<Option<Item>, TableError> {
         Ok(self.get(&id.to_string()).await?)
     }
 
@@ -145,7 +145,7 @@ fn was_overtaken(error: &TransactWriteItemsError) -> bool {
 /// DynamoDB reserves `status`, among many other words.
 #[derive(Debug)]
 pub struct Change {
-    id: TransactionId,
+    id: String,
     set: Vec<String>,
     remove: Vec<String>,
     conditions: Vec<String>,
@@ -155,9 +155,9 @@ pub struct Change {
 
 impl Change {
     /// A change to the item of this id.
-    pub fn of(id: TransactionId) -> Self {
+    pub fn of(id: &impl ToString) -> Self {
         let (names, values) = (HashMap::new(), HashMap::new());
-        Self { id, set: vec![], remove: vec![], conditions: vec![], names, values }
+        Self { id: id.to_string(), set: vec![], remove: vec![], conditions: vec![], names, values }
     }
 
     /// To a new status, which joins the list of all.
@@ -241,10 +241,18 @@ impl Change {
         self
     }
 
-    /// If the item has such an attribute.
-    pub fn if_with(mut self, attribute: &str) -> Self {
-        let condition = format!("attribute_exists({})", self.name(attribute));
+    /// If the attribute has another value, or is not there.
+    pub fn if_not(mut self, attribute: &str, value: &impl Serialize) -> Result<Self, TableError> {
+        let condition = format!("NOT ({} = {})", self.name(attribute), self.value(&format!("if_{attribute}"), value)?);
         self.conditions.push(condition);
+        Ok(self)
+    }
+
+    /// If one of the two latest conditions holds.
+    pub fn either(mut self) -> Self {
+        if let (Some(second), Some(first)) = (self.conditions.pop(), self.conditions.pop()) {
+            self.conditions.push(format!("({first} OR {second})"));
+        }
         self
     }
 
@@ -261,7 +269,7 @@ impl Change {
     }
 
     fn key(&self) -> AttributeValue {
-        AttributeValue::S(self.id.to_string())
+        AttributeValue::S(self.id.clone())
     }
 
     fn update(&self) -> String {

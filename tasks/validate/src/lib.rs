@@ -55,6 +55,10 @@ impl Validate {
         request: &Value,
     ) -> Result<Transaction, ValidateError> {
         let mut problems = Problems::default();
+        if !id.is_random() {
+            let message = format!("the name of the execution, {id}, is no random UUID (version 4); start it without a name");
+            problems.push(Problem::new("transaction_id", message));
+        }
         let transaction = request::read(request, &mut problems)
             .and_then(|request| self.resolve(id, requested_at, request, &mut problems));
         right(transaction, problems)

@@ -30,7 +30,8 @@ fn signed(claims: &Value) -> String {
 /// What is proven by a token, or why nothing is.
 fn judged(token: &str) -> Result<Proof, NotProven> {
     let judged = Unverified::read(token)
-        .and_then(|it| judge(&RULES, &it, &KEY.1, &samples::transaction(), samples::requested_at()));
+        .and_then(|it| judge(&RULES, &it, &KEY.1, &samples::transaction(), samples::requested_at()))
+        .and_then(accepted);
     match &judged {
         Ok(proof) => {
             check_json(proof);
@@ -43,6 +44,11 @@ fn judged(token: &str) -> Result<Proof, NotProven> {
         }
     }
     judged
+}
+
+fn accepted(judgement: Judgement) -> Result<Proof, NotProven> {
+    check_json(&judgement.proof);
+    judgement.refusal.map_or(Ok(judgement.proof), Err)
 }
 
 proptest! {

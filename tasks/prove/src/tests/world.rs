@@ -20,9 +20,10 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64URL},
 };
 use daypass::{
-    contract::{Proof, ProveInput, Transaction},
+    contract::{Proof, ProveInput, Proven, Transaction},
+    error::ErrorName,
     samples,
-    stage::Stage,
+    stage::{Named, Stage},
 };
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -31,7 +32,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use crate::{EnvelopeKey, Prove, ProveError, Rules};
+use crate::{EnvelopeKey, Prove, Rules};
 pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
 pub const GITLAB: &str = "https://gitlab.example.com";
 pub const AUDIENCE: &str = "daypass-111111111111-us-east-1";
@@ -251,8 +252,16 @@ pub fn rules() -> Value {
     })
 }
 
+/// Why there is no proof, and of whose run there is one all the same.
+#[derive(Debug)]
+pub struct Refused {
+    pub name: ErrorName,
+    pub reason: String,
+    pub proof: Option<Proof>,
+}
+
 /// What prove answers to a request with this in `identity_token`.
-pub async fn ask(prove: &Prove, transaction: Transaction, token: Option<String>) -> Result<Option<Proof>, ProveError> {
+pub async fn ask(prove: &Prove, transaction: Transaction, token: Option<String>) -> Result<Option<Proof>, Refused> {
     ask_again(prove, transaction, token, None).await
 }
 
@@ -262,7 +271,14 @@ pub async fn ask_again(
     transaction: Transaction,
     token: Option<String>,
     first: Option<Proof>,
-) -> Result<Option<Proof>, ProveError> {
+) -> Result<Option<Proof>, Refused> {
     let input = ProveInput { transaction, identity_token: token, proof_of_request: first };
-    prove.run(input, samples::requested_at()).await.map(|proven| proven.proof)
+    match prove.run(input, samples::requested_at()).await {
+        Ok(Proven { proof, refusal: None }) => Ok(proof),
+        Ok(Proven { proof, refusal: Some(reason) }) => {
+            assert!(proof.is_some(), "a refusal by what was verified has it");
+            Err(Refused { name: ErrorName::IdentityNotProven, reason, proof })
+        }
+        Err(error) => Err(Refused { name: error.name(), reason: error.to_string(), proof: None }),
+    }
 }
