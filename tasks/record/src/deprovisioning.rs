@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use daypass::{
     contract::{DeletedRole, DeprovisionRequest, Deprovisioned, Deprovisioning, Ended, RoleGone, Status},
     ids::{RoleArn, TransactionId},
-    stage::parse_input,
+    stage::{Named, parse_input},
 };
 use serde_json::Value;
 
@@ -168,7 +168,7 @@ impl Writer<'_> {
         for _ in 0..ROUNDS {
             let (_, transaction) = self.transaction(id).await?;
             let from = transaction.status;
-            let to = self.after(&transaction, end);
+            let to = self.after(id, &transaction, end);
             if !transaction.role_may_exist && !from.is_terminal() {
                 return self.cancelled(id).await;
             }
@@ -208,9 +208,13 @@ impl Writer<'_> {
     }
 
     /// What the transaction becomes.
-    fn after(&self, transaction: &RecordedTransaction, end: &End<'_>) -> StatusChange {
+    fn after(&self, id: TransactionId, transaction: &RecordedTransaction, end: &End<'_>) -> StatusChange {
         match end {
             End::Deprovisioned(_) if transaction.status == Status::Processing => self.without_role(transaction),
+            End::Deprovisioned(_) if transaction.end().is_none() => {
+                let broken = RecordError::EndTaken(id);
+                self.change_for(Status::Deprovisioned, broken.name().as_str(), &broken.to_string())
+            }
             End::Deprovisioned(_) => self.change_to(Status::Deprovisioned),
             End::Failed(ended) => self.change_for(Status::DeprovisionFailed, &ended.error, &ended.reason),
         }

@@ -19,6 +19,8 @@ const LEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-
 const RELEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:6f0f4a38-release";
 const RENEW: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:8c7a:1";
 const RENEW_TOO: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:9d8b:1";
+/// The longest that a provisioning can run.
+const LONGEST: Duration = Duration::from_mins(5);
 const NEW_KEY: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
 
 /// What the machines say, in their words.
@@ -26,9 +28,20 @@ fn say(operation: &str) -> Value {
     let id = samples::transaction().transaction_id;
     let content = match operation {
         "processing" => json!(samples::transaction()),
+        "leasing" => json!({
+            "transaction_id": id, "person": samples::person(), "authorization": samples::authorization(),
+        }),
+        "failing" => json!({
+            "transaction_id": id, "error": "Daypass.Throttled", "reason": "IAM asked to slow down",
+            "person": samples::person(), "authorization": samples::authorization(),
+        }),
+        "waiting" | "look_up" => json!({
+            "schema": 1, "transaction_id": id, "expires_at": samples::transaction().expires_at,
+        }),
+        "cancelled" => json!({"transaction_id": id}),
         "denied" => json!({
             "transaction_id": id, "error": "Daypass.NotAMember", "reason": "alex is not in it",
-            "person": samples::person(), "authorization": null,
+            "proof": samples::proof(), "person": samples::person(), "authorization": null,
         }),
         "failed" => json!({
             "transaction_id": id, "error": "Daypass.QuotaExceeded", "reason": "no room for a role",
@@ -65,11 +78,14 @@ fn say(operation: &str) -> Value {
 impl FakeTable {
     /// `by` records `operation`, a minute after the one before.
     async fn tell(&self, by: &str, operation: Value) -> Result<Value, RecordError> {
-        let input = json!({"execution_arn": by, "operation": operation}).to_string();
-        let input: RecordInput = parse_input(&input).unwrap();
         let changes =
             self.items().values().filter_map(|it| Some(it.get("status_changes")?["L"].as_array()?.len() as u64)).sum();
-        let now = samples::requested_at().plus(Duration::from_mins(changes));
+        self.tell_at(samples::requested_at().plus(Duration::from_mins(changes)), by, operation).await
+    }
+
+    async fn tell_at(&self, now: Timestamp, by: &str, operation: Value) -> Result<Value, RecordError> {
+        let input = json!({"execution_arn": by, "operation": operation}).to_string();
+        let input: RecordInput = parse_input(&input).unwrap();
         let answer = self.record().run(input, now).await;
         answer.map(|recorded| serde_json::to_value(recorded).unwrap())
     }
@@ -87,22 +103,24 @@ impl FakeTable {
     fn statuses(&self) -> (Vec<String>, Vec<String>) {
         let id = samples::transaction().transaction_id;
         let items = self.items();
-        let of = |id: TransactionId| {
-            let Some(item) = items.get(&id.to_string()) else { return vec![] };
+        let of = |id: String| {
+            let Some(item) = items.get(&id) else { return vec![] };
             let changes = item["status_changes"]["L"].as_array().unwrap();
             let changes: Vec<_> =
                 changes.iter().map(|it| it["M"]["status"]["S"].as_str().unwrap().to_owned()).collect();
             assert_eq!(item["status"]["S"], *changes.last().unwrap());
             changes
         };
-        (of(id), of(id.deprovisioning_id()))
+        (of(id.to_string()), of(id.end().to_string()))
     }
 }
 
 /// Who has recorded what.
 type Before<'a> = &'a [(&'a str, &'a str)];
 
-const PROVISIONED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "provisioned")];
+/// A role may exist.
+const LEASED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "leasing")];
+const PROVISIONED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "leasing"), (PROVISION, "provisioned")];
 
 fn provisioned_and(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
     [PROVISIONED, more].concat()
@@ -121,9 +139,10 @@ async fn a_transaction_from_beginning_to_end() {
     let table = FakeTable::default();
     let steps = [
         (PROVISION, "processing", &["UpdateItem"][..]),
+        (PROVISION, "leasing", &["UpdateItem"]),
         (PROVISION, "provisioned", &["UpdateItem"]),
         (RELEASE, "deprovisioning", &["GetItem", "TransactWriteItems"]),
-        (RELEASE, "deprovisioned", &["TransactWriteItems"]),
+        (RELEASE, "deprovisioned", &["GetItem", "TransactWriteItems"]),
     ];
     for (by, operation, calls) in steps {
         let answer = table.tell(by, say(operation)).await.unwrap();
@@ -155,38 +174,175 @@ async fn a_role_that_could_not_be_deleted_can_be_deleted_later() {
     assert_table("deprovisioned_later", &table.plain());
 }
 
-/// Provisioning died midway: its lease ends it as failed.
+/// A role may exist, and provisioning died: its lease ends it as failed.
 #[tokio::test]
 async fn what_died_midway_fails() {
-    let table = FakeTable::after(&[(PROVISION, "processing")]).await;
-    let answer = table.tell(LEASE, say("deprovisioning")).await.unwrap();
+    let table = FakeTable::after(LEASED).await;
+    let late = samples::requested_at().plus(LONGEST);
+    let answer = table.tell_at(late, LEASE, say("deprovisioning")).await.unwrap();
     assert_table("deprovisioning_processing", &json!({"answer": answer, "items": table.plain()}));
 
     // Should it be alive after all, it gets to know.
-    for operation in ["denied", "failed", "provisioned"] {
+    for operation in ["leasing", "denied", "failed", "provisioned"] {
         let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionConflict);
         insta::assert_snapshot!(format!("{operation}_too_late"), error);
     }
-    let answer = table.tell(LEASE, say("deprovisioned")).await.unwrap();
+    let answer = table.tell_at(late, LEASE, say("deprovisioned")).await.unwrap();
     assert_table("deprovisioned_processing", &json!({"answer": answer, "items": table.plain()}));
+}
+
+/// How a transaction failed is what the requester was told, as far as anybody could tell.
+#[tokio::test]
+async fn the_record_says_what_the_requester_was_told() {
+    let (early, late) = (samples::requested_at(), samples::requested_at().plus(LONGEST));
+    let told = [
+        (early, vec![], "Daypass.TransactionConflict: it was released before it was provisioned"),
+        (late, vec![], "Daypass.AwsUnavailable: provisioning did not come to its end"),
+        (early, vec![(PROVISION, "failing")], "Daypass.Throttled: IAM asked to slow down"),
+        (late, vec![(PROVISION, "failing")], "Daypass.Throttled: IAM asked to slow down"),
+    ];
+    for (begun, noted, says) in told {
+        let table = FakeTable::after(&[LEASED, &noted[..]].concat()).await;
+        table.tell_at(begun, LEASE, say("deprovisioning")).await.unwrap();
+        table.tell_at(late, LEASE, say("deprovisioned")).await.unwrap();
+        let item = &table.plain()[samples::transaction().transaction_id.to_string()];
+        let said = format!("{}: {}", item["error"].as_str().unwrap(), item["reason"].as_str().unwrap());
+        assert!(said.starts_with(says), "{said}");
+        assert_eq!(item["status"], "failed");
+    }
+    // Told that it failed, of a transaction that was recorded as provisioned: its end says so.
+    let table = FakeTable::after(&provisioned_and(&[(PROVISION, "failing"), (LEASE, "deprovisioning")])).await;
+    let item = &table.plain()[samples::transaction().transaction_id.to_string()];
+    assert_eq!((&item["status"], &item["error"]), (&json!("deprovisioning"), &json!("Daypass.Throttled")));
+}
+
+/// A release while nothing has been decided: no role is made, and a denial stays a denial, whoever comes first.
+#[tokio::test]
+async fn a_release_cancels_what_is_not_denied() {
+    let cancelled = &[(PROVISION, "processing"), (RELEASE, "deprovisioning")];
+    let table = FakeTable::after(cancelled).await;
+    assert_table("cancelled", &table.plain());
+    let refused = table.tell(PROVISION, say("leasing")).await.unwrap_err();
+    assert_eq!(refused.name(), ErrorName::TransactionConflict);
+    insta::assert_snapshot!("leasing_cancelled", refused);
+    let waits = table.tell(RELEASE, say("cancelled")).await.unwrap_err();
+    assert_eq!(waits.name(), ErrorName::Throttled, "provision may still decide");
+    for decision in ["denied", "failed"] {
+        let table = FakeTable::after(cancelled).await;
+        table.tell(PROVISION, say(decision)).await.unwrap();
+        let answer = table.tell(RELEASE, say("cancelled")).await.unwrap();
+        assert_eq!((&answer["status"], &answer["deprovisioning_transaction_id"]), (&json!(decision), &json!(null)));
+        assert_eq!(table.items().len(), 1, "no role, no record of its end");
+    }
+    // Provision has died: nobody else can decide any more.
+    let late = samples::requested_at().plus(LONGEST);
+    let answer = table.tell_at(late, RELEASE, say("cancelled")).await.unwrap();
+    assert_eq!(answer["status"], "failed");
+    for operation in ["leasing", "denied", "provisioned"] {
+        let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::TransactionConflict, "{operation}");
+    }
+    // An older machine does not know that no role can exist, and says that one is gone.
+    let table = FakeTable::after(cancelled).await;
+    let error = table.tell(RELEASE, say("deprovisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::Throttled);
+    assert_eq!(table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
+}
+
+/// What may wait: the lease of a transaction that a role may exist of, until the recorded expiry.
+#[tokio::test]
+async fn only_a_lease_may_wait() {
+    let own = &format!("arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}", samples::transaction().transaction_id);
+    for (before, ended) in [(LEASED, false), (PROVISIONED, false), (&[(PROVISION, "processing"), (PROVISION, "denied")], true)] {
+        let table = FakeTable::after(before).await;
+        let items = table.items();
+        let answer = table.tell(own, say("waiting")).await.unwrap();
+        assert_eq!((&answer["already_ended"], &answer["expires_at"]), (&json!(ended), &json!(samples::transaction().expires_at)));
+        assert_eq!(table.items(), items);
+    }
+    let lease = |changes: Value| {
+        let mut lease = say("waiting");
+        let fields = changes.as_object().unwrap().clone();
+        lease["waiting"].as_object_mut().unwrap().extend(fields);
+        lease
+    };
+    let other = "7f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+    let cases = [
+        (PROVISIONED, RELEASE, lease(json!({})), ErrorName::InvalidRequest),
+        (PROVISIONED, &own.replace("6f0f", "7f0f"), lease(json!({})), ErrorName::InvalidRequest),
+        (PROVISIONED, own, lease(json!({"expires_at": null})), ErrorName::InvalidRequest),
+        (PROVISIONED, own, lease(json!({"expires_at": "tomorrow"})), ErrorName::InvalidRequest),
+        (PROVISIONED, own, lease(json!({"schema": 2})), ErrorName::InvalidRequest),
+        (PROVISIONED, own, lease(json!({"expires_at": "2037-01-01T00:00:00Z"})), ErrorName::TransactionMismatch),
+        (PROVISIONED, &own.replace("6f0f", "7f0f"), lease(json!({"transaction_id": other})), ErrorName::TransactionNotFound),
+        (&[(PROVISION, "processing")], own, lease(json!({})), ErrorName::TransactionMismatch),
+    ];
+    let mut texts = vec![];
+    for (before, by, input, name) in cases {
+        let table = FakeTable::after(before).await;
+        let error = table.tell(by, input.clone()).await.unwrap_err();
+        assert_eq!(error.name(), name, "{input}: {error}");
+        texts.push(error.to_string());
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// The item of an end is somebody else's: the role is found all the same, the transaction records its end alone, and that is
+/// an error.
+#[tokio::test]
+async fn an_end_that_is_taken_keeps_no_role() {
+    let id = samples::transaction().transaction_id;
+    let table = FakeTable::after(PROVISIONED).await;
+    let taken = json!({"transaction_id": {"S": id.end()}, "kind": {"S": "somebody's"}});
+    let mut items = table.items();
+    items.insert(id.end().to_string(), taken.as_object().unwrap().clone());
+    let table = FakeTable::of(items);
+    let answer = table.tell(RELEASE, say("deprovisioning")).await.unwrap();
+    assert_eq!((&answer["already_ended"], &answer["role_may_exist"]), (&json!(false), &json!(true)));
+    assert_eq!(answer["deprovisioning_transaction_id"], json!(null));
+    let error = table.tell(RELEASE, say("deprovisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::RecordBroken);
+    assert_table("end_taken", &json!({"error": error.to_string(), "items": table.plain()}));
+}
+
+/// Looked up without a change.
+#[tokio::test]
+async fn a_look_changes_nothing() {
+    for before in [&[(PROVISION, "processing")], LEASED, PROVISIONED, &provisioned_and(&[(LEASE, "deprovisioning")])] {
+        let table = FakeTable::after(before).await;
+        let items = table.items();
+        let looked = table.tell(LEASE, say("look_up")).await.unwrap();
+        assert_eq!(table.calls(), ["GetItem"]);
+        assert_eq!(table.items(), items);
+        assert_eq!(looked["role_may_exist"], json!(before.len() > 1));
+    }
 }
 
 /// The answer to a write is lost, and the task runs again: the same answer, and nothing is written twice.
 #[tokio::test]
 async fn every_operation_can_be_repeated() {
-    let cases: [(Before, &str, &str, &str); 11] = [
+    let cases: [(Before, &str, &str, &str); 15] = [
         (&[], PROVISION, "processing", "UpdateItem"),
         (&[(PROVISION, "processing")], PROVISION, "denied", "UpdateItem"),
         (&[(PROVISION, "processing")], PROVISION, "failed", "UpdateItem"),
-        (&[(PROVISION, "processing")], PROVISION, "provisioned", "UpdateItem"),
+        (&[(PROVISION, "processing")], PROVISION, "leasing", "UpdateItem"),
+        (LEASED, PROVISION, "failed", "UpdateItem"),
+        (LEASED, PROVISION, "failing", "UpdateItem"),
+        (LEASED, PROVISION, "provisioned", "UpdateItem"),
         (PROVISIONED, RENEW, "renewed", "UpdateItem"),
         (PROVISIONED, RENEW, "renewal_refused", "UpdateItem"),
         (PROVISIONED, RELEASE, "deprovisioning", "TransactWriteItems"),
-        (&[(PROVISION, "processing")], LEASE, "deprovisioning", "TransactWriteItems"),
+        (&[(PROVISION, "processing")], LEASE, "deprovisioning", "UpdateItem"),
+        (LEASED, LEASE, "deprovisioning", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovisioned", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovision_failed", "TransactWriteItems"),
-        (&[(PROVISION, "processing"), (LEASE, "deprovisioning")], LEASE, "deprovisioned", "TransactWriteItems"),
+        (
+            &[(PROVISION, "processing"), (PROVISION, "leasing"), (LEASE, "deprovisioning")],
+            LEASE,
+            "deprovisioned",
+            "TransactWriteItems",
+        ),
     ];
     for (before, by, operation, write) in cases {
         let undisturbed = FakeTable::after(before).await;
@@ -213,9 +369,9 @@ async fn an_id_can_be_used_once() {
         let error = table.tell(OTHER, say("processing")).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionConflict);
         insta::assert_snapshot!(error);
-        for operation in ["denied", "failed", "provisioned"] {
+        for operation in ["leasing", "denied", "failed", "failing", "provisioned"] {
             let error = table.tell(OTHER, say(operation)).await.unwrap_err();
-            assert_eq!(error.name(), ErrorName::TransactionConflict, "{operation}: {error}");
+            assert_eq!(error.name(), ErrorName::TransactionMismatch, "{operation}: {error}");
         }
         assert_eq!(table.items(), items);
     }
@@ -228,11 +384,12 @@ async fn an_id_can_be_used_once() {
 #[tokio::test]
 async fn an_execution_has_one_end() {
     let ends = ["denied", "failed", "provisioned"];
+    let before = |end: &str| if end == "provisioned" { LEASED } else { &LEASED[..1] };
     for (first, second) in ends.iter().flat_map(|first| ends.map(|second| (*first, second))) {
         if first == second {
             continue;
         }
-        let table = FakeTable::after(&[(PROVISION, "processing"), (PROVISION, first)]).await;
+        let table = FakeTable::after(&[before(first), &[(PROVISION, first)]].concat()).await;
         let items = table.items();
         let error = table.tell(PROVISION, say(second)).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionConflict, "{first}, {second}");
@@ -243,10 +400,10 @@ async fn an_execution_has_one_end() {
 #[tokio::test]
 async fn what_was_never_begun_cannot_go_on() {
     let table = FakeTable::default();
-    let provisioning = ["denied", "failed", "provisioned"];
+    let provisioning = ["leasing", "denied", "failed", "failing", "provisioned"];
     let renewing = ["renewing", "renewed", "renewal_refused"];
-    let ending = ["deprovisioning", "deprovisioned", "deprovision_failed"];
-    for operation in [provisioning, renewing, ending].concat() {
+    let ending = ["look_up", "deprovisioning", "cancelled", "deprovisioned", "deprovision_failed"];
+    for operation in [&provisioning[..], &renewing, &ending].concat() {
         let error = table.tell(PROVISION, say(operation)).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionNotFound, "{operation}");
         assert_eq!(error.to_string(), "there is no transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11");
@@ -274,7 +431,7 @@ async fn a_release_says_nothing_wrong_about_the_transaction() {
         (json!({"transaction_id": id, "role_arn": "admin"}), ErrorName::InvalidRequest),
         (json!({"transaction_id": id, "schema": 2}), ErrorName::InvalidRequest),
         (json!({"transaction_id": id, "schema": "1"}), ErrorName::InvalidRequest),
-        (json!({"transaction_id": id.deprovisioning_id()}), ErrorName::TransactionNotFound),
+        (json!({"transaction_id": id.end()}), ErrorName::InvalidRequest),
         (json!({"transaction_id": id, "target_aws_account": "payments-dev"}), ErrorName::TransactionMismatch),
         (json!({"transaction_id": id, "role_arn": "arn:aws:iam::333333333333:role/x"}), ErrorName::TransactionMismatch),
     ];
@@ -304,7 +461,7 @@ async fn what_has_ended_has_ended() {
         let table = FakeTable::after(&before).await;
         let items = table.items();
         let answer = table.tell(LEASE, say("deprovisioning")).await.unwrap();
-        let expected = end.then(|| samples::transaction().transaction_id.deprovisioning_id());
+        let expected = end.then(|| samples::transaction().transaction_id.end());
         assert_eq!(answer["deprovisioning_transaction_id"], json!(expected));
         assert_eq!((&answer["already_ended"], &answer["status"]), (&json!(true), &json!(last)));
         assert_eq!(table.calls(), ["GetItem"]);
@@ -319,7 +476,10 @@ async fn what_has_ended_has_ended() {
 /// Promise 6, in every order in which a provisioning, its lease and a release can come.
 #[tokio::test]
 async fn every_order_ends_with_one_terminal_status() {
-    let provision = |last| vec![(PROVISION, "processing"), (PROVISION, last)];
+    let provision = |last| match last {
+        "denied" => vec![(PROVISION, "processing"), (PROVISION, last)],
+        _ => vec![(PROVISION, "processing"), (PROVISION, "leasing"), (PROVISION, last)],
+    };
     let end = |by, last| vec![(by, "deprovisioning"), (by, last)];
     let mut orders = 0;
     for last in ["provisioned", "failed", "denied"] {
@@ -332,24 +492,37 @@ async fn every_order_ends_with_one_terminal_status() {
             }
         }
     }
-    assert_eq!(orders, 3 * 2 * 30);
+    assert_eq!(orders, 2 * (30 + 2 * 90));
 }
 
+/// As the machines go on: an end of what no role can exist of waits for provision, and a provisioning that may not go on
+/// fails. Whatever is open then is ended by who comes last.
 async fn assert_one_end(order: Before<'_>) {
     let table = FakeTable::default();
-    let mut granted = None;
+    let (mut granted, mut open, mut denied) = (None, None, false);
     for (by, operation) in order {
         match table.tell(by, say(operation)).await {
             Ok(_) if *operation == "provisioned" => granted = Some(()),
-            Ok(_) => (),
-            Err(error) => assert_eq!(error.name(), ErrorName::TransactionConflict, "{order:?}: {error}"),
+            Ok(answer) if *operation == "deprovisioning" => open = Some(answer["role_may_exist"] == json!(true)),
+            Ok(_) => denied |= *operation == "denied",
+            Err(error) if error.name() == ErrorName::Throttled => assert_eq!(open, Some(false), "{order:?}: {error}"),
+            Err(error) => {
+                assert_eq!(error.name(), ErrorName::TransactionConflict, "{order:?}: {error}");
+                let _refused_where_a_role_may_exist = table.tell(by, say("failed")).await;
+            }
         }
+    }
+    let late = samples::requested_at().plus(LONGEST);
+    for operation in ["deprovisioning", "deprovisioned"] {
+        table.tell_at(late, LEASE, say(operation)).await.unwrap();
     }
     let (transaction, end) = table.statuses();
     let terminal = |status: &&String| ["denied", "failed", "deprovisioned"].contains(&status.as_str());
     assert_eq!(transaction.iter().filter(terminal).count(), 1, "{order:?}: {transaction:?}");
     assert!(transaction.last().is_some_and(|last| terminal(&last)), "{order:?}: {transaction:?}");
     assert_eq!(granted.is_some(), transaction.contains(&"provisioned".to_owned()), "{order:?}");
+    assert_eq!(denied, transaction.contains(&"denied".to_owned()), "{order:?}");
+    assert!(!order.contains(&(PROVISION, "denied")) || denied, "{order:?}: a denial stays one");
     assert!(end.last().is_none_or(|last| last == "deprovisioned"), "{order:?}: {end:?}");
     let item = &table.items()[&samples::transaction().transaction_id.to_string()];
     assert!(!item.contains_key("open_lease"), "{order:?}");
@@ -379,8 +552,8 @@ async fn who_is_overtaken_learns_it() {
     let failed = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovision_failed")]);
     // Before; what is tried; what comes between; what is said of it.
     let cases: [(Before, &str, Before, &str); 7] = [
-        (&[(PROVISION, "processing")], "deprovisioning", PROVISIONED, "deprovisioning"),
-        (&[(PROVISION, "processing")], "deprovisioning", &[(PROVISION, "processing"), (PROVISION, "failed")], "failed"),
+        (LEASED, "deprovisioning", PROVISIONED, "deprovisioning"),
+        (LEASED, "deprovisioning", &[(PROVISION, "processing"), (PROVISION, "failed")], "failed"),
         (PROVISIONED, "deprovisioning", &ending, "deprovisioning"),
         (PROVISIONED, "deprovisioning", &ended, "deprovisioned"),
         (&ending, "deprovisioned", &ended, "deprovisioned"),
@@ -448,7 +621,7 @@ async fn an_item_that_nobody_can_read_is_no_transaction() {
     let item = json!({"transaction_id": {"S": id}, "kind": {"S": "provisioning"}, "status": {"S": "sleeping"}});
     let table = FakeTable::of([(id, item.as_object().unwrap().clone())].into());
     let error = table.tell(LEASE, say("deprovisioning")).await.unwrap_err();
-    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    assert_eq!(error.name(), ErrorName::RecordBroken, "no patience mends it");
     insta::assert_snapshot!(error);
 }
 
@@ -468,7 +641,13 @@ fn raises_what_it_says() {
         RecordError::NoObject,
         RecordError::Schema(2),
         RecordError::InUse { id, status: Status::Processing },
-        RecordError::Overtaken { id, to: Status::Failed, is: None },
+        RecordError::NoExpiry,
+        RecordError::NoLease,
+        RecordError::NotLeased(id),
+        RecordError::OfAnother { id },
+        RecordError::Released(id),
+        RecordError::EndTaken(id),
+        RecordError::Overtaken { id, to: Status::Failed, is: Status::Denied },
         RecordError::NotFound(id),
         RecordError::EndOf { id, original: String::new() },
         RecordError::NotProvisioned { id, status: Status::Denied },

@@ -176,10 +176,12 @@ impl Write<'_> {
 
     fn holds(&self, condition: &str, item: &Map<String, Value>) -> bool {
         let inner = |prefix| condition.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
-        if let Some(name) = inner("attribute_not_exists(") {
+        if let Some((first, second)) = inner("(").and_then(|both| both.split_once(" OR ")) {
+            self.holds(first, item) || self.holds(second, item)
+        } else if let Some(other) = inner("NOT (") {
+            !self.holds(other, item)
+        } else if let Some(name) = inner("attribute_not_exists(") {
             !item.contains_key(self.name(name))
-        } else if let Some(name) = inner("attribute_exists(") {
-            item.contains_key(self.name(name))
         } else if let Some((name, values)) = condition.split_once(" IN (") {
             let mut values = values.strip_suffix(')').unwrap().split(", ");
             values.any(|value| item.get(self.name(name)) == Some(self.value(value)))

@@ -13,7 +13,7 @@ impl FakeTable {
 
 /// A provisioned transaction, whose request was proven.
 async fn proven() -> FakeTable {
-    let table = FakeTable::after(&[(PROVISION, "processing")]).await;
+    let table = FakeTable::after(LEASED).await;
     let mut provisioned = say("provisioned");
     provisioned["provisioned"]["person"]["proof"] = json!(samples::proof());
     table.tell(PROVISION, provisioned).await.unwrap();
