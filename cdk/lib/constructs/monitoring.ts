@@ -42,7 +42,7 @@ export class Monitoring extends Construct {
     const provision = props.provision.machine;
     const failures = this.failures(props.provision, 'Provision', 'Provisionings');
     this.alarm('provision-failed', failures, 'A request that was not denied could not be served.');
-    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; its lease cleans up.');
+    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; a sweep cleans up.');
 
     const renew = props.renew.machine;
     const unrenewed = this.failures(props.renew, 'Renew', 'Renewals');
