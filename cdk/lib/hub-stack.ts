@@ -9,13 +9,14 @@ import { InvokerRole } from './constructs/invoker-role.ts';
 import { Monitoring } from './constructs/monitoring.ts';
 import { PipelineRole } from './constructs/pipeline-role.ts';
 import { StateMachine } from './constructs/state-machine.ts';
+import { Sweep } from './constructs/sweep.ts';
 import { TaskFunctions } from './constructs/task-functions.ts';
 import { TransactionsTable } from './constructs/transactions-table.ts';
 import { DEPROVISION_MACHINE, HUB_STACK, PROVISION_MACHINE, RENEW_MACHINE } from './names.ts';
 
 export interface HubStackProps {
   readonly config: Config;
-  /** The folder that `provision.asl.json`, `renew.asl.json` and `deprovision.asl.json` are in. */
+  /** The folder that `provision.asl.json`, `renew.asl.json`, `deprovision.asl.json` and `sweep.asl.json` are in. */
   readonly definitions: string;
 }
 
@@ -61,6 +62,13 @@ export class HubStack extends Stack {
       key,
     });
     const machines = { provision: provision.machine, renew: renew.machine, deprovision: deprovision.machine };
+    const sweep = new Sweep(this, 'Sweeping', {
+      config,
+      key,
+      table,
+      deprovision: machines.deprovision,
+      definition: join(definitions, 'sweep.asl.json'),
+    });
 
     const pipelineRole = new PipelineRole(this, 'PipelineRole', { issuer: functions['issue-creds'].role });
     const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines, tokenKey: tokens.key });
@@ -70,6 +78,7 @@ export class HubStack extends Stack {
       provision,
       renew,
       deprovision,
+      sweep,
       functions,
       table,
     });

@@ -28,7 +28,13 @@ export const substitutionKey = (task: Task): string => task.replaceAll('-', '_')
 export const PROVISION_MACHINE = 'daypass-provision';
 export const RENEW_MACHINE = 'daypass-renew';
 export const DEPROVISION_MACHINE = 'daypass-deprovision';
+export const SWEEP_MACHINE = 'daypass-sweep';
+/** What starts the sweep, and the role with which it does. */
+export const SWEEP_SCHEDULE = 'daypass-sweep-schedule';
+export const SCHEDULE_GROUP = 'daypass';
 export const TABLE = 'daypass-transactions';
+/** The table's index of transactions that have not ended. */
+export const OPEN_LEASES_INDEX = 'open-leases';
 export const USED_TOKENS_TABLE = 'daypass-used-tokens';
 export const ALARM_TOPIC = 'daypass-alarms';
 export const DASHBOARD = 'daypass';

@@ -258,6 +258,7 @@ describe('machines', () => {
     ['provision', 'EXPRESS'],
     ['renew', 'EXPRESS'],
     ['deprovision', 'STANDARD'],
+    ['sweep', 'STANDARD'],
   ])('%s is %s, traced, and logs everything', (name, type) => {
     const [machine] = hub
       .all('AWS::StepFunctions::StateMachine')
@@ -329,6 +330,53 @@ describe('machines', () => {
     ]);
   });
 
+  test('sweep may search the open leases, for what it names, and start deprovision', () => {
+    expect(invocations('daypass-sweep')).toEqual([
+      { Sid: 'Machines', Effect: 'Allow', Action: 'states:StartExecution', Resource: '<daypass-deprovision>' },
+      {
+        Sid: 'Searches',
+        Effect: 'Allow',
+        Action: 'dynamodb:Query',
+        Resource: '<daypass-transactions.Arn>/index/open-leases',
+        Condition: {
+          'ForAllValues:StringEquals': {
+            'dynamodb:Attributes': [
+              'transaction_id',
+              'open_lease',
+              'expires_at',
+              'status',
+              'requested_at',
+              'ending_since',
+              'deprovisioning_transaction_id',
+            ],
+          },
+          StringEquals: { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' },
+        },
+      },
+      expect.objectContaining({ Sid: 'KeyOfTheTable' }),
+    ]);
+  });
+
+  test('the role of the sweep may read every attribute that its searches name', () => {
+    const definition = readFileSync(join(import.meta.dirname, '../../statemachine/sweep.asl.json'), 'utf8');
+    const states: Record<string, { Resource?: string; Arguments: Record<string, unknown> }> =
+      JSON.parse(definition).States;
+    const searches = Object.values(states).filter(({ Resource }) => Resource?.endsWith(':dynamodb:query'));
+    const named = searches.flatMap(({ Arguments }) => {
+      const names = Object.values((Arguments.ExpressionAttributeNames ?? {}) as Record<string, string>);
+      const expressions = [
+        Arguments.KeyConditionExpression,
+        Arguments.FilterExpression,
+        Arguments.ProjectionExpression,
+      ];
+      const words = `${expressions.join(' ')}`.match(/(?<![:#\w])[a-z_]+/g) ?? [];
+      return [...names, ...words.filter((word) => word !== 'attribute_not_exists')];
+    });
+    const [search] = hub.statements('daypass-sweep').filter(({ Sid }) => Sid === 'Searches');
+    const allowed = search?.Condition?.['ForAllValues:StringEquals']?.['dynamodb:Attributes'] ?? [];
+    expect([...new Set(named)].sort()).toEqual([...allowed].sort());
+  });
+
   test('a definition that refers to other tasks than its role may invoke is refused', () => {
     const definitions = `${fixtures}/mismatched`;
     expect(() => exampleApp({}, {}, definitions).synth()).toThrow(
@@ -339,7 +387,7 @@ describe('machines', () => {
 
 test('every log group is kept for the configured time, encrypted, and outlives the stack', () => {
   const groups = hub.template.findResources('AWS::Logs::LogGroup');
-  expect(Object.keys(groups)).toHaveLength(TASKS.length + 3);
+  expect(Object.keys(groups)).toHaveLength(TASKS.length + 4);
   for (const group of Object.values(groups)) {
     expect(group).toMatchObject({
       DeletionPolicy: 'Retain',
@@ -421,6 +469,7 @@ describe('machines', () => {
       'daypass-deprovision',
       'daypass-provision',
       'daypass-renew',
+      'daypass-sweep',
     ]);
     for (const { Tags } of machines) expect(Tags).toContainEqual({ Key: CONTRACT_TAG, Value: CONTRACT_VERSION });
     const core = readFileSync(join(import.meta.dirname, '../../core/src/contract.rs'), 'utf8');
@@ -508,6 +557,7 @@ describe('monitoring', () => {
     ['provision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('provision')],
     ['renew-failed', 'Daypass', 'RenewFailed', undefined],
     ['renew-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('renew')],
+    ['sweep-failed', 'AWS/States', 'ExecutionsFailed', machine('sweep')],
   ])('%s goes off at the first occurrence', (name, Namespace, MetricName, Dimensions) => {
     const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === `daypass-${name}`);
     expect(alarm).toMatchObject({
@@ -522,6 +572,23 @@ describe('monitoring', () => {
       AlarmActions: ['<daypass-alarms>'],
     });
     expect(alarm?.Dimensions).toEqual(Dimensions);
+  });
+
+  test('sweep-missing goes off when none has succeeded for half an hour, also when nothing is known', () => {
+    const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === 'daypass-sweep-missing');
+    expect(alarm).toMatchObject({
+      Namespace: 'AWS/States',
+      MetricName: 'ExecutionsSucceeded',
+      Dimensions: machine('sweep'),
+      Statistic: 'Sum',
+      Period: 300,
+      EvaluationPeriods: 6,
+      Threshold: 1,
+      ComparisonOperator: 'LessThanThreshold',
+      TreatMissingData: 'breaching',
+      AlarmActions: ['<daypass-alarms>'],
+    });
+    expect(alarm?.DatapointsToAlarm).toBeUndefined();
   });
 
   test.each(['Provision', 'Renew'])(
@@ -569,7 +636,7 @@ describe('monitoring', () => {
     silent.template.resourceCountIs('AWS::SNS::Subscription', 0);
   });
 
-  test('the dashboard shows requests, renewals, leases, the table and the tasks', () => {
+  test('the dashboard shows requests, renewals, leases, sweeps, the table and the tasks', () => {
     const [dashboard] = hub.all<{ DashboardName: string; DashboardBody: string }>('AWS::CloudWatch::Dashboard');
     expect(dashboard?.DashboardName).toBe('daypass');
     const { widgets } = JSON.parse(dashboard?.DashboardBody ?? '');
@@ -579,10 +646,53 @@ describe('monitoring', () => {
       'Renewals',
       'Time to new credentials',
       'Leases and releases',
+      'Sweeps',
       'Transactions table',
       'Task errors',
       'Task durations (99th percentile)',
     ]);
+  });
+});
+
+describe('schedule of the sweep', () => {
+  test('starts it every five minutes, with a role that can do nothing else', () => {
+    expect(hub.all('AWS::Scheduler::Schedule')).toEqual([
+      {
+        Name: 'daypass-sweep-schedule',
+        GroupName: 'daypass',
+        Description: expect.any(String),
+        ScheduleExpression: 'rate(5 minutes)',
+        ScheduleExpressionTimezone: 'Etc/UTC',
+        FlexibleTimeWindow: { Mode: 'OFF' },
+        State: 'ENABLED',
+        Target: {
+          Arn: '<daypass-sweep>',
+          RoleArn: '<daypass-sweep-schedule.Arn>',
+          Input: '{}',
+          RetryPolicy: { MaximumEventAgeInSeconds: 300, MaximumRetryAttempts: 3 },
+        },
+      },
+    ]);
+    expect(hub.statements('daypass-sweep-schedule')).toEqual([
+      { Sid: 'StartSweep', Effect: 'Allow', Action: 'states:StartExecution', Resource: '<daypass-sweep>' },
+    ]);
+    expect(hub.trust('daypass-sweep-schedule')).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRole',
+        Principal: { Service: 'scheduler.amazonaws.com' },
+        Condition: {
+          StringEquals: { 'aws:SourceAccount': HUB, 'aws:SourceArn': '<AWS::Scheduler::ScheduleGroup.Arn>' },
+        },
+      },
+    ]);
+  });
+
+  test('comes before the alarm on its absence', () => {
+    hub.template.hasResource('AWS::CloudWatch::Alarm', {
+      Properties: { AlarmName: 'daypass-sweep-missing' },
+      DependsOn: [Match.stringLikeRegexp('^SweepingSchedule')],
+    });
   });
 });
 

@@ -16,6 +16,9 @@ class Settings:
     minimum_session_seconds: int = 900
     """The shortest DurationSeconds of AssumeRole; AWS's is 900. Lower it to see a session expire."""
 
+    schedules: bool = True
+    """Whether schedules fire. A test that counts every call, or lets some fail, switches them off."""
+
     def update(self, changes: dict[str, Any]) -> None:
         """Apply `changes`, all or none. Raises ValueError for an unknown name or a value that does not fit."""
         unknown = changes.keys() - vars(self).keys()
@@ -25,6 +28,8 @@ class Settings:
             raise ValueError(f"missing_role is one of {', '.join(get_args(MissingRole))}")
         if not isinstance(changes.get("minimum_session_seconds", 1), int):
             raise ValueError("minimum_session_seconds is a whole number")
+        if not isinstance(changes.get("schedules", True), bool):
+            raise ValueError("schedules is true or false")
         for name, value in changes.items():
             setattr(self, name, value)
 

@@ -2,10 +2,11 @@
 
 import json
 import time
+import uuid
 from typing import Any
 
 import pytest
-from conftest import Accounts, allow, package, refused, service_trust
+from conftest import Accounts, allow, package, policy, refused, service_trust
 
 from daypass_local.aws import Aws
 
@@ -337,3 +338,70 @@ def test_tags_are_judged_by_the_machine_that_has_them(machines: Machines, accoun
     assert refused(states.list_tags_for_resource, resourceArn=other) == "AccessDeniedException"
     nobody = f"{machine}-that-is-not-there"
     assert refused(machines.sfn.list_tags_for_resource, resourceArn=nobody) == "ResourceNotFound"
+
+
+def test_a_query_is_judged_by_its_index_and_by_what_it_reads(machines: Machines) -> None:
+    table = f"table-{machines.suffix}"
+    dynamodb = machines.aws.root("dynamodb", machines.hub)
+    dynamodb.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("id", "open", "until")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "open-ones",
+                "KeySchema": [
+                    {"AttributeName": "open", "KeyType": "HASH"},
+                    {"AttributeName": "until", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for number in range(3):
+        item = {"id": f"i{number}", "open": "yes", "until": f"t{number}", "secret": "s"}
+        dynamodb.put_item(TableName=table, Item={name: {"S": value} for name, value in item.items()})
+    index = f"arn:aws:dynamodb:us-east-1:{machines.hub}:table/{table}/index/open-ones"
+    condition = {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": ["id", "open", "until"]},
+        "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
+    machines.aws.root("iam", machines.hub).put_role_policy(
+        RoleName=machines.role.rsplit("/", 1)[-1],
+        PolicyName="query",
+        PolicyDocument=policy(allow("dynamodb:Query", index, Condition=condition)),
+    )
+
+    def find(**more: Any) -> str:
+        arguments = {
+            "TableName": table,
+            "IndexName": "open-ones",
+            "KeyConditionExpression": "#open = :yes AND #until < :end",
+            "ExpressionAttributeNames": {"#open": "open", "#until": "until"},
+            "ExpressionAttributeValues": {":yes": {"S": "yes"}, ":end": {"S": "t9"}},
+            "Select": "SPECIFIC_ATTRIBUTES",
+            "ProjectionExpression": "id",
+            "ExclusiveStartKey": "{% $states.input.page %}",
+            "Limit": 2,
+        } | more
+        output = {
+            "ids": "{% [$states.result.Items.id.S] %}",
+            "page": "{% $exists($states.result.LastEvaluatedKey) ? $states.result.LastEvaluatedKey : null %}",
+        }
+        task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:dynamodb:query", "Output": output, "End": True}
+        task["Arguments"] = {name: value for name, value in arguments.items() if value is not None}
+        return machines.make({"Find": task}, name=f"find-{uuid.uuid4()}")
+
+    # Without a page the key is null, which is as good as none.
+    pages = find()
+    answer = machines.run(pages, {"page": None})
+    assert answer["status"] == "SUCCEEDED", answer
+    first = json.loads(answer["output"])
+    second = json.loads(machines.run(pages, {"page": first["page"]})["output"])
+    assert (first["ids"], second) == (["i0", "i1"], {"ids": ["i2"], "page": None})
+
+    everything = find(Select="ALL_ATTRIBUTES", ProjectionExpression=None)
+    for greedy in (everything, find(ProjectionExpression="id, secret"), find(IndexName=None)):
+        answer = machines.run(greedy, {"page": None})
+        assert (answer["status"], answer["error"]) == ("FAILED", "DynamoDb.AccessDeniedException")

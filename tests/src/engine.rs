@@ -304,8 +304,14 @@ impl Engine {
         self.post("/_ministack/config", &json!({"stepfunctions._SFN_WAIT_SCALE": scale})).await;
     }
 
+    /// Lets schedules fire, or not.
+    pub async fn schedules(&self, fire: bool) {
+        self.post("/_daypass/settings", &json!({"schedules": fire})).await;
+    }
+
     /// Undoes what scenarios change: faults, settings, pace.
     pub async fn calm(&self) {
+        self.schedules(true).await;
         self.disarm().await;
         self.missing_role(MissingRole::NoSuchEntity).await;
         self.shortest_session(Duration::from_mins(15)).await;

@@ -51,6 +51,8 @@ pub struct Names {
     pub renew: String,
     /// The state machine that takes away.
     pub deprovision: String,
+    /// The state machine that starts that one for what nobody ends.
+    pub sweep: String,
     /// The table of transactions.
     pub table: String,
     /// The hub account.
@@ -104,28 +106,33 @@ impl Stack {
         }
     }
 
-    /// The stack, while no other scenario runs: for those that break something, or count every call.
+    /// The stack, while no other scenario runs: for those that break something, or count every call. No schedule fires,
+    /// unless the scenario wants it.
     pub async fn alone() -> Self {
         let mut turn = TURNS.write().await;
         *turn = true;
         let stack = Self::from_environment(Turn::Alone(turn));
         stack.engine.calm().await;
+        stack.engine.schedules(false).await;
         stack.stop_what_is_left().await;
         stack.engine.forget_calls().await;
         stack
     }
 
-    /// Stops the leases that other scenarios have left, and whatever ends a transaction of theirs patiently.
+    /// Stops a sweep that is at work, the leases that other scenarios have left, and whatever ends a transaction of theirs
+    /// patiently.
     async fn stop_what_is_left(&self) {
         let states = self.hub().states();
-        let running = states.list_executions().state_machine_arn(&self.names.deprovision);
-        let mut pages = running.status_filter(ExecutionStatus::Running).into_paginator().items().send();
-        while let Some(left) = pages.next().await {
-            let left = left.expect("an execution").execution_arn;
-            match states.stop_execution().execution_arn(left).send().await.map_err(Refused::from) {
-                Ok(_) => {}
-                // It has ended meanwhile.
-                Err(refused) => assert_eq!(refused.code, "ValidationException", "{refused}"),
+        for machine in [&self.names.sweep, &self.names.deprovision] {
+            let running = states.list_executions().state_machine_arn(machine);
+            let mut pages = running.status_filter(ExecutionStatus::Running).into_paginator().items().send();
+            while let Some(left) = pages.next().await {
+                let left = left.expect("an execution").execution_arn;
+                match states.stop_execution().execution_arn(left).send().await.map_err(Refused::from) {
+                    Ok(_) => {}
+                    // It has ended meanwhile.
+                    Err(refused) => assert_eq!(refused.code, "ValidationException", "{refused}"),
+                }
             }
         }
     }
@@ -139,12 +146,15 @@ impl Stack {
             None,
             "environment",
         );
+        let deprovision = variable("DAYPASS_DEPROVISION_ARN");
         Self {
             engine: Engine::new(endpoint.clone()),
             names: Names {
                 provision: variable("DAYPASS_PROVISION_ARN"),
                 renew: variable("DAYPASS_RENEW_ARN"),
-                deprovision: variable("DAYPASS_DEPROVISION_ARN"),
+                // Whoever asks for roles need not know it.
+                sweep: deprovision.replace(":daypass-deprovision", ":daypass-sweep"),
+                deprovision,
                 table: variable("DAYPASS_TABLE"),
                 hub: variable("DAYPASS_HUB_ACCOUNT_ID"),
                 identity_store: variable("DAYPASS_IDENTITY_STORE_ID"),
@@ -335,9 +345,53 @@ impl Stack {
     }
 
     async fn describe(&self, execution_arn: &str) -> Result<Ended, Refused> {
-        let found = self.invoker.states().describe_execution().execution_arn(execution_arn).send().await?;
+        Self::describe_as(&self.invoker, execution_arn).await
+    }
+
+    async fn describe_as(somebody: &Aws, execution_arn: &str) -> Result<Ended, Refused> {
+        let found = somebody.states().describe_execution().execution_arn(execution_arn).send().await?;
         let output = found.output.map_or(Value::Null, |output| serde_json::from_str(&output).expect("JSON"));
         Ok(Ended { status: found.status, output, error: found.error, cause: found.cause })
+    }
+
+    /// An operator starts a sweep, as the schedule does every five minutes; returns its execution, and how it ended.
+    pub async fn sweep(&self) -> (String, Ended) {
+        let hub = self.hub();
+        let start = hub.states().start_execution().state_machine_arn(&self.names.sweep).input("{}");
+        let execution = start.send().await.expect("it is started").execution_arn;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = Self::describe_as(&hub, &execution).await.unwrap_or_else(|refused| panic!("{refused}"));
+            if found.status != ExecutionStatus::Running {
+                return (execution, found);
+            }
+            assert!(Instant::now() < deadline, "{execution} has not ended");
+            sleep(POLL).await;
+        }
+    }
+
+    /// The executions of the deprovision machine that a sweep has started for a transaction.
+    pub async fn started_by_sweeps(&self, transaction: TransactionId) -> Vec<String> {
+        let states = self.hub().states();
+        let all = states.list_executions().state_machine_arn(&self.names.deprovision);
+        let (mut pages, mut found) = (all.into_paginator().items().send(), Vec::new());
+        while let Some(execution) = pages.next().await {
+            let execution = execution.expect("an execution");
+            if execution.name.starts_with(&format!("{transaction}-sweep-")) {
+                found.push(execution.execution_arn);
+            }
+        }
+        found
+    }
+
+    /// Sets a text of a transaction's item, whatever it was: so that a scenario need not wait for minutes.
+    pub async fn set(&self, transaction: impl ToString, attribute: &str, text: impl ToString) {
+        let (key, value) = (AttributeValue::S(transaction.to_string()), AttributeValue::S(text.to_string()));
+        let update = self.hub().dynamodb().update_item().table_name(&self.names.table).key("transaction_id", key);
+        let update =
+            update.update_expression("SET #attribute = :value").condition_expression("attribute_exists(#attribute)");
+        let update = update.expression_attribute_names("#attribute", attribute);
+        update.expression_attribute_values(":value", value).send().await.expect("it is set");
     }
 
     /// Every event of an execution, as Step Functions writes it. (AWS keeps none of an EXPRESS execution; the engine

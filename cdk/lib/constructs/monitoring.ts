@@ -10,6 +10,7 @@ import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
 import { ALARM_TOPIC, DASHBOARD, type Task } from '../names.ts';
 import type { StateMachine } from './state-machine.ts';
+import type { Sweep } from './sweep.ts';
 import type { TaskFunction } from './task-function.ts';
 import type { TransactionsTable } from './transactions-table.ts';
 
@@ -19,6 +20,7 @@ export interface MonitoringProps {
   readonly provision: StateMachine;
   readonly renew: StateMachine;
   readonly deprovision: StateMachine;
+  readonly sweep: Sweep;
   readonly functions: Record<Task, TaskFunction>;
   readonly table: TransactionsTable;
 }
@@ -40,12 +42,16 @@ export class Monitoring extends Construct {
     const provision = props.provision.machine;
     const failures = this.failures(props.provision, 'Provision', 'Provisionings');
     this.alarm('provision-failed', failures, 'A request that was not denied could not be served.');
-    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; its lease cleans up.');
+    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; a sweep cleans up.');
 
     const renew = props.renew.machine;
     const unrenewed = this.failures(props.renew, 'Renew', 'Renewals');
     this.alarm('renew-failed', unrenewed, 'A renewal that was not denied could not be served.');
     this.alarm('renew-timed-out', renew.metricTimedOut(), 'A renewal timed out; the transaction is what it was.');
+
+    const sweep = props.sweep.stateMachine.machine;
+    this.alarm('sweep-failed', sweep.metricFailed(), 'A transaction that nobody ends could not be ended.');
+    this.absence(props.sweep);
 
     this.dashboard(props, failures, unrenewed);
   }
@@ -89,6 +95,22 @@ export class Monitoring extends Construct {
     alarm.addAlarmAction(new actions.SnsAction(this.topic));
   }
 
+  /** Goes off when no sweep has succeeded for half an hour, whatever keeps it from that: also when none is started. */
+  private absence({ stateMachine, schedule }: Sweep): void {
+    const alarm = new cloudwatch.Alarm(this, 'sweep-missing', {
+      alarmName: 'daypass-sweep-missing',
+      alarmDescription: 'No sweep has succeeded for half an hour: what nobody ends stays open. See the runbook.',
+      metric: stateMachine.machine.metricSucceeded({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(5) }),
+      threshold: 1,
+      evaluationPeriods: 6,
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+    });
+    alarm.addAlarmAction(new actions.SnsAction(this.topic));
+    // A new schedule fires at once: the alarm of a first deployment finds a sweep, or nearly so.
+    alarm.node.addDependency(schedule);
+  }
+
   /**
    * Executions that ended in the state `Failed`. The metric of Step Functions cannot tell them from denials, which are
    * Daypass doing its work; the log can.
@@ -108,12 +130,13 @@ export class Monitoring extends Construct {
   }
 
   private dashboard(
-    { provision, renew, deprovision, functions, table }: MonitoringProps,
+    { provision, renew, deprovision, sweep, functions, table }: MonitoringProps,
     failures: cloudwatch.Metric,
     unrenewed: cloudwatch.Metric,
   ): void {
     const sum = { statistic: cloudwatch.Stats.SUM };
     const [asked, renewed, leased] = [provision.machine, renew.machine, deprovision.machine];
+    const swept = sweep.stateMachine.machine;
     const each = Object.values(functions).map((task) => task.function);
     const graph = (title: string, left: cloudwatch.IMetric[]) => new cloudwatch.GraphWidget({ title, left, width: 12 });
 
@@ -152,16 +175,23 @@ export class Monitoring extends Construct {
             leased.metricTimedOut({ label: 'timed out' }),
             leased.metricAborted({ label: 'aborted' }),
           ]),
+          graph('Sweeps', [
+            swept.metricSucceeded({ label: 'succeeded' }),
+            swept.metricFailed({ label: 'failed' }),
+            swept.metricTimedOut({ label: 'timed out' }),
+          ]),
+        ],
+        [
           graph('Transactions table', [
             table.metricConditionalCheckFailedRequests({ ...sum, label: 'lost races' }),
             table.metricUserErrors({ ...sum, label: 'user errors' }),
           ]),
-        ],
-        [
           graph(
             'Task errors',
             each.map((task) => task.metricErrors()),
           ),
+        ],
+        [
           graph(
             'Task durations (99th percentile)',
             each.map((task) => task.metricDuration({ statistic: cloudwatch.Stats.p(99) })),

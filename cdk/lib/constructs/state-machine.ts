@@ -11,23 +11,33 @@ import { CONTRACT_TAG, CONTRACT_VERSION, substitutionKey, type Task } from '../n
 import { useTableKey } from '../table-key.ts';
 import type { TaskFunction } from './task-function.ts';
 
+/** A search in an index of a table. */
+export interface Search {
+  readonly table: dynamodb.ITable;
+  readonly index: string;
+  /** All that it names: keys, what it filters by, what it wants to know. */
+  readonly attributes: string[];
+}
+
 export interface StateMachineProps {
   readonly name: string;
   readonly type: sfn.StateMachineType;
   /** Path of the ASL file. */
   readonly definition: string;
   /** The tasks that the definition invokes. */
-  readonly tasks: Partial<Record<Task, TaskFunction>>;
+  readonly tasks?: Partial<Record<Task, TaskFunction>>;
   /** A machine that the definition starts, by its substitution key. */
   readonly starts?: Record<string, sfn.IStateMachine>;
   /** A table that the definition puts items into, by its substitution key. */
   readonly putsInto?: Record<string, dynamodb.ITable>;
+  /** A table that the definition searches, by its substitution key. */
+  readonly searches?: Record<string, Search>;
   readonly config: Config;
   /** Encrypts the machine's log group, and the tables. */
   readonly key: kms.IKey;
 }
 
-/** A state machine from its ASL file, with a role that may invoke its tasks and start its machines and nothing else. */
+/** A state machine from its ASL file, with a role that may do what the file refers to and nothing else. */
 export class StateMachine extends Construct {
   readonly machine: sfn.StateMachine;
   readonly logGroup: logs.LogGroup;
@@ -35,9 +45,10 @@ export class StateMachine extends Construct {
   constructor(scope: Construct, id: string, props: StateMachineProps) {
     super(scope, id);
     const { account, region, partition } = Stack.of(this);
-    const tasks = Object.entries(props.tasks) as [Task, TaskFunction][];
+    const tasks = Object.entries(props.tasks ?? {}) as [Task, TaskFunction][];
     const starts = Object.entries(props.starts ?? {});
     const tables = Object.entries(props.putsInto ?? {});
+    const searches = Object.entries(props.searches ?? {});
 
     this.logGroup = new logs.LogGroup(this, 'Logs', {
       // The prefix keeps the account's log resource policy from growing with every log group (its limit is 5,120).
@@ -47,11 +58,6 @@ export class StateMachine extends Construct {
       removalPolicy: RemovalPolicy.RETAIN,
     });
     const statements = [
-      new iam.PolicyStatement({
-        sid: 'Tasks',
-        actions: ['lambda:InvokeFunction'],
-        resources: tasks.map(([, task]) => task.function.functionArn),
-      }),
       new iam.PolicyStatement({
         sid: 'DeliverLogs',
         actions: [
@@ -77,6 +83,15 @@ export class StateMachine extends Construct {
         resources: ['*'],
       }),
     ];
+    if (tasks.length > 0) {
+      statements.unshift(
+        new iam.PolicyStatement({
+          sid: 'Tasks',
+          actions: ['lambda:InvokeFunction'],
+          resources: tasks.map(([, task]) => task.function.functionArn),
+        }),
+      );
+    }
     if (starts.length > 0) {
       statements.push(
         new iam.PolicyStatement({
@@ -93,9 +108,23 @@ export class StateMachine extends Construct {
           actions: ['dynamodb:PutItem'],
           resources: tables.map(([, table]) => table.tableArn),
         }),
-        useTableKey(props.key),
       );
     }
+    for (const [, { table, index, attributes }] of searches) {
+      statements.push(
+        new iam.PolicyStatement({
+          sid: 'Searches',
+          actions: ['dynamodb:Query'],
+          resources: [`${table.tableArn}/index/${index}`],
+          // The rest of an item is not its business.
+          conditions: {
+            'ForAllValues:StringEquals': { 'dynamodb:Attributes': attributes },
+            StringEquals: { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' },
+          },
+        }),
+      );
+    }
+    if (tables.length + searches.length > 0) statements.push(useTableKey(props.key));
     const role = new iam.Role(this, 'Role', {
       roleName: props.name,
       description: `Execution role of the state machine ${props.name}`,
@@ -117,6 +146,7 @@ export class StateMachine extends Construct {
       ...tasks.map(([task, { function: f }]) => [substitutionKey(task), f.functionArn]),
       ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
       ...tables.map(([key, table]) => [key, table.tableName]),
+      ...searches.map(([key, { table }]) => [key, table.tableName]),
     ]);
     this.refuseOtherReferences(props.definition, definition, Object.keys(substitutions));
 

@@ -2,7 +2,7 @@ import { RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import { TABLE } from '../names.ts';
+import { OPEN_LEASES_INDEX, TABLE } from '../names.ts';
 
 const string = (name: string): dynamodb.Attribute => ({ name, type: dynamodb.AttributeType.STRING });
 
@@ -23,7 +23,7 @@ export class TransactionsTable extends dynamodb.Table {
     // have `open_lease`.)
     this.index('by-user', 'email', 'requested_at');
     this.index('by-account', 'target_aws_account_id', 'requested_at');
-    this.index('open-leases', 'open_lease', 'expires_at');
+    this.index(OPEN_LEASES_INDEX, 'open_lease', 'expires_at');
   }
 
   private index(indexName: string, partitionKey: string, sortKey: string): void {

@@ -8,7 +8,17 @@ test for the behaviour each one promises.
 from collections.abc import Callable
 from typing import Any, Final
 
-from daypass_local.patches import authorization, functions, http, iam, identitystore, quotas, stepfunctions, sts
+from daypass_local.patches import (
+    authorization,
+    functions,
+    http,
+    iam,
+    identitystore,
+    quotas,
+    scheduler,
+    stepfunctions,
+    sts,
+)
 
 ALL: Final[tuple[Callable[[], None], ...]] = (
     *http.PATCHES,
@@ -18,6 +28,7 @@ ALL: Final[tuple[Callable[[], None], ...]] = (
     *authorization.PATCHES,
     *functions.PATCHES,
     *stepfunctions.PATCHES,
+    *scheduler.PATCHES,
     *identitystore.PATCHES,
 )
 

@@ -24,6 +24,8 @@ ERROR_PREFIXES: Final = {
     "sqs": "SQS",
     "states": "StepFunctions",
 }
+SDK_ERROR_PREFIXES: Final = {"dynamodb": "DynamoDb"}
+"""Of `aws-sdk:` integrations, which are named after the SDK's classes."""
 
 
 def no_start_delay() -> None:
@@ -185,8 +187,30 @@ def _called(resource: str, arguments: dict[str, Any]) -> tuple[str, str]:
     action = f"{service}:{operation[:1].upper()}{operation[1:]}"
     if service == "dynamodb":
         table = arguments.get("TableName", "*").rsplit("/", 1)[-1]
-        return action, f"arn:aws:dynamodb:{region}:{account}:table/{table}"
+        index = f"/index/{arguments['IndexName']}" if arguments.get("IndexName") else ""
+        return action, f"arn:aws:dynamodb:{region}:{account}:table/{table}{index}"
     return action, "*"
+
+
+def may(role_arn: str, action: str, resource: str, keys: dict[str, Any] | None = None) -> bool:
+    """Return whether a service that has put on a role may do something; `keys` are condition keys of the request."""
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_region
+    from ministack.services import iam
+
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/execution",
+        principal_type="AssumedRole",
+        principal_account=account,
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+        service_context={key.lower(): value for key, value in (keys or {}).items()},
+    )
+    policies = iam_evaluator._gather_role_policies(name, account)
+    limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    return bool(iam_evaluator.evaluate(context, policies, *limits).decision == "Allow")
 
 
 def execution_role() -> None:
@@ -196,9 +220,8 @@ def execution_role() -> None:
     Unnecessary when ministack evaluates the state machine's role for each task.
     """
     import ministack.app
-    from ministack.core import iam_evaluator
-    from ministack.core.responses import get_region
-    from ministack.services import iam, stepfunctions
+    from ministack.core import iam_actions
+    from ministack.services import stepfunctions
 
     def execute_task(state: Any, state_input: Any, execution: dict[str, Any], context: Any) -> Any:
         machine = stepfunctions._state_machines.get(execution.get("stateMachineArn")) or {}
@@ -208,31 +231,21 @@ def execution_role() -> None:
         finally:
             _execution_role.reset(token)
 
-    def may(role_arn: str, action: str, resource: str) -> bool:
-        account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
-        context = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/execution",
-            principal_type="AssumedRole",
-            principal_account=account,
-            action=action,
-            resource_arn=resource,
-            region=get_region(),
-        )
-        policies = iam_evaluator._gather_role_policies(name, account)
-        limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
-        return bool(iam_evaluator.evaluate(context, policies, *limits).decision == "Allow")
-
     def invoke_resource(resource: str, arguments: Any) -> Any:
         role_arn = _execution_role.get()
         if not ministack.app.AUTH or not role_arn or ":::" not in resource:
             return original_invoke(resource, arguments)
         action, arn = _called(resource, arguments if isinstance(arguments, dict) else {})
-        prefix = ERROR_PREFIXES.get(action.split(":")[0], action.split(":")[0].capitalize())
+        service = action.split(":")[0]
+        prefix = ERROR_PREFIXES.get(service, service.capitalize())
+        if ":::aws-sdk:" in resource:
+            prefix = SDK_ERROR_PREFIXES.get(service, prefix)
+        keys = iam_actions.dynamodb_service_context(json.dumps(arguments).encode()) if service == "dynamodb" else None
         call = recorder.Call(caller=role_arn, account=role_arn.split(":")[4], action=action, resource=arn)
         fault = recorder.RECORDER.take_fault(call)
         try:
             with recorder.judging(call):
-                allowed = may(role_arn, action, arn)
+                allowed = may(role_arn, action, arn, keys)
             if not allowed:
                 message = f"User: {role_arn} is not authorized to perform: {action} on resource: {arn}"
                 raise stepfunctions._ExecutionError(f"{prefix}.AccessDeniedException", message)

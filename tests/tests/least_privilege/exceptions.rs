@@ -16,7 +16,7 @@ pub struct NotShown {
 }
 
 /// All of them.
-pub const NOT_SHOWN: [NotShown; 7] = [
+pub const NOT_SHOWN: [NotShown; 9] = [
     NotShown {
         role: "daypass-*",
         statement: "OwnLogs",
@@ -42,6 +42,8 @@ pub const NOT_SHOWN: [NotShown; 7] = [
     NotShown { role: "daypass-provision", statement: "KeyOfTheTable", why: "the same, for the table of used tokens" },
     NotShown { role: "daypass-renew", statement: "DeliverLogs", why: "the same as of the other machines" },
     NotShown { role: "daypass-renew", statement: "KeyOfTheTable", why: "the same as of provision" },
+    NotShown { role: "daypass-sweep", statement: "DeliverLogs", why: "the same as of the other machines" },
+    NotShown { role: "daypass-sweep", statement: "KeyOfTheTable", why: "the same, for the transactions" },
 ];
 
 impl NotShown {

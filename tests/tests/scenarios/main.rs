@@ -19,4 +19,5 @@ mod renewals;
 mod requests;
 mod secrets;
 mod sizes;
+mod sweep;
 mod tampering;

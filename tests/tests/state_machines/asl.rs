@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A machine: the document, and what it means.
+/// A machine: the document, and what it means. The states inside of a `Map` stand among the others.
 pub struct Machine {
     pub name: &'static str,
     pub document: Value,
     pub definition: Definition,
+    /// Those that run once for each item: where one of them ends, the execution does not.
+    inner: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,8 @@ enum Jsonata {
 #[serde(tag = "Type")]
 pub enum State {
     Task(Box<Task>),
+    Pass(Pass),
+    Map(Box<Map>),
     Choice(Choice),
     Wait(Wait),
     Succeed(Succeed),
@@ -76,7 +80,60 @@ pub struct Catcher {
     pub error_equals: Vec<String>,
     #[serde(default)]
     pub assign: BTreeMap<String, Value>,
+    #[serde(rename = "Output")]
+    _output: Option<Value>,
     pub next: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Pass {
+    pub comment: String,
+    #[serde(default)]
+    pub assign: BTreeMap<String, Value>,
+    #[serde(rename = "Output")]
+    _output: Value,
+    pub next: Option<String>,
+    #[serde(default)]
+    pub end: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Map {
+    pub comment: String,
+    #[serde(rename = "Items")]
+    _items: String,
+    pub max_concurrency: u32,
+    pub item_processor: Processor,
+    #[serde(default)]
+    pub assign: BTreeMap<String, Value>,
+    #[serde(rename = "Output")]
+    _output: Value,
+    pub next: String,
+}
+
+/// What is done with each item.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Processor {
+    #[serde(rename = "ProcessorConfig")]
+    _config: ProcessorConfig,
+    pub start_at: String,
+    pub states: BTreeMap<String, State>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ProcessorConfig {
+    #[serde(rename = "Mode")]
+    _mode: Inline,
+}
+
+#[derive(Deserialize)]
+enum Inline {
+    #[serde(rename = "INLINE")]
+    Inline,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +192,8 @@ pub struct Edge<'a> {
 pub enum By<'a> {
     /// The state succeeded.
     Next,
+    /// An item comes to its turn.
+    Each,
     /// A rule of a choice holds.
     Rule(&'a Rule),
     /// No rule of a choice holds.
@@ -152,13 +211,32 @@ pub enum Call<'a> {
     Start(&'a str),
     /// An item that is put into a table, by its substitution key.
     Put(&'a str),
+    /// A query of a table, by its substitution key.
+    Query(&'a str),
 }
 
 impl Machine {
     pub fn read(name: &'static str, document: Value) -> Result<Self, String> {
-        let definition = serde_path_to_error::deserialize(&document)
+        let mut definition: Definition = serde_path_to_error::deserialize(&document)
             .map_err(|error| format!("{name}: {}: {}", error.path(), error.inner()))?;
-        Ok(Self { name, document, definition })
+        let mut inside = BTreeMap::new();
+        for state in definition.states.values_mut() {
+            if let State::Map(map) = state {
+                inside.append(&mut map.item_processor.states);
+            }
+        }
+        let inner: BTreeSet<String> = inside.keys().cloned().collect();
+        // Step Functions wants names that are unique in the whole machine.
+        if let Some(twice) = inner.iter().find(|state| definition.states.contains_key(*state)) {
+            return Err(format!("{name}: two states are named {twice}"));
+        }
+        definition.states.append(&mut inside);
+        Ok(Self { name, document, definition, inner })
+    }
+
+    /// Whether a state runs once for each item of a `Map`.
+    pub fn is_inner(&self, state: &str) -> bool {
+        self.inner.contains(state)
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = (&str, &Task)> {
@@ -178,6 +256,8 @@ impl Machine {
             Some(State::Choice(choice)) => (choice.choices.iter().map(|rule| edge(By::Rule(rule), &rule.next)))
                 .chain([edge(By::Default, &choice.default)])
                 .collect(),
+            Some(State::Pass(pass)) => pass.next.iter().map(|next| edge(By::Next, next)).collect(),
+            Some(State::Map(map)) => vec![edge(By::Each, &map.item_processor.start_at), edge(By::Next, &map.next)],
             Some(State::Wait(wait)) => vec![edge(By::Next, &wait.next)],
             Some(State::Succeed(_) | State::Fail(_)) | None => vec![],
         }
@@ -207,9 +287,11 @@ impl Machine {
     /// Whether an execution can end in that state.
     pub fn is_end(&self, state: &str) -> bool {
         match self.definition.states.get(state) {
+            _ if self.is_inner(state) => false,
             Some(State::Task(task)) => task.end,
+            Some(State::Pass(pass)) => pass.end,
             Some(State::Succeed(_) | State::Fail(_)) => true,
-            Some(State::Choice(_) | State::Wait(_)) | None => false,
+            Some(State::Map(_) | State::Choice(_) | State::Wait(_)) | None => false,
         }
     }
 
@@ -219,6 +301,8 @@ impl Machine {
         match (edge.by, &self.definition.states[edge.from]) {
             (By::Catch(catcher), _) => &catcher.assign,
             (By::Next, State::Task(task)) => &task.assign,
+            (By::Next, State::Pass(pass)) => &pass.assign,
+            (By::Next, State::Map(map)) => &map.assign,
             (By::Default, State::Choice(choice)) => &choice.assign,
             _ => &NOTHING,
         }
@@ -237,6 +321,7 @@ impl Task {
             "arn:aws:states:::lambda:invoke" => Ok(Call::Function(reference("FunctionName")?, self.operation())),
             "arn:aws:states:::states:startExecution" => Ok(Call::Start(reference("StateMachineArn")?)),
             "arn:aws:states:::dynamodb:putItem" => Ok(Call::Put(reference("TableName")?)),
+            "arn:aws:states:::aws-sdk:dynamodb:query" => Ok(Call::Query(reference("TableName")?)),
             other => Err(format!("calls {other}")),
         }
     }
@@ -250,6 +335,8 @@ impl State {
     pub fn comment(&self) -> &str {
         match self {
             Self::Task(task) => &task.comment,
+            Self::Pass(pass) => &pass.comment,
+            Self::Map(map) => &map.comment,
             Self::Choice(choice) => &choice.comment,
             Self::Wait(wait) => &wait.comment,
             Self::Succeed(succeed) => &succeed.comment,

@@ -5,6 +5,7 @@ mod patience;
 mod payloads;
 mod promises;
 mod shape;
+mod sweep;
 
 use crate::asl::Machine;
 
@@ -13,11 +14,12 @@ pub struct Machines {
     pub provision: Machine,
     pub renew: Machine,
     pub deprovision: Machine,
+    pub sweep: Machine,
 }
 
 impl Machines {
-    pub fn all(&self) -> [&Machine; 3] {
-        [&self.provision, &self.renew, &self.deprovision]
+    pub fn all(&self) -> [&Machine; 4] {
+        [&self.provision, &self.renew, &self.deprovision, &self.sweep]
     }
 
     /// Those that somebody waits for.
@@ -27,6 +29,7 @@ impl Machines {
 }
 
 pub use patience::{longest_delays, longest_deprovisioning, longest_history, longest_wait};
+pub use sweep::{MOST_STARTS, longest_sweep, longest_sweep_history};
 
 pub type Check = fn(&Machines) -> Vec<String>;
 
@@ -56,4 +59,9 @@ pub const ALL: &[(&str, Check)] = &[
     ("secrets", promises::secrets),
     ("patience of those that are waited for", patience::awaited),
     ("patience of deprovision", patience::deprovision),
+    ("what the sweep looks for", sweep::looks_for),
+    ("the sweep goes through", sweep::goes_through),
+    ("what the sweep starts", sweep::starts),
+    ("the sweep tells", sweep::tells),
+    ("patience of the sweep", sweep::patience),
 ];

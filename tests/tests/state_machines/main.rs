@@ -31,7 +31,12 @@ fn document(name: &str) -> Value {
 /// The machines, of these documents.
 fn machines(document: impl Fn(&str) -> Value) -> Result<Machines, String> {
     let machine = |name| Machine::read(name, document(name));
-    Ok(Machines { provision: machine("provision")?, renew: machine("renew")?, deprovision: machine("deprovision")? })
+    Ok(Machines {
+        provision: machine("provision")?,
+        renew: machine("renew")?,
+        deprovision: machine("deprovision")?,
+        sweep: machine("sweep")?,
+    })
 }
 
 fn shipped() -> Machines {
@@ -67,6 +72,9 @@ fn the_readme_would_show_a_change() {
         ("renew", "/TimeoutSeconds", json!(299)),
         ("deprovision", "/States/HasItEnded/Default", json!("RecordDeprovisioned")),
         ("deprovision", "/TimeoutSeconds", json!(604_800)),
+        ("sweep", "/States/IsThereMore/Default", json!("NotAllStarted")),
+        ("sweep", "/States/Release/ItemProcessor/States/StartDeprovision/Retry/0/MaxAttempts", json!(2)),
+        ("sweep", "/TimeoutSeconds", json!(250)),
     ] {
         let changed = changed(machine, pointer, &value).expect("the machines");
         assert_ne!(readme, readme::showing(&readme, &changed), "{machine}{pointer}");
@@ -99,7 +107,7 @@ fn every_check_can_fail() {
 
 /// The shipped machines with one change.
 fn changed(machine: &str, pointer: &str, value: &Value) -> Result<Machines, String> {
-    assert!(["provision", "renew", "deprovision"].contains(&machine), "{machine}");
+    assert!(["provision", "renew", "deprovision", "sweep"].contains(&machine), "{machine}");
     machines(|name| {
         let mut document = document(name);
         if name == machine {

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use crate::{
     asl::{By, Call, Edge, Machine, Retrier, State, Task},
-    checks::{Machines, longest_delays, longest_deprovisioning, longest_history, longest_wait},
+    checks::{
+        MOST_STARTS, Machines, longest_delays, longest_deprovisioning, longest_history, longest_sweep,
+        longest_sweep_history, longest_wait,
+    },
     repository,
 };
 
@@ -20,7 +23,11 @@ pub fn path() -> PathBuf {
 /// The README with what it must show of those machines.
 pub fn showing(readme: &str, machines: &Machines) -> String {
     machines.all().into_iter().fold(readme.to_owned(), |readme, machine| {
-        let patience = if machine.name == "deprovision" { patience_of_deprovision } else { patience_of_awaited };
+        let patience = match machine.name {
+            "deprovision" => patience_of_deprovision,
+            "sweep" => patience_of_sweep,
+            _ => patience_of_awaited,
+        };
         replaced(&readme, machine.name, &format!("{}\n{}", shown(machine), patience(machine)))
     })
 }
@@ -39,14 +46,33 @@ fn shown(machine: &Machine) -> String {
 fn diagram(machine: &Machine) -> String {
     let start = &machine.definition.start_at;
     let mut lines = format!("stateDiagram-v2\n    [*] --> {start}\n");
-    for state in machine.walk(start, |_| true) {
-        for (to, label) in ways(machine, state) {
-            let label = if label.is_empty() { label } else { format!(": {label}") };
-            writeln!(lines, "    {state} --> {to}{label}").expect("a line");
+    for state in machine.walk(start, |edge| !matches!(edge.by, By::Each)) {
+        lines += &lines_of(machine, state, machine.is_end(state), "    ");
+        if let State::Map(map) = &machine.definition.states[state] {
+            let first = &map.item_processor.start_at;
+            writeln!(lines, "    state {state} {{\n        [*] --> {first}").expect("lines");
+            for inner in machine.walk(first, |_| true) {
+                let ends = match &machine.definition.states[inner] {
+                    State::Task(task) => task.end,
+                    State::Pass(pass) => pass.end,
+                    _ => false,
+                };
+                lines += &lines_of(machine, inner, ends, "        ");
+            }
+            lines += "    }\n";
         }
-        if machine.is_end(state) {
-            writeln!(lines, "    {state} --> [*]").expect("a line");
-        }
+    }
+    lines
+}
+
+fn lines_of(machine: &Machine, state: &str, ends: bool, indent: &str) -> String {
+    let mut lines = String::new();
+    for (to, label) in ways(machine, state) {
+        let label = if label.is_empty() { label } else { format!(": {label}") };
+        writeln!(lines, "{indent}{state} --> {to}{label}").expect("a line");
+    }
+    if ends {
+        writeln!(lines, "{indent}{state} --> [*]").expect("a line");
     }
     lines
 }
@@ -58,7 +84,7 @@ fn ways<'a>(machine: &'a Machine, state: &'a str) -> Vec<(&'a str, String)> {
         By::Next => Some((edge.to, String::new())),
         By::Rule(rule) => Some((edge.to, rule.comment.clone())),
         By::Default => Some((edge.to, "otherwise".to_owned())),
-        By::Catch(_) => None,
+        By::Each | By::Catch(_) => None,
     });
     let next = edges.iter().find(|edge| matches!(edge.by, By::Next)).map(|edge| edge.to);
     let errors = errors(&edges).into_iter().filter(|(to, label)| !(Some(*to) == next && label == ANY));
@@ -100,6 +126,7 @@ fn table(machine: &Machine) -> String {
             Ok(Call::Function(key, Some(operation))) => format!("{}: `{operation}`", key.replace('_', "-")),
             Ok(Call::Start(key)) => format!("starts {key}"),
             Ok(Call::Put(key)) => format!("puts into {key}"),
+            Ok(Call::Query(key)) => format!("searches {key}"),
             Err(problem) => panic!("{state}: {problem}"),
         };
         let errors: Vec<String> =
@@ -121,7 +148,8 @@ fn retried(task: &Task) -> String {
         let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass"))
         {
             Some(("Lambda", _)) => "Lambda's own",
-            Some(("DynamoDB", _)) => "DynamoDB's own",
+            // As a service of its own, and as one of the SDK's.
+            Some(("DynamoDB" | "DynamoDb", _)) => "DynamoDB's own",
             _ => "Step Functions' own",
         };
         let errors = if errors.contains(&"States.ALL") {
@@ -129,7 +157,7 @@ fn retried(task: &Task) -> String {
         } else {
             ours.chain([service]).collect::<Vec<_>>().join(", ")
         };
-        format!("{times} times: {errors}")
+        format!("{}: {errors}", if *times == 1 { "once".to_owned() } else { format!("{times} times") })
     });
     let never = given_up.iter().map(|error| short(error)).collect::<Vec<_>>().join(", ");
     let but = if never.is_empty() { String::new() } else { format!(" but {never}") };
@@ -161,5 +189,17 @@ fn patience_of_deprovision(machine: &Machine) -> String {
         longest_history(machine),
         168.0 + longest_deprovisioning(machine) / HOUR,
         f64::from(machine.definition.timeout_seconds) / HOUR,
+    )
+}
+
+fn patience_of_sweep(machine: &Machine) -> String {
+    format!(
+        "Patience: when every attempt of both searches and of a start hangs, that takes {:.0} s. The machine ends after {} s, \
+         and the next one begins after 300 s. An execution starts {MOST_STARTS} ends, and those that the last page has beyond \
+         that. With every attempt of each its history has {:.0} events (25,000 are allowed), and about 11 for each page on \
+         which nothing is found.\n",
+        longest_sweep(machine),
+        machine.definition.timeout_seconds,
+        longest_sweep_history(machine),
     )
 }

@@ -60,7 +60,8 @@ pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Optio
 }
 
 /// Provision calls every task below `tasks/`, uses up tokens and starts deprovision; renew calls those that make and delete
-/// no role, and uses up tokens; deprovision calls two; and nothing refers to anything in another place.
+/// no role, and uses up tokens; deprovision calls two; sweep reads the transactions and starts deprovision; and nothing refers
+/// to anything in another place.
 pub fn references(machines: &Machines) -> Vec<String> {
     let folders = fs::read_dir(repository().join("tasks")).expect("the folder of the tasks");
     let mut provision: BTreeSet<String> = folders
@@ -71,14 +72,17 @@ pub fn references(machines: &Machines) -> Vec<String> {
     renew.insert("used_tokens".to_owned());
     provision.extend(["deprovision", "used_tokens"].map(str::to_owned));
     let deprovision = BTreeSet::from(["record", "delete_role"].map(str::to_owned));
+    let sweep = BTreeSet::from(["transactions", "deprovision"].map(str::to_owned));
 
     let mut problems = vec![];
-    for (machine, expected) in machines.all().into_iter().zip([provision, renew, deprovision]) {
+    for (machine, expected) in machines.all().into_iter().zip([provision, renew, deprovision, sweep]) {
         let calls: Vec<_> = machine.tasks().map(|(state, task)| (state, task.call())).collect();
         let called: BTreeSet<String> = calls
             .iter()
             .filter_map(|(_, call)| match call {
-                Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key)) => Some((*key).to_owned()),
+                Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key) | Call::Query(key)) => {
+                    Some((*key).to_owned())
+                }
                 Err(_) => None,
             })
             .collect();

@@ -9,14 +9,14 @@ use crate::asl::{By, Edge, Machine, Retrier, State, Task};
 
 const HOUR: f64 = 3_600.0;
 /// Of an Express execution (its guide, "quotas").
-const EXPRESS_SECONDS: u32 = 300;
+pub const EXPRESS_SECONDS: u32 = 300;
 /// Of a Standard execution.
 const STANDARD: Duration = Duration::from_hours(365 * 24);
-const HISTORY_EVENTS: f64 = 25_000.0;
+pub const HISTORY_EVENTS: f64 = 25_000.0;
 /// It is scheduled, it starts, it ends.
-const EVENTS_OF_AN_ATTEMPT: u32 = 3;
+pub const EVENTS_OF_AN_ATTEMPT: u32 = 3;
 /// It is entered and left.
-const EVENTS_OF_A_STATE: u32 = 2;
+pub const EVENTS_OF_A_STATE: u32 = 2;
 
 /// The delays of a retrier together, in seconds, when none is shortened by jitter. FULL jitter takes a random part of
 /// each: half of it in the mean.
@@ -42,9 +42,12 @@ pub fn longest_wait(machine: &Machine) -> f64 {
 /// The longest time that an execution of deprovision can take from the end of its wait, in seconds: every attempt of
 /// every task hangs, and every delay is the longest.
 pub fn longest_deprovisioning(deprovision: &Machine) -> f64 {
-    heaviest(deprovision, &|_, task| {
-        task.retry.iter().map(longest_delays).sum::<f64>() + attempts(task) * f64::from(task.timeout_seconds)
-    })
+    heaviest(deprovision, &|_, task| longest(task))
+}
+
+/// The longest time that a task can take: every attempt hangs, and every delay is the longest.
+pub fn longest(task: &Task) -> f64 {
+    task.retry.iter().map(longest_delays).sum::<f64>() + attempts(task) * f64::from(task.timeout_seconds)
 }
 
 /// The events of the longest execution of deprovision.
@@ -54,7 +57,7 @@ pub fn longest_history(deprovision: &Machine) -> f64 {
 }
 
 /// How often a task runs at most: every retrier counts for itself.
-fn attempts(task: &Task) -> f64 {
+pub fn attempts(task: &Task) -> f64 {
     1.0 + task.retry.iter().map(|retrier| f64::from(retrier.max_attempts)).sum::<f64>()
 }
 

@@ -19,7 +19,10 @@ fn succeeds(edge: &Edge<'_>, state: &str) -> bool {
 }
 
 fn is_called(task: &Task, keys: &[&str]) -> bool {
-    matches!(task.call(), Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key)) if keys.contains(&key))
+    let Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key) | Call::Query(key)) = task.call() else {
+        return false;
+    };
+    keys.contains(&key)
 }
 
 fn records(task: &Task, operation: &str) -> bool {
@@ -57,8 +60,10 @@ pub fn order(machines: &Machines) -> Vec<String> {
         ("DeleteRole", |task| records(task, "deprovisioned")),
         ("RecordDeprovisioning", |task| records(task, "deprovision_failed")),
     ];
+    // What it ends has been found.
+    let in_sweep: &[(&str, Calls)] = &[("FindOverdue", |task| is_called(task, &["deprovision"]))];
     let mut problems = vec![];
-    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision]) {
+    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision, in_sweep]) {
         for (first, then) in rules {
             let reached = machine.reached(&machine.definition.start_at, |edge| !succeeds(edge, first));
             let early = machine.tasks().filter(|(state, task)| then(task) && reached.contains(state));
@@ -86,7 +91,7 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
                 && edge.from == "CreateRole"
                 && catcher.assign.get("retried") == Some(&retried)
         }
-        By::Next | By::Rule(_) | By::Default => false,
+        By::Next | By::Each | By::Rule(_) | By::Default => false,
     };
     if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| denies_a_role(&edge)) {
         problems
@@ -153,7 +158,9 @@ fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&
             By::Catch(catcher) => {
                 found.entry((edge.from, edge.to)).or_default().extend(catcher.error_equals.iter().map(String::as_str));
             }
-            By::Next | By::Rule(_) | By::Default => problems.push(format!("{} denies without an error", edge.from)),
+            By::Next | By::Each | By::Rule(_) | By::Default => {
+                problems.push(format!("{} denies without an error", edge.from));
+            }
         }
     }
     if !machine.edges_from(records).iter().any(|edge| succeeds(edge, records) && edge.to == "Denied") {
@@ -232,6 +239,7 @@ pub fn ends(machines: &Machines) -> Vec<String> {
         vec!["Denied", "Failed", "RecordProvisioned"],
         vec!["Denied", "Failed", "RecordRenewed"],
         vec!["AlreadyDeprovisioned", "DeprovisionFailed", "Deprovisioned", "Refused"],
+        vec!["Failed", "NotAllStarted", "Swept"],
     ];
     for (machine, expected) in machines.all().into_iter().zip(expected) {
         let found = ends(machine);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::Machines;
-use crate::asl::{By, Edge, Machine, Retrier, expression, texts, variables};
+use crate::asl::{By, Edge, Machine, Retrier, State, expression, texts, variables};
 
 fn each(machines: &Machines, check: impl Fn(&Machine) -> Vec<String>) -> Vec<String> {
     let named = |machine: &Machine| -> Vec<String> {
@@ -44,21 +44,26 @@ pub fn comments(machines: &Machines) -> Vec<String> {
 
 pub fn tasks_end_or_go_on(machines: &Machines) -> Vec<String> {
     each(machines, |machine| {
-        let both_or_neither = machine.tasks().filter(|(_, task)| task.end == task.next.is_some());
+        let both_or_neither = machine.definition.states.iter().filter(|(_, state)| match state {
+            State::Task(task) => task.end == task.next.is_some(),
+            State::Pass(pass) => pass.end == pass.next.is_some(),
+            _ => false,
+        });
         both_or_neither.map(|(state, _)| format!("{state} must either end or go on")).collect()
     })
 }
 
-/// Every task is tried again, for errors by name, less and less often, never all at once and not for ever. In deprovision
-/// everything is, at last; in the others, which somebody waits for, nothing else is.
+/// Every task is tried again, for errors by name, less and less often, never all at once and not for ever. In deprovision and
+/// sweep everything is, at last; in the others, which somebody waits for, nothing else is.
 pub fn retriers(machines: &Machines) -> Vec<String> {
     each(machines, |machine| {
         let mut problems = vec![];
         for (state, task) in machine.tasks() {
             let (last, named) = task.retry.split_last().map_or((None, &[][..]), |(last, named)| (Some(last), named));
             let all = |retrier: &&Retrier| retrier.error_equals == ["States.ALL"];
-            if (machine.name == "deprovision") != last.is_some_and(|last| all(&last)) {
-                problems.push(format!("{state} must retry States.ALL at last in deprovision, and only there"));
+            if ["deprovision", "sweep"].contains(&machine.name) != last.is_some_and(|last| all(&last)) {
+                problems
+                    .push(format!("{state} must retry States.ALL at last in deprovision and sweep, and only there"));
             }
             if !named.iter().chain(last.filter(|last| !all(last))).any(|retrier| retrier.max_attempts > 0) {
                 problems.push(format!("{state} retries no error by its name"));
@@ -147,6 +152,8 @@ pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
         ("provision", "RecordFailed"),
         ("renew", "RecordRefused"),
         ("deprovision", "RecordDeprovisionFailed"),
+        // Of many that go on side by side: what became of each is its output.
+        ("sweep", "StartDeprovision"),
     ];
     each(machines, |machine| {
         let mut problems = vec![];
