@@ -50,6 +50,7 @@ describe('table', () => {
   test.each([
     ['by-user', 'email', 'requested_at'],
     ['by-account', 'target_aws_account_id', 'requested_at'],
+    ['by-actor', 'actor', 'requested_at'],
     ['open-leases', 'open_lease', 'expires_at'],
   ])('has the index %s', (IndexName, hash, range) => {
     hub.template.hasResourceProperties('AWS::DynamoDB::Table', {
@@ -109,8 +110,8 @@ describe('functions', () => {
     ['authn', 10],
     ['authz', 10],
     ['issue-creds', 10],
-    ['create-role', 60],
-    ['delete-role', 60],
+    ['create-role', 30],
+    ['delete-role', 30],
   ])('%s may take %i seconds', (task, seconds) => {
     expect(functions()[`daypass-${task}`]?.Timeout).toBe(seconds);
   });

@@ -30,7 +30,7 @@ export class TaskFunctions extends Construct {
     const readsIdentities = identityAccess(config);
     const managesRoles = [assume('Provisioner', iamArn(`role/${PROVISIONER_ROLE}`, '*'))];
     const quick = { timeout: Duration.seconds(10), personas: false };
-    const slow = { timeout: Duration.seconds(60), personas: false };
+    const slow = { timeout: Duration.seconds(30), personas: false };
 
     const specifications: Record<Task, Specification> = {
       validate: {

@@ -23,6 +23,8 @@ export class TransactionsTable extends dynamodb.Table {
     // have `open_lease`.)
     this.index('by-user', 'email', 'requested_at');
     this.index('by-account', 'target_aws_account_id', 'requested_at');
+    // Whose run it really was, by a verified token: whoever asks in another's name is found by their own.
+    this.index('by-actor', 'actor', 'requested_at');
     this.index(OPEN_LEASES_INDEX, 'open_lease', 'expires_at');
   }
 

@@ -8,7 +8,7 @@ use daypass::{
 use crate::{
     RecordError, Recorded, Writer,
     item::{
-        ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON, ROLE_MAY_EXIST,
+        END_RECORD, ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON, ROLE_MAY_EXIST,
         RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
     },
     table::{Change, TableError},
@@ -63,12 +63,21 @@ impl Writer<'_> {
         self.move_on(ended.transaction_id, Status::Denied, change).await
     }
 
-    /// `failed`: nothing is left of the transaction. Where a role may exist, and somebody is ending the transaction, that is
-    /// for them to say.
+    /// `failed`: nothing is left of the transaction, and its only maker makes nothing any more. That is so whoever has begun
+    /// to end it; the item of that end is closed with it.
     pub async fn failed(&self, ended: &Ended) -> Result<Recorded, RecordError> {
-        let change = self.ended_as(Status::Failed, ended)?;
-        let change = change.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE).either();
-        self.move_on(ended.transaction_id, Status::Failed, change).await
+        let (id, status) = (ended.transaction_id, Status::Failed);
+        let it = self.own(id).await?;
+        let original = self.ended_as(status, ended)?;
+        let Some(end) = it.end_record else {
+            return self.move_on(id, status, original.if_without(END_RECORD)).await;
+        };
+        let record = Change::of(&end).to(&self.change_to(Status::Deprovisioned))?;
+        let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
+        if self.table.change_both([self.if_processing(original)?, record]).await? {
+            return Ok(Recorded::Status { transaction_id: id, status });
+        }
+        self.moved_before(id, status).await
     }
 
     /// Why the transaction fails, as the requester is told, for whoever ends it. The status stays.
@@ -108,14 +117,18 @@ impl Writer<'_> {
 
     /// Makes `change`, which is one to `status`, if the transaction is still this execution's to change.
     async fn move_on(&self, id: TransactionId, status: Status, change: Change) -> Result<Recorded, RecordError> {
-        let moved = Recorded::Status { transaction_id: id, status };
         if self.table.change(self.if_processing(change)?).await? {
-            return Ok(moved);
+            return Ok(Recorded::Status { transaction_id: id, status });
         }
+        self.moved_before(id, status).await
+    }
+
+    /// The answer when a change to `status` was refused: it was made before, or somebody else was faster.
+    async fn moved_before(&self, id: TransactionId, status: Status) -> Result<Recorded, RecordError> {
         let it = self.own(id).await?;
         // Somebody else may have closed a transaction that failed.
         if it.was_moved_to(status, self.execution_arn) || (status, it.status) == (Status::Failed, Status::Failed) {
-            return Ok(moved);
+            return Ok(Recorded::Status { transaction_id: id, status });
         }
         if it.is_ending() && it.status == Status::Processing {
             return Err(RecordError::Released(id));

@@ -248,14 +248,6 @@ impl Change {
         Ok(self)
     }
 
-    /// If one of the two latest conditions holds.
-    pub fn either(mut self) -> Self {
-        if let (Some(second), Some(first)) = (self.conditions.pop(), self.conditions.pop()) {
-            self.conditions.push(format!("({first} OR {second})"));
-        }
-        self
-    }
-
     fn name(&mut self, attribute: &str) -> String {
         let placeholder = format!("#{attribute}");
         self.names.insert(placeholder.clone(), attribute.to_owned());

@@ -166,11 +166,22 @@ fn request() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn a_right_request_is_understood(request in request(), id: u128, seconds in 0..32_503_680_000_i64) {
-        let hex = format!("{id:032x}");
-        let id = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    fn a_right_request_is_understood(
+        request in request(),
+        id in "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+        seconds in 0..32_503_680_000_i64,
+    ) {
         let answer = answered(&SHIPPED, id.parse().unwrap(), Timestamp::from_unix_seconds(seconds), &request);
         prop_assert!(answer.is_ok(), "{:?}", answer);
+    }
+
+    #[test]
+    fn an_execution_has_a_random_name(request in request(), id: u128) {
+        let hex = format!("{id:032x}");
+        let id = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+        let is_random = hex[12..].starts_with('4') && hex[16..].starts_with(['8', '9', 'a', 'b']);
+        let answer = SHIPPED.request(id.parse().unwrap(), Timestamp::from_unix_seconds(0), &request);
+        prop_assert_eq!(answer.is_ok(), is_random, "{}: {:?}", id, answer);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub struct Task {
     pub resource: String,
     pub arguments: Value,
     pub timeout_seconds: u32,
+    #[serde(default)]
     pub retry: Vec<Retrier>,
     pub catch: Vec<Catcher>,
     #[serde(default)]
@@ -151,16 +152,26 @@ pub struct Choice {
 pub struct Rule {
     pub comment: String,
     pub condition: String,
+    #[serde(default)]
+    pub assign: BTreeMap<String, Value>,
     pub next: String,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase")]
 pub struct Wait {
     pub comment: String,
-    #[serde(rename = "Timestamp")]
-    _timestamp: String,
+    #[serde(flatten)]
+    pub until: Until,
     pub next: String,
+}
+
+/// How long a state waits.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum Until {
+    Timestamp(String),
+    Seconds(u32),
 }
 
 #[derive(Deserialize)]
@@ -300,6 +311,7 @@ impl Machine {
         static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
         match (edge.by, &self.definition.states[edge.from]) {
             (By::Catch(catcher), _) => &catcher.assign,
+            (By::Rule(rule), _) => &rule.assign,
             (By::Next, State::Task(task)) => &task.assign,
             (By::Next, State::Pass(pass)) => &pass.assign,
             (By::Next, State::Map(map)) => &map.assign,

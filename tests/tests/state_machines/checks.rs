@@ -51,6 +51,8 @@ pub const ALL: &[(&str, Check)] = &[
     ("payloads", payloads::payloads),
     ("order", promises::order),
     ("no role is forgotten", promises::no_role_is_forgotten),
+    ("an end looks first", promises::an_end_looks_first),
+    ("nothing stays open", promises::nothing_stays_open),
     ("denials", promises::denials),
     ("tokens are used up", promises::tokens_are_used_up),
     ("ends", promises::ends),

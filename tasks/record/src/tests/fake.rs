@@ -176,9 +176,7 @@ impl Write<'_> {
 
     fn holds(&self, condition: &str, item: &Map<String, Value>) -> bool {
         let inner = |prefix| condition.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
-        if let Some((first, second)) = inner("(").and_then(|both| both.split_once(" OR ")) {
-            self.holds(first, item) || self.holds(second, item)
-        } else if let Some(other) = inner("NOT (") {
+        if let Some(other) = inner("NOT (") {
             !self.holds(other, item)
         } else if let Some(name) = inner("attribute_not_exists(") {
             !item.contains_key(self.name(name))

@@ -30,11 +30,13 @@ pub fn longest_delays(retrier: &Retrier) -> f64 {
 }
 
 /// The longest time that an execution of provision or renew can spend waiting, in seconds: for every delay of every retry, and
-/// for each function that hangs until its state gives it up. A state that gives up does not try again: it fails.
+/// for each function that hangs until its state gives it up, which is after one more attempt where there is one.
 pub fn longest_wait(machine: &Machine) -> f64 {
     heaviest(machine, &|edge, task| {
         let hangs = matches!(edge.by, By::Catch(catcher) if catcher.error_equals == ["States.ALL"]);
-        let given_up = if hangs { f64::from(task.timeout_seconds) } else { 0.0 };
+        let again = task.retry.iter().filter(|retrier| retrier.error_equals.contains(&"States.Timeout".to_owned()));
+        let attempts = 1 + again.map(|retrier| retrier.max_attempts).sum::<u32>();
+        let given_up = if hangs { f64::from(attempts * task.timeout_seconds) } else { 0.0 };
         task.retry.iter().map(longest_delays).sum::<f64>() + given_up
     })
 }
@@ -102,7 +104,9 @@ pub fn awaited(machines: &Machines) -> Vec<String> {
 pub fn deprovision(Machines { deprovision, .. }: &Machines) -> Vec<String> {
     let mut problems = vec![];
     for (state, task) in deprovision.tasks() {
-        for retrier in task.retry.iter().filter(|retrier| retrier.max_attempts > 0) {
+        // Those two have a successor that has the day.
+        let is_hasty = ["RecordDeprovisioning", "DeleteUnrecorded"].contains(&state);
+        for retrier in task.retry.iter().filter(|retrier| retrier.max_attempts > 0 && !is_hasty) {
             let mean = longest_delays(retrier) / 2.0 / HOUR;
             if mean < 24.0 {
                 let errors = retrier.error_equals.join(", ");

@@ -42,12 +42,14 @@ fn reads<T: DeserializeOwned>(payload: &Value) -> Result<(), String> {
 fn values() -> Value {
     let transaction = samples::transaction();
     let ending = Deprovisioning {
-        deprovisioning_transaction_id: Some(transaction.transaction_id),
+        deprovisioning_transaction_id: Some(transaction.transaction_id.end()),
         original_transaction_id: transaction.transaction_id,
         status: Status::Deprovisioning,
         already_ended: false,
         role_arn: transaction.role_arn.clone(),
+        role_may_exist: true,
         role_created_at: transaction.requested_at,
+        expires_at: transaction.expires_at,
     };
     json!({
         "states": {
@@ -56,6 +58,7 @@ fn values() -> Value {
                 "Execution": {
                     "Id": "arn:aws:states:us-east-1:111111111111:execution:daypass-deprovision:x",
                     "Name": transaction.transaction_id,
+                    "Input": { "transaction_id": transaction.transaction_id },
                     "StartTime": "2026-11-23T09:00:00.123Z",
                 },
             },

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Machines;
 use crate::{
-    asl::{By, Call, Edge, Machine, State, Task, texts},
+    asl::{By, Call, Edge, Machine, State, Task, Until, texts},
     repository,
 };
 
@@ -33,41 +33,89 @@ fn records(task: &Task, operation: &str) -> bool {
 pub fn order(machines: &Machines) -> Vec<String> {
     type Calls = fn(&Task) -> bool;
     let touches_the_target: Calls = |task| is_called(task, &["create_role", "issue_creds", "delete_role"]);
-    let in_provision: &[(&str, Calls)] = &[
-        // The transaction is recorded and the lease is running before there can be a role (promise 1).
-        ("RecordProcessing", |task| is_called(task, &["deprovision"])),
-        ("StartLease", |task| is_called(task, &["create_role", "issue_creds"])),
+    let starts_the_lease: Calls =
+        |task| is_called(task, &["deprovision"]) && !task.arguments["Input"]["expires_at"].is_null();
+    let in_provision: &[(&[&str], Calls)] = &[
+        // The transaction is recorded, marked and leased before there can be a role (promise 1).
+        (&["RecordProcessing"], |task| records(task, "leasing")),
+        (&["RecordLease"], starts_the_lease),
+        (&["RecordLease"], touches_the_target),
+        (&["StartLease"], |task| is_called(task, &["create_role", "issue_creds"])),
         // Denied means untouched (promise 4).
-        ("Prove", |task| is_called(task, &["authn", "authz"])),
-        ("Authenticate", |task| is_called(task, &["used_tokens", "authz"])),
-        ("Authorize", touches_the_target),
-        ("Authorize", |task| is_called(task, &["deprovision"])),
+        (&["Prove"], |task| is_called(task, &["authn", "authz"])),
+        (&["Authenticate"], |task| is_called(task, &["used_tokens", "authz"])),
+        (&["Authorize"], touches_the_target),
+        (&["Authorize"], |task| records(task, "leasing")),
         // Credentials are for a role that exists, and are handed out once that is recorded.
-        ("CreateRole", |task| is_called(task, &["issue_creds"])),
-        ("IssueCredentials", |task| records(task, "provisioned")),
+        (&["CreateRole", "CreateRoleAgain"], |task| is_called(task, &["issue_creds"])),
+        (&["IssueCredentials"], |task| records(task, "provisioned")),
     ];
-    let in_renew: &[(&str, Calls)] = &[
-        ("Validate", |task| records(task, "renewing")),
+    let in_renew: &[(&[&str], Calls)] = &[
+        (&["Validate"], |task| records(task, "renewing")),
         // Only what is provisioned is renewed, and everything that was asked of the request is asked again.
-        ("LookUp", |task| is_called(task, &["prove", "issue_creds"])),
-        ("Prove", |task| is_called(task, &["authn", "authz"])),
-        ("Authenticate", |task| is_called(task, &["used_tokens", "authz"])),
-        ("Authorize", touches_the_target),
-        ("IssueCredentials", |task| records(task, "renewed")),
+        (&["LookUp"], |task| is_called(task, &["prove", "issue_creds"])),
+        (&["Prove"], |task| is_called(task, &["authn", "authz"])),
+        (&["Authenticate"], |task| is_called(task, &["used_tokens", "authz"])),
+        (&["Authorize"], touches_the_target),
+        (&["IssueCredentials"], |task| records(task, "renewed")),
     ];
-    let in_deprovision: &[(&str, Calls)] = &[
-        ("RecordDeprovisioning", touches_the_target),
-        ("DeleteRole", |task| records(task, "deprovisioned")),
-        ("RecordDeprovisioning", |task| records(task, "deprovision_failed")),
+    let in_deprovision: &[(&[&str], Calls)] = &[
+        (&["RecordDeprovisioning", "LookUpRole", "RecordDeprovisioningLate"], touches_the_target),
+        (&["DeleteRole"], |task| records(task, "deprovisioned")),
+        (&["RecordDeprovisioning", "RecordDeprovisioningLate"], |task| records(task, "deprovisioned")),
+        (&["RecordDeprovisioning", "RecordDeprovisioningLate"], |task| records(task, "deprovision_failed")),
     ];
-    // What it ends has been found.
-    let in_sweep: &[(&str, Calls)] = &[("FindOverdue", |task| is_called(task, &["deprovision"]))];
     let mut problems = vec![];
-    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision, in_sweep]) {
+    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision]) {
         for (first, then) in rules {
-            let reached = machine.reached(&machine.definition.start_at, |edge| !succeeds(edge, first));
+            let way = |edge: &Edge<'_>| !first.iter().any(|first| succeeds(edge, first));
+            let reached = machine.reached(&machine.definition.start_at, way);
             let early = machine.tasks().filter(|(state, task)| then(task) && reached.contains(state));
+            let first = first.join(" or ");
             problems.extend(early.map(|(state, _)| format!("{}: {state} may come without {first}", machine.name)));
+        }
+    }
+    problems
+}
+
+/// A lease looks before it waits, and where no role can exist the target account is not called.
+pub fn an_end_looks_first(Machines { deprovision, .. }: &Machines) -> Vec<String> {
+    let mut problems = vec![];
+    let waits = |state: &str| match &deprovision.definition.states[state] {
+        State::Wait(wait) => Some(&wait.until),
+        _ => None,
+    };
+    if !matches!(waits("WaitForExpiry"), Some(Until::Timestamp(until)) if until == "{% $expires_at %}") {
+        problems.push("deprovision: a lease waits for something else than what was recorded".to_owned());
+    }
+    if !matches!(waits("WaitForIam"), Some(Until::Seconds(1..=15))) {
+        problems.push("deprovision: IAM is waited for too long, or not at all".to_owned());
+    }
+    let start = &deprovision.definition.start_at;
+    if deprovision.reached(start, |edge| !succeeds(edge, "LookUpLease")).contains("WaitForExpiry") {
+        problems.push("deprovision: a lease may wait that was not looked up".to_owned());
+    }
+    let choices = [
+        ("IsThereTimeLeft", "{% $ended_before %}", "AlreadyDeprovisioned"),
+        ("HasItEnded", "{% $ending.already_ended %}", "AlreadyDeprovisioned"),
+        (
+            "HasItEnded",
+            "{% $exists($ending.role_may_exist) ? $not($ending.role_may_exist) : false %}",
+            "RecordCancelled",
+        ),
+        ("IsThereARole", "{% $ending.already_ended %}", "AlreadyDeprovisioned"),
+        ("IsThereARole", "{% $not($ending.role_may_exist) %}", "RecordDeprovisioningLate"),
+    ];
+    for (from, condition, to) in choices {
+        let is_there = |edge: &Edge<'_>| matches!(edge.by, By::Rule(rule) if rule.condition == condition) && edge.to == to;
+        if !deprovision.edges_from(from).iter().any(is_there) {
+            problems.push(format!("deprovision: {from} does not lead to {to} when {condition}"));
+        }
+    }
+    // Nothing on the way may decide otherwise.
+    for (asked, answer) in [("RecordDeprovisioning", "HasItEnded"), ("RecordDeprovisioningLate", "HasItEnded"), ("LookUpRole", "IsThereARole")] {
+        if !deprovision.edges_from(asked).iter().any(|edge| succeeds(edge, asked) && edge.to == answer) {
+            problems.push(format!("deprovision: {asked} does not lead to {answer}"));
         }
     }
     problems
@@ -78,41 +126,51 @@ pub fn order(machines: &Machines) -> Vec<String> {
 /// is told to end it.
 pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String> {
     let mut problems = vec![];
-    let nothing_is_ours = |edge: &Edge<'_>| edge.from == "WasCreateRoleRetried" && matches!(edge.by, By::Default);
+    let names = |edge: &Edge<'_>| match edge.by {
+        By::Catch(catcher) => catcher.error_equals.clone(),
+        _ => vec![],
+    };
+    // At the first attempt three errors say that nothing was made; at a later one only that another's role was read.
+    let nothing_is_ours = |edge: &Edge<'_>| {
+        let says_so: &[&str] = match edge.from {
+            "CreateRole" => &["Daypass.InvalidRequest", "Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"],
+            "CreateRoleAgain" => &["Daypass.RoleConflict"],
+            _ => return false,
+        };
+        edge.to == "RecordFailed" && names(edge).iter().all(|error| says_so.contains(&error.as_str()))
+    };
     let kept = provision.reached("CreateRole", |edge| edge.from != "DeleteRole" && !nothing_is_ours(edge));
     let ends = kept.into_iter().filter(|state| provision.is_end(state) && *state != "RecordProvisioned");
     problems.extend(ends.map(|state| format!("{state} may come with a role that nobody deletes")));
-
-    let retried = json!("{% $states.context.State.RetryCount > 0 %}");
-    let denies_a_role = |edge: &Edge<'_>| match edge.by {
-        By::Catch(catcher) => {
-            let errors = &catcher.error_equals;
-            errors.iter().all(|error| ["Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"].contains(&&**error))
-                && edge.from == "CreateRole"
-                && catcher.assign.get("retried") == Some(&retried)
-        }
-        By::Next | By::Each | By::Rule(_) | By::Default => false,
-    };
-    if !provision.edges().filter(|edge| edge.to == "WasCreateRoleRetried").all(|edge| denies_a_role(&edge)) {
-        problems
-            .push("WasCreateRoleRetried is for errors that say at the first attempt that there is no role".to_owned());
-    }
-    if !provision
-        .edges_from("WasCreateRoleRetried")
-        .iter()
-        .any(|edge| matches!(edge.by, By::Rule(rule) if rule.condition == "{% $retried %}" && edge.to == "DeleteRole"))
-    {
-        problems.push("WasCreateRoleRetried does not delete when it was".to_owned());
-    }
 
     for edge in provision.edges_from("DeleteRole").iter().filter(|edge| !succeeds(edge, "DeleteRole")) {
         let after = provision.reached(edge.to, |_| true);
         let tasks = provision.tasks().filter(|(state, _)| after.contains(state));
         let calls: Vec<_> = tasks.map(|(state, task)| (state, task.call())).collect();
-        if calls != [("StartCleanUp", Ok(Call::Start("deprovision")))] {
+        let expected = [
+            ("RecordFailing", Ok(Call::Function("record", Some("failing")))),
+            ("StartCleanUp", Ok(Call::Start("deprovision"))),
+        ];
+        if calls != expected {
             problems.push(format!(
                 "after DeleteRole has failed comes {calls:?}: the transaction must stay open, and deprovision start"
             ));
+        }
+    }
+    problems
+}
+
+/// What cannot be closed is handed over to deprovision, unless there is no transaction of this execution.
+pub fn nothing_stays_open(Machines { provision, .. }: &Machines) -> Vec<String> {
+    let not_ours = ["Daypass.TransactionNotFound", "Daypass.TransactionMismatch"];
+    let mut problems = vec![];
+    for (from, to) in [("RecordDenied", "RecordFailing"), ("RecordFailed", "RecordFailing"), ("RecordFailing", "StartCleanUp")] {
+        for edge in provision.edges_from(from) {
+            let By::Catch(catcher) = edge.by else { continue };
+            let is_ours = catcher.error_equals.iter().any(|error| !not_ours.contains(&error.as_str()));
+            if is_ours && edge.to != to {
+                problems.push(format!("{from} may leave the transaction open: it leads to {}", edge.to));
+            }
         }
     }
     problems
@@ -155,6 +213,14 @@ fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&
     let mut problems = vec![];
     for edge in machine.edges().filter(|edge| ["Denied", records].contains(&edge.to) && edge.from != records) {
         match edge.by {
+            // What was verified, and is not accepted: prove answers with it, and does not fail.
+            By::Rule(rule) if edge.from == "IsRunAccepted" && edge.to == records => {
+                if rule.condition != "{% $refusal != null %}"
+                    || rule.assign.get("failure").is_none_or(|it| it["Error"] != "Daypass.IdentityNotProven")
+                {
+                    problems.push(format!("{}: a run that is not accepted is not denied as such", machine.name));
+                }
+            }
             By::Catch(catcher) => {
                 found.entry((edge.from, edge.to)).or_default().extend(catcher.error_equals.iter().map(String::as_str));
             }
@@ -167,9 +233,13 @@ fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&
         problems.push(format!("{}: a denial that was recorded is not told", machine.name));
     }
     // A transaction that stays `processing` is not denied; one that was not renewed is what it was.
-    let unrecorded = if machine.name == "provision" { "Failed" } else { "Denied" };
-    if machine.edges_from(records).iter().any(|edge| !succeeds(edge, records) && edge.to != unrecorded) {
-        problems.push(format!("{}: a denial that could not be recorded does not lead to {unrecorded}", machine.name));
+    let unrecorded: &[&str] = if machine.name == "provision" { &["Failed", "RecordFailing"] } else { &["Denied"] };
+    if machine.edges_from(records).iter().any(|edge| !succeeds(edge, records) && !unrecorded.contains(&edge.to)) {
+        problems.push(format!("{}: a denial that could not be recorded does not lead to {unrecorded:?}", machine.name));
+    }
+    let refused = |edge: &Edge<'_>| edge.from == "IsRunAccepted" && edge.to == records;
+    if !machine.edges().any(|edge| refused(&edge)) {
+        problems.push(format!("{}: a run that is not accepted is not denied", machine.name));
     }
     if found != expected {
         problems.push(format!("denials of {} are {found:?} instead of {expected:?}", machine.name));
@@ -238,7 +308,7 @@ pub fn ends(machines: &Machines) -> Vec<String> {
     let expected = [
         vec!["Denied", "Failed", "RecordProvisioned"],
         vec!["Denied", "Failed", "RecordRenewed"],
-        vec!["AlreadyDeprovisioned", "DeprovisionFailed", "Deprovisioned", "Refused"],
+        vec!["AlreadyDeprovisioned", "Cancelled", "DeprovisionFailed", "Deprovisioned", "Refused"],
         vec!["Failed", "NotAllStarted", "Swept"],
     ];
     for (machine, expected) in machines.all().into_iter().zip(expected) {
@@ -258,7 +328,7 @@ pub fn ends(machines: &Machines) -> Vec<String> {
 }
 
 /// A lease is started with the transaction's id as its name, and carries the schema number, the id and the expiry
-/// (promise 8). A clean-up does not wait.
+/// (promise 8). A clean-up does not wait, and has a name that nobody has taken.
 pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
     let id = "{% $transaction.transaction_id %}";
     let lease = json!({
@@ -268,7 +338,7 @@ pub fn starts(Machines { provision, .. }: &Machines) -> Vec<String> {
     });
     let clean_up = json!({
         "StateMachineArn": "${deprovision}",
-        "Name": "{% $transaction.transaction_id & '-cleanup' %}",
+        "Name": "{% $transaction.transaction_id & '-cleanup-' & $substring($uuid(), 0, 8) %}",
         "Input": {"schema": 1, "transaction_id": id},
     });
     let expected = BTreeMap::from([("StartLease", &lease), ("StartCleanUp", &clean_up)]);

@@ -53,22 +53,30 @@ pub fn tasks_end_or_go_on(machines: &Machines) -> Vec<String> {
     })
 }
 
-/// Every task is tried again, for errors by name, less and less often, never all at once and not for ever. In deprovision and
-/// sweep everything is, at last; in the others, which somebody waits for, nothing else is.
+/// Every task is tried again after any error but those that it names, less and less often, never all at once and not for
+/// ever; after a time-out once at most in between. Only the first attempt to make a role is not: the next state goes on with it.
 pub fn retriers(machines: &Machines) -> Vec<String> {
+    const GOES_ON: (&str, &str) = ("provision", "CreateRole");
     each(machines, |machine| {
         let mut problems = vec![];
         for (state, task) in machine.tasks() {
-            let (last, named) = task.retry.split_last().map_or((None, &[][..]), |(last, named)| (Some(last), named));
-            let all = |retrier: &&Retrier| retrier.error_equals == ["States.ALL"];
-            if ["deprovision", "sweep"].contains(&machine.name) != last.is_some_and(|last| all(&last)) {
-                problems
-                    .push(format!("{state} must retry States.ALL at last in deprovision and sweep, and only there"));
+            let Some((last, named)) = task.retry.split_last() else {
+                if (machine.name, state) != GOES_ON {
+                    problems.push(format!("{state} retries nothing"));
+                }
+                continue;
+            };
+            if last.error_equals != ["States.ALL"] || !is_bounded(last) {
+                problems.push(format!(
+                    "{state} must retry States.ALL at last, with interval, growth, limit and jitter"
+                ));
             }
-            if !named.iter().chain(last.filter(|last| !all(last))).any(|retrier| retrier.max_attempts > 0) {
-                problems.push(format!("{state} retries no error by its name"));
-            }
-            problems.extend(task.retry.iter().filter(|retrier| !is_bounded(retrier)).map(|retrier| {
+            let well = |retrier: &&Retrier| match retrier.max_attempts {
+                0 => true,
+                1 => is_time_out(retrier),
+                _ => is_bounded(retrier),
+            };
+            problems.extend(named.iter().filter(|retrier| !well(retrier)).map(|retrier| {
                 let errors = retrier.error_equals.join(", ");
                 format!("{state} retries {errors} without interval, growth, limit or jitter")
             }));
@@ -81,6 +89,10 @@ pub fn retriers(machines: &Machines) -> Vec<String> {
     })
 }
 
+fn is_time_out(retrier: &Retrier) -> bool {
+    retrier.error_equals.iter().all(|error| ["States.Timeout", "Sandbox.Timedout"].contains(&&**error))
+}
+
 fn is_bounded(retrier: &Retrier) -> bool {
     match retrier {
         Retrier {
@@ -91,7 +103,7 @@ fn is_bounded(retrier: &Retrier) -> bool {
             jitter_strategy: Some(jitter),
             ..
         } => *rate > 1.0 && limit > interval && jitter == "FULL",
-        other => other.max_attempts == 0,
+        _ => false,
     }
 }
 
@@ -148,18 +160,25 @@ pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
         "{% $merge([{'State': $states.context.State.Name, 'Cause': 'it gave no reason'}, $states.errorOutput]) %}";
     const AFTER_A_FAILURE: &[(&str, &str)] = &[
         ("provision", "DeleteRole"),
+        ("provision", "RecordFailing"),
         ("provision", "StartCleanUp"),
         ("provision", "RecordFailed"),
         ("renew", "RecordRefused"),
         ("deprovision", "RecordDeprovisionFailed"),
+        // What is not recorded yet is done all the same, and recorded later.
+        ("deprovision", "DeleteUnrecorded"),
         // Of many that go on side by side: what became of each is its output.
         ("sweep", "StartDeprovision"),
     ];
+    // Not the end of the matter: another state tries the same again.
+    const GOES_ON: &[(&str, &str)] =
+        &[("CreateRole", "CreateRoleAgain"), ("RecordDeprovisioning", "LookUpRole"), ("DeleteRole", "WaitForIam")];
     each(machines, |machine| {
         let mut problems = vec![];
         for edge in machine.edges() {
             let By::Catch(catcher) = edge.by else { continue };
             let well = match catcher.assign.get("failure") {
+                None if GOES_ON.contains(&(edge.from, edge.to)) => true,
                 None => AFTER_A_FAILURE.contains(&(machine.name, edge.from)),
                 Some(kept) if kept.is_object() => {
                     kept["State"] == edge.from && kept["Error"].is_string() && kept["Cause"].is_string()
