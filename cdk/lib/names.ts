@@ -55,6 +55,8 @@ export const IDENTITY_READER_ROLE = 'daypass-identity-reader';
 
 /** Deploy roles, as the resource part of an ARN: `daypass-<transaction uuid>` below `/daypass/`. */
 export const DEPLOY_ROLES = 'role/daypass/daypass-*';
+/** What IAM judges a call about a deploy role by that is not there: its name, without the path. */
+export const MISSING_DEPLOY_ROLES = 'role/daypass-*';
 
 /** The one IAM path below which a deployment may own roles, policies and instance profiles. */
 export const DEPLOYED_PATH = '/deployed-by-daypass/';

@@ -86,8 +86,19 @@ describe('provisioner role', () => {
     'DeleteRole',
   ])('%s works on every deploy role, whatever was done to its boundary', (action) => {
     expect(may(action, DEPLOY_ROLE)).toBe(true);
-    expect(may(action, iam('role/daypass-provisioner'))).toBe(false);
+    // Whether a role is there is asked by its name: it does not hurt that this one can be read.
+    expect(may(action, iam('role/daypass-provisioner'))).toBe(action === 'GetRole');
     expect(may(action, iam('role/admin'))).toBe(false);
+    expect(may(action, iam('role/other/daypass-x'))).toBe(false);
+  });
+
+  test('sees that a deploy role is not there, by its name, and does nothing else by that', () => {
+    const byName = iam('role/daypass-7b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11');
+    expect(may('GetRole', byName)).toBe(true);
+    expect(may('GetRole', iam('role/other'))).toBe(false);
+    for (const action of ['ListRolePolicies', 'DeleteRole', 'DeleteRolePolicy', 'DetachRolePolicy', 'TagRole']) {
+      expect(may(action, byName, bounded)).toBe(false);
+    }
   });
 
   test('gives no tags but those of Daypass', () => {

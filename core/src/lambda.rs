@@ -4,6 +4,8 @@ mod aws;
 #[cfg(feature = "assume-role")]
 mod role_session;
 mod settings;
+#[cfg(feature = "assume-role")]
+mod turns;
 
 use std::{
     panic::{AssertUnwindSafe, PanicHookInfo, set_hook},
@@ -15,11 +17,14 @@ use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
-#[cfg(feature = "assume-role")]
-pub use self::role_session::{Provisioner, ProvisionerError, ReaderSession, identity_center};
 pub use self::{
     aws::{AwsError, connect, connect_anywhere},
     settings::{SettingError, optional_setting, personas, setting},
+};
+#[cfg(feature = "assume-role")]
+pub use self::{
+    role_session::{Provisioner, ProvisionerError, ReaderSession, identity_center},
+    turns::Turns,
 };
 use crate::{
     stage::{Failure, Stage, parse_input},

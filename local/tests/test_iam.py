@@ -153,6 +153,33 @@ def test_a_role_that_is_not_there(provisioner: Provisioner, ever_existed: bool) 
     assert refused(iam.get_role, RoleName=name) == "AccessDenied"
 
 
+def test_a_role_that_is_not_there_is_judged_by_its_name(provisioner: Provisioner) -> None:
+    name = provisioner.name
+    by_name = f"arn:aws:iam::{TARGET_ACCOUNT}:role/{name}"
+    provisioner.root.put_role_policy(
+        RoleName=provisioner.role.split("/")[-1],
+        PolicyName="by-name",
+        PolicyDocument=policy(allow("iam:GetRole", f"arn:aws:iam::{TARGET_ACCOUNT}:role/daypass-*")),
+    )
+    # As Daypass narrows it: a session is judged by both.
+    narrowed = policy(allow("iam:*", role_arn(TARGET_ACCOUNT, name, PATH)), allow("iam:GetRole", by_name))
+    accounts = provisioner.accounts
+    sessions = [accounts.session(provisioner.role), accounts.session(provisioner.role, Policy=narrowed)]
+    accounts.aws.control("/_daypass/settings", {"missing_role": "access-denied"})
+    for session in sessions:
+        iam = accounts.aws.client("iam", session)
+        assert refused(iam.get_role, RoleName=name) == "NoSuchEntity"
+        assert refused(iam.delete_role, RoleName=name) == "AccessDenied"
+        assert refused(iam.list_role_policies, RoleName=name) == "AccessDenied"
+    blind = policy(allow("iam:*", role_arn(TARGET_ACCOUNT, name, PATH)))
+    iam = accounts.aws.client("iam", accounts.session(provisioner.role, Policy=blind))
+    assert refused(iam.get_role, RoleName=name) == "AccessDenied"
+    # One that is there is judged by its whole ARN, as ever.
+    provisioner.root.create_role(RoleName=name, Path="/other/", AssumeRolePolicyDocument=TRUST)
+    iam = accounts.aws.client("iam", sessions[0])
+    assert refused(iam.get_role, RoleName=name) == "AccessDenied"
+
+
 PERSONA_POLICIES = {
     "AWSNetworkManagerFullAccess": "networkmanager:*",
     "service-role/AWSShieldDRTAccessPolicy": "cloudfront:List*",

@@ -89,7 +89,7 @@ impl Every for CreateRoleError {
 }
 
 impl Every for DeleteRoleError {
-    const VARIANTS: usize = 5;
+    const VARIANTS: usize = 8;
 
     fn variant(&self) -> usize {
         match self {
@@ -97,7 +97,10 @@ impl Every for DeleteRoleError {
             Self::Provisioner(_) => 1,
             Self::NotVisibleYet { .. } => 2,
             Self::StillThere => 3,
-            Self::Aws(_) => 4,
+            Self::Refused(_) => 4,
+            Self::NotDeleted { .. } => 5,
+            Self::NotTold { .. } => 6,
+            Self::Aws(_) => 7,
         }
     }
 
@@ -106,6 +109,9 @@ impl Every for DeleteRoleError {
             Self::NotOfTransaction { role: role(), transaction: samples::transaction().transaction_id },
             Self::NotVisibleYet { role: role() },
             Self::StillThere,
+            Self::Refused(aws()),
+            Self::NotDeleted { source: aws(), refusal: aws() },
+            Self::NotTold { role: role(), source: aws() },
             Self::Aws(aws()),
         ];
         own.into_iter().chain(provisioner_errors(aws).map(Self::Provisioner)).collect()

@@ -3,7 +3,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Config } from '../config.ts';
 import { hubRoles } from '../hub-roles.ts';
-import { DEPLOY_ROLES, iamArn, PROVISIONER_ROLE } from '../names.ts';
+import { DEPLOY_ROLES, iamArn, MISSING_DEPLOY_ROLES, PROVISIONER_ROLE } from '../names.ts';
 import { BOUNDARY_ARN } from './boundary.ts';
 
 const INSTANCE_PROFILES = iamArn('instance-profile/*');
@@ -14,7 +14,7 @@ const AWS_MANAGED_POLICIES = iamArn('policy/*', 'aws');
  *
  * All it can do is manage deploy roles: give them something only while they carry the boundary, and take everything
  * away from them without conditions, so that no tampering keeps a deploy role from being deleted. It cannot pass a
- * role, touch the boundary, or touch itself.
+ * role, touch the boundary, or touch itself. And it can see that a deploy role is gone.
  */
 export class ProvisionerRole extends iam.Role {
   constructor(scope: Construct, id: string, { config }: { readonly config: Config }) {
@@ -63,6 +63,13 @@ export class ProvisionerRole extends iam.Role {
               ],
               resources: deployRoles,
             }),
+            // A call about a role that is not there carries no path, and is refused where only roles below a path may be
+            // asked for: as if it were there, and somebody denied it. `NoSuchEntity` is what shows that access has ended.
+            new iam.PolicyStatement({
+              sid: 'SeeThatItIsGone',
+              actions: ['iam:GetRole'],
+              resources: [iamArn(MISSING_DEPLOY_ROLES)],
+            }),
             new iam.PolicyStatement({
               sid: 'TakeOutOfInstanceProfiles',
               actions: ['iam:RemoveRoleFromInstanceProfile'],
@@ -76,6 +83,12 @@ export class ProvisionerRole extends iam.Role {
       {
         id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:${DEPLOY_ROLES}]`,
         reason: 'A deploy role is named after its transaction, which does not exist yet.',
+      },
+      {
+        id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:${MISSING_DEPLOY_ROLES}]`,
+        reason:
+          'A deploy role that is not there is known by its name alone, and only whether it is there is asked. ' +
+          'Of the roles that are there this covers daypass-provisioner: reading how it is set up gives its own session nothing.',
       },
       {
         id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:instance-profile/*]',

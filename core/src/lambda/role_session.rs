@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::ErrorName,
-    ids::{RoleArn, TransactionId},
+    ids::{DEPLOY_ROLE_PATH, RoleArn, TransactionId},
     policy::{Policy, Statement},
     stage::Named,
 };
@@ -82,9 +82,16 @@ impl Provisioner {
 
 /// What a session of the provisioner role may do at most: manage `role`. Instance profiles are there because IAM takes
 /// a role out of one on the profile's permission; the provisioner's own policy narrows that further.
+///
+/// And ask for the role by its name alone: IAM judges a call about a role that is not there by an ARN without a path.
+/// Were that not allowed, the answer would be a refusal, which shows nothing.
 fn session_policy(role: &RoleArn) -> Policy {
     let resources = [role.to_string(), role.instance_profiles()];
-    Policy::new(vec![Statement::allow("OneRole", "iam:*").on(resources.each_ref().map(String::as_str))])
+    let without_path = role.to_string().replacen(DEPLOY_ROLE_PATH, "/", 1);
+    Policy::new(vec![
+        Statement::allow("OneRole", "iam:*").on(resources.each_ref().map(String::as_str)),
+        Statement::allow("WhetherItIsThere", "iam:GetRole").on(without_path),
+    ])
 }
 
 /// The target account cannot be worked in.

@@ -4,8 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_types::SdkConfig;
 
 use super::{requested_at, service::query_service};
@@ -51,8 +53,23 @@ pub struct Fault {
 pub enum FaultyCall {
     /// Every call of the operation.
     Operation(&'static str),
+    /// The first so many calls of the operation.
+    First(usize, &'static str),
     /// The nth call of all, from 0.
     Nth(usize),
+}
+
+/// What a call about a role that is not there is answered with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// `NoSuchEntity`, always.
+    #[default]
+    NoSuchEntity,
+    /// IAM judges by the name without a path, and the caller may `GetRole` there: `NoSuchEntity` to that, else
+    /// `AccessDenied`.
+    JudgedByName,
+    /// The same, in an account whose target stack is of the version before: always `AccessDenied`.
+    Denied,
 }
 
 /// What happens in the account, and what has happened.
@@ -64,8 +81,8 @@ pub struct State {
     pub calls: Vec<String>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
-    /// Whether a role that is not there is answered with `AccessDenied`, because the caller may only act below a path.
-    pub missing_is_denied: bool,
+    /// What is answered about a role that is not there.
+    pub missing: Missing,
     /// Whether roles cannot be seen yet.
     pub invisible: bool,
     /// The session policy and the external id of every session of the provisioner role.
@@ -77,11 +94,12 @@ pub struct State {
 pub struct Target(Arc<Mutex<State>>);
 
 impl Target {
-    /// What clients that work in the account are built from.
+    /// What clients that work in the account are built from. Pauses between calls take no time.
     #[must_use]
     pub fn config(&self) -> SdkConfig {
         let target = self.clone();
-        query_service(move |operation, parameters| target.state().answer(operation, parameters))
+        let service = query_service(move |operation, parameters| target.state().answer(operation, parameters));
+        service.into_builder().sleep_impl(NoTime).build()
     }
 
     /// What is in it.
@@ -96,15 +114,26 @@ impl Target {
     }
 }
 
+#[derive(Debug)]
+struct NoTime;
+
+impl AsyncSleep for NoTime {
+    fn sleep(&self, _duration: Duration) -> Sleep {
+        Sleep::new(std::future::ready(()))
+    }
+}
+
 type Parameters = BTreeMap<String, String>;
 
 impl State {
     fn answer(&mut self, operation: &str, parameters: &Parameters) -> Result<String, &'static str> {
         let about = ["PolicyName", "PolicyArn", "InstanceProfileName"].into_iter().find_map(|key| parameters.get(key));
         let nth = self.calls.len();
+        let before = self.calls.iter().filter(|call| call.split(' ').next() == Some(operation)).count();
         self.calls.push(about.map_or_else(|| operation.to_owned(), |about| format!("{operation} {about}")));
         let hit = |fault: &&Fault| match fault.call {
             FaultyCall::Operation(faulty) => faulty == operation,
+            FaultyCall::First(times, faulty) => faulty == operation && before < times,
             FaultyCall::Nth(faulty) => faulty == nth,
         };
         match self.faults.iter().find(hit).copied() {
@@ -132,7 +161,11 @@ impl State {
             "CreateRole" => return self.create_role(parameters),
             _ => {}
         }
-        let missing = if self.missing_is_denied { "AccessDenied" } else { "NoSuchEntity" };
+        let missing = match self.missing {
+            Missing::NoSuchEntity => "NoSuchEntity",
+            Missing::JudgedByName if operation == "GetRole" => "NoSuchEntity",
+            Missing::JudgedByName | Missing::Denied => "AccessDenied",
+        };
         let name = of("RoleName");
         let invisible = self.invisible;
         let role = self.roles.get_mut(&name).filter(|_| !invisible).ok_or(missing)?;

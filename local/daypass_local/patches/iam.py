@@ -47,8 +47,9 @@ def missing_roles() -> None:
 
     A request carries only the role's name, so for a role that is gone the path is not known. Which ARN AWS then judges
     by is not documented. The engine gives the caller the benefit of the doubt: the ARN is completed with the path of
-    the caller's own policy. The setting `missing_role` = `access-denied` shows the other answer (the name without a
-    path, which a policy for `role/daypass/*` does not cover); callers have to cope with both.
+    the caller's own policy. With the setting `missing_role` = `access-denied` it judges by the name without a path,
+    which a policy for `role/daypass/*` does not cover: then the answer is AccessDenied, and NoSuchEntity for those
+    actions that a policy for `role/daypass-*` allows. Callers have to cope with both.
     Unnecessary when ministack knows which of the two AWS answers.
     """
     from ministack.core import iam_evaluator

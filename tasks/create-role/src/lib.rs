@@ -2,6 +2,10 @@
 //!
 //! A role that exists and carries this transaction's tag is continued, so the task may run any number of times. The guard
 //! is on the role before any permission is.
+//!
+//! **Only a role that was read is somebody else's.** For some seconds IAM may not show the role that it has created, and
+//! then judges calls by an ARN without a path: the answer is `NoSuchEntity` or a refusal. And when the answer of `CreateRole`
+//! is lost, the SDK calls again, and is told that there is such a role. So what IAM does not show is *not visible yet*.
 
 use aws_sdk_iam::{
     Client,
@@ -11,14 +15,13 @@ use daypass::{
     contract::{CreatedRole, Transaction, TransactionInput},
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
-    lambda::{AwsError, Provisioner, ProvisionerError},
+    lambda::{AwsError, Provisioner, ProvisionerError, Turns},
     persona::{Entitlement, Personas},
     policy::Policy,
     stage::{Named, Stage},
     text::{Quoted, tag_value},
     timestamp::Timestamp,
 };
-use futures_util::future::{try_join, try_join_all};
 
 mod policies;
 #[cfg(test)]
@@ -75,17 +78,17 @@ impl Stage for CreateRole {
         let transaction = input.transaction;
         let entitlement = self.entitlement(&transaction)?;
         let session = self.provisioner.session(transaction.transaction_id, &transaction.role_arn).await?;
-        let account = Account { iam: Client::new(&session), transaction: &transaction };
+        let account = Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction };
         let role = account.create(&self.pipeline_role).await?;
         account.put_policy(GUARD_POLICY_NAME, &policies::guard(&transaction)).await?;
-        let custom = async {
-            match &entitlement.custom_policy {
-                Some(policy) => account.put_policy(PERSONA_POLICY_NAME, policy).await,
-                None => Ok(()),
-            }
-        };
-        let managed = try_join_all(entitlement.managed_policies.iter().map(|arn| account.attach_policy(arn)));
-        try_join(custom, managed).await?;
+        // One after the other: IAM makes one change of a role at a time, and refuses those that come meanwhile. Side by side
+        // they would be in each other's way, and a refused one costs more than the tenth of a second that it waits here.
+        if let Some(policy) = &entitlement.custom_policy {
+            account.put_policy(PERSONA_POLICY_NAME, policy).await?;
+        }
+        for arn in &entitlement.managed_policies {
+            account.attach_policy(arn).await?;
+        }
         let created_at = Timestamp::from_unix_seconds(role.create_date.secs());
         Ok(CreatedRole { role_arn: transaction.role_arn, role_id: role.role_id, created_at })
     }
@@ -98,6 +101,7 @@ impl Stage for CreateRole {
 /// The target account, with a session that can manage the transaction's role there.
 struct Account<'a> {
     iam: Client,
+    turns: Turns,
     transaction: &'a Transaction,
 }
 
@@ -118,60 +122,80 @@ impl Account<'_> {
             .permissions_boundary(role_arn.boundary())
             .assume_role_policy_document(policies::trust(self.transaction, pipeline_role).to_json())
             .set_tags(Some(tags.collect()));
-        match request.send().await.map_err(AwsError::of("iam:CreateRole")) {
-            Ok(created) => created.role.ok_or_else(|| CreateRoleError::NotVisibleYet { role: role_arn.clone() }),
+        let call = async || request.clone().send().await.map_err(AwsError::of("iam:CreateRole"));
+        match self.turns.wait(call).await {
+            Ok(created) => created.role.ok_or_else(|| self.not_visible_yet()),
             Err(error) if error.code() == Some("EntityAlreadyExists") => self.existing().await,
-            // Not about the role, which is yet to be: without the boundary there is no creating it.
-            Err(error) if error.is_not_found() => Err(CreateRoleError::Aws(error)),
-            Err(error) => Err(self.explained(error)),
+            Err(error) if error.code() == Some("LimitExceeded") => Err(self.at_quota(error)),
+            // Not about the role, which is yet to be: without the boundary, for instance, there is no creating it.
+            Err(error) => Err(CreateRoleError::Aws(error)),
         }
     }
 
     /// The role, if it is this transaction's: its path, its tag and its boundary.
     async fn existing(&self) -> Result<Role, CreateRoleError> {
-        let Transaction { transaction_id, role_name, role_arn, .. } = self.transaction;
-        let conflict = || CreateRoleError::Conflict { role: role_arn.clone() };
-        let request = self.iam.get_role().role_name(role_name);
-        let role = match request.send().await.map_err(AwsError::of("iam:GetRole")) {
-            Ok(found) => found.role.ok_or_else(conflict)?,
-            // The session can read the transaction's role: one that it cannot read has another path.
-            Err(error) if error.is_access_denied() => return Err(conflict()),
-            Err(error) => return Err(self.explained(error)),
-        };
+        let Transaction { transaction_id, role_arn, .. } = self.transaction;
+        let role = self.shown().await.map_err(CreateRoleError::Aws)?.ok_or_else(|| self.not_visible_yet())?;
         let id = transaction_id.to_string();
         let tagged = role.tags().iter().any(|tag| tag.key() == TRANSACTION_TAG && tag.value() == id);
         let boundary = role.permissions_boundary().and_then(|it| it.permissions_boundary_arn());
         let ours = role.arn == role_arn.to_string() && tagged && boundary == Some(role_arn.boundary().as_str());
-        if ours { Ok(role) } else { Err(conflict()) }
+        if ours { Ok(role) } else { Err(CreateRoleError::Conflict { role: role_arn.clone() }) }
+    }
+
+    /// The role of that name; none when IAM does not show one. A refusal says no more than that.
+    async fn shown(&self) -> Result<Option<Role>, AwsError> {
+        let request = self.iam.get_role().role_name(&self.transaction.role_name);
+        match request.send().await.map_err(AwsError::of("iam:GetRole")) {
+            Ok(found) => Ok(found.role),
+            Err(error) if error.is_not_found() || error.is_access_denied() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn put_policy(&self, name: &str, policy: &Policy) -> Result<(), CreateRoleError> {
         let request = self.iam.put_role_policy().role_name(&self.transaction.role_name).policy_name(name);
-        let answer = request.policy_document(policy.to_json()).send().await;
-        answer.map(drop).map_err(|error| self.explained(AwsError::of("iam:PutRolePolicy")(error)))
+        let request = request.policy_document(policy.to_json());
+        let call = async || request.clone().send().await.map_err(AwsError::of("iam:PutRolePolicy"));
+        match self.turns.wait(call).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explained(error).await),
+        }
     }
 
     async fn attach_policy(&self, arn: &str) -> Result<(), CreateRoleError> {
         let request = self.iam.attach_role_policy().role_name(&self.transaction.role_name).policy_arn(arn);
-        match request.send().await.map_err(AwsError::of("iam:AttachRolePolicy")) {
+        let call = async || request.clone().send().await.map_err(AwsError::of("iam:AttachRolePolicy"));
+        match self.turns.wait(call).await {
             Ok(_) => Ok(()),
             // The role is not the only entity that may be missing, and no code tells them apart.
             Err(error) if error.is_not_found() && error.to_string().contains(arn) => {
                 Err(CreateRoleError::UnknownPolicy { arn: arn.to_owned(), source: error })
             }
-            Err(error) => Err(self.explained(error)),
+            Err(error) => Err(self.explained(error).await),
         }
     }
 
     /// What an error about a role that has been created means.
-    fn explained(&self, source: AwsError) -> CreateRoleError {
+    async fn explained(&self, source: AwsError) -> CreateRoleError {
         match source.code() {
-            Some("NoSuchEntity") => CreateRoleError::NotVisibleYet { role: self.transaction.role_arn.clone() },
-            Some("LimitExceeded") => {
-                CreateRoleError::Quota { account: self.transaction.target_aws_account_id.clone(), source }
-            }
+            Some("NoSuchEntity") => self.not_visible_yet(),
+            Some("LimitExceeded") => self.at_quota(source),
+            // A call about a role that IAM does not show yet is judged by its name without the path, and refused.
+            _ if source.is_access_denied() => match self.shown().await {
+                Ok(None) => self.not_visible_yet(),
+                Ok(Some(_)) | Err(_) => CreateRoleError::Aws(source),
+            },
             _ => CreateRoleError::Aws(source),
         }
+    }
+
+    fn not_visible_yet(&self) -> CreateRoleError {
+        CreateRoleError::NotVisibleYet { role: self.transaction.role_arn.clone() }
+    }
+
+    fn at_quota(&self, source: AwsError) -> CreateRoleError {
+        CreateRoleError::Quota { account: self.transaction.target_aws_account_id.clone(), source }
     }
 }
 

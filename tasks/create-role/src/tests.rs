@@ -4,7 +4,7 @@ use daypass::{
     persona::GUARD_POLICY_CHARS,
     samples::{
         self,
-        target::{Fault, FaultyCall, Role as TargetRole, Target},
+        target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
     },
 };
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ async fn the_session_can_manage_this_role_only() {
     assert_eq!(external_id, "external");
     let resources = &json(policy)["Statement"][0]["Resource"];
     assert_eq!(resources[0], samples::transaction().role_arn.to_string());
+    assert_eq!(json(policy)["Statement"].as_array().unwrap().len(), 2, "and ask whether it is there");
 }
 
 /// Wherever it was interrupted, with or without the last call carried out, the next attempt completes the role.
@@ -119,12 +120,102 @@ async fn only_its_own_role_is_continued() {
         insta::assert_snapshot!("conflict", error);
         assert_eq!(role(&target), taken, "it is left alone");
     }
-    // A role of this name at another path cannot be read.
-    let target = Target::default();
-    for (call, code) in [("CreateRole", "EntityAlreadyExists"), ("GetRole", "AccessDenied")] {
-        target.state().faults.push(Fault { call: FaultyCall::Operation(call), code, carried_out: false });
+}
+
+fn refuse(target: &Target, operation: &'static str, code: &'static str) {
+    target.state().faults.push(Fault { call: FaultyCall::Operation(operation), code, carried_out: false });
+}
+
+/// `CreateRole` has taken effect though nobody heard, and IAM does not show the role yet: the SDK calls again, and the name is
+/// taken. By the next attempt it is shown.
+#[tokio::test]
+async fn what_cannot_be_read_is_nobody_elses() {
+    let good = good().await;
+    for code in ["AccessDenied", "NoSuchEntity"] {
+        let target = Target::default();
+        let lost = Fault { call: FaultyCall::Operation("CreateRole"), code: "ServiceFailure", carried_out: true };
+        target.state().faults.push(lost);
+        create(&target).await.unwrap_err();
+        target.state().faults.clear();
+        refuse(&target, "GetRole", code);
+        assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet, "{code}");
+        target.state().faults.clear();
+        create(&target).await.unwrap();
+        assert_eq!(role(&target), good);
     }
-    assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::RoleConflict);
+}
+
+/// IAM judges a call about a role that it does not show yet by a name without a path, and may refuse it.
+#[tokio::test]
+async fn a_role_that_was_just_made_may_not_be_shown_yet() {
+    let good = good().await;
+    for missing in [Missing::NoSuchEntity, Missing::JudgedByName, Missing::Denied] {
+        let target = Target::default();
+        target.state().missing = missing;
+        target.state().invisible = true;
+        for _ in 0..2 {
+            assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet, "{missing:?}");
+        }
+        target.state().invisible = false;
+        create(&target).await.unwrap();
+        assert_eq!(role(&target), good);
+    }
+    for operation in ["PutRolePolicy", "AttachRolePolicy"] {
+        for code in ["AccessDenied", "NoSuchEntity"] {
+            let target = Target::default();
+            refuse(&target, operation, "AccessDenied");
+            refuse(&target, "GetRole", code);
+            assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet, "{operation} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_about_a_role_that_is_shown_is_one() {
+    for operation in ["PutRolePolicy", "AttachRolePolicy"] {
+        let target = Target::default();
+        refuse(&target, operation, "AccessDenied");
+        let error = create(&target).await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::AwsUnavailable);
+        let words = format!("iam:{operation} failed with AccessDenied: {operation} says AccessDenied");
+        assert_eq!(error.to_string(), words);
+        // Nor is it anything else when IAM cannot be asked.
+        refuse(&target, "GetRole", "ServiceFailure");
+        target.state().roles.clear();
+        assert_eq!(create(&target).await.unwrap_err().to_string(), words);
+    }
+}
+
+/// Somebody else may be changing the role: that is waited for in place, and not for ever.
+#[tokio::test]
+async fn others_who_change_the_role_are_waited_for() {
+    let good = good().await;
+    for operation in ["CreateRole", "PutRolePolicy", "AttachRolePolicy"] {
+        let target = Target::default();
+        let call = FaultyCall::First(24, operation);
+        target.state().faults.push(Fault { call, code: "ConcurrentModification", carried_out: false });
+        create(&target).await.unwrap();
+        assert_eq!(role(&target), good, "{operation}");
+        assert!(target.take_calls().iter().filter(|call| call.starts_with(operation)).count() > 24, "{operation}");
+        target.state().roles.clear();
+        refuse(&target, operation, "ConcurrentModification");
+        assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable);
+    }
+}
+
+/// They would be in each other's way: IAM makes one change of a role at a time.
+#[tokio::test]
+async fn the_roles_policies_come_one_after_the_other() {
+    let target = Target::default();
+    let personas = Personas::parse(PERSONAS).unwrap();
+    create(&target).await.unwrap();
+    let transaction = samples::transaction();
+    let environment = personas.environment(transaction.environment.as_ref().unwrap()).unwrap();
+    let entitlement = personas.persona(&transaction.persona).unwrap().entitlement(environment);
+    let attached = entitlement.managed_policies.iter().map(|arn| format!("AttachRolePolicy {arn}"));
+    let custom = entitlement.custom_policy.iter().map(|_| "PutRolePolicy daypass-persona".to_owned());
+    let expected: Vec<_> = custom.chain(attached).collect();
+    assert_eq!(target.take_calls()[3..], expected);
 }
 
 #[tokio::test]

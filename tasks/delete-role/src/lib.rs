@@ -2,19 +2,20 @@
 //!
 //! Every step tolerates having happened before, and nothing that somebody did to the role keeps it from being deleted.
 //!
-//! **Whether a role is there** is harder to tell than it seems. IAM judges a call about a role that does not exist by an
-//! ARN without a path, which the provisioner's policy does not cover: the answer may be `AccessDenied` where one would
-//! expect `NoSuchEntity`. Both mean *missing* here. What this accepts: were the provisioner's own policy broken so that it
-//! no longer covers a role that stands, the role would be taken for missing. Its access ends at its expiry all the same.
+//! **Whether a role is gone** only two answers of IAM show: that it has deleted the role, and `NoSuchEntity` to the question
+//! for the role itself. A refusal shows nothing: the other steps are tried all the same, and when the role may still be
+//! there in the end, that is an error. IAM judges a call about a role that does not exist by an ARN without a path. Of the
+//! calls that are made here, the provisioner's policy allows only `GetRole` there.
+//! (`docs/decisions/0004-when-a-role-is-gone.md`)
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use aws_sdk_iam::Client;
 use daypass::{
     contract::{DeleteRoleInput, DeletedRole},
     error::ErrorName,
     ids::{RoleArn, TransactionId},
-    lambda::{AwsError, Provisioner, ProvisionerError},
+    lambda::{AwsError, Provisioner, ProvisionerError, Turns},
     policy::{Policy, Statement},
     stage::{Named, Stage},
     timestamp::Timestamp,
@@ -38,6 +39,8 @@ const NOT_VISIBLE_YET: Duration = Duration::from_mins(5);
 
 /// The inline policy that ends the access of sessions that are out, before anything is taken away.
 const DENY_ALL_POLICY_NAME: &str = "daypass-deny-all";
+/// The inline policy with which create-role ends access at the expiry.
+const GUARD_POLICY_NAME: &str = "daypass-guard";
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -64,7 +67,8 @@ impl Stage for DeleteRole {
             return Err(DeleteRoleError::NotOfTransaction { role: arn, transaction: transaction_id });
         }
         let session = self.provisioner.session(transaction_id, &arn).await?;
-        let role = Role { iam: Client::new(&session), name: arn.name() };
+        let role =
+            Role { iam: Client::new(&session), turns: Turns::of(&session), arn: &arn, refusal: RefCell::default() };
         let deleted = role.delete().await?;
         let age = now.since(role_created_at.unwrap_or(now));
         if deleted.existed || age >= NOT_VISIBLE_YET {
@@ -82,22 +86,6 @@ impl Stage for DeleteRole {
 /// What no session may do any more.
 fn deny_all() -> Policy {
     Policy::new(vec![Statement::deny("DenyAll", "*").on("*")])
-}
-
-/// Whether a call found what it is about.
-trait Found<T> {
-    /// The answer; none when what the call is about is missing.
-    fn found(self) -> Result<Option<T>, AwsError>;
-}
-
-impl<T> Found<T> for Result<T, AwsError> {
-    fn found(self) -> Result<Option<T>, AwsError> {
-        match self {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_not_found() || error.is_access_denied() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// What is on all pages of a list. `page` gets the marker of a page and returns what is on it, and the next marker.
@@ -118,109 +106,169 @@ async fn every_page(
 /// The role, with a session that can manage it.
 struct Role<'a> {
     iam: Client,
-    name: &'a str,
+    turns: Turns,
+    arn: &'a RoleArn,
+    /// The last refusal of a step: the words of AWS for the case that the role stays.
+    refusal: RefCell<Option<AwsError>>,
 }
 
 impl Role<'_> {
-    /// Deletes it, in the one order that ends access first.
+    /// Deletes it, in the one order that ends access first, and looks whether it is gone.
     async fn delete(&self) -> Result<DeletedRole, DeleteRoleError> {
         self.deny_all().await?;
         let lists = (self.attached_policies().await?, self.inline_policies().await?, self.instance_profiles().await?);
-        if let (None, None, None) = lists {
-            return Ok(DeletedRole::default());
-        }
-        // A list that is missing alone was refused. Without it the role cannot be deleted, and IAM will say so.
+        // Policies that IAM does not list, or does not take off, go on allowing what they allow.
+        let mut is_bare = lists.0.is_some() && lists.1.is_some();
+        // A list that is missing alone was refused. When something is on it, the role cannot be deleted, and IAM will say so.
         let (attached, mut inline, profiles) =
             (lists.0.unwrap_or_default(), lists.1.unwrap_or_default(), lists.2.unwrap_or_default());
         inline.retain(|name| name != DENY_ALL_POLICY_NAME);
         // One after the other: access has ended already, and IAM's rate is shared by the whole account.
         for arn in &attached {
-            self.detach_policy(arn).await?;
+            is_bare &= self.detach_policy(arn).await?;
         }
-        for name in &inline {
-            self.delete_policy(name).await?;
+        let (guard, others): (Vec<_>, Vec<_>) = inline.iter().partition(|name| *name == GUARD_POLICY_NAME);
+        for name in others {
+            is_bare &= self.delete_policy(name).await?;
         }
-        // Last, so that nothing that it denies is allowed for a moment.
-        self.delete_policy(DENY_ALL_POLICY_NAME).await?;
+        // What denies goes last, so that nothing that it denies is allowed for a moment; and it stays when anything may be
+        // left that allows. Then the role cannot be deleted in this attempt, and nobody can use it until the next.
+        if is_bare {
+            for name in guard {
+                self.delete_policy(name).await?;
+            }
+            self.delete_policy(DENY_ALL_POLICY_NAME).await?;
+        }
         for name in &profiles {
             self.leave_profile(name).await?;
         }
-        let request = self.iam.delete_role().role_name(self.name);
-        // Lists that show a role are no proof against an answer that there is none: IAM's answers can be of any age.
-        let existed = request.send().await.map_err(AwsError::of("iam:DeleteRole")).found()?.is_some();
-        let request = self.iam.get_role().role_name(self.name);
-        if request.send().await.map_err(AwsError::of("iam:GetRole")).found()?.is_some() {
-            return Err(DeleteRoleError::StillThere);
-        }
         Ok(DeletedRole {
-            existed,
+            existed: self.delete_bare().await?,
             detached_policies: attached,
             deleted_inline_policies: inline,
             left_instance_profiles: profiles,
         })
     }
 
+    /// Deletes the role itself; whether it was there. Either way IAM has shown that it is not there any more.
+    async fn delete_bare(&self) -> Result<bool, DeleteRoleError> {
+        let request = self.iam.delete_role().role_name(self.arn.name());
+        let answer =
+            self.turns.wait(async || request.clone().send().await.map_err(AwsError::of("iam:DeleteRole"))).await;
+        let existed = match self.unless_refused(answer) {
+            Ok(deleted) => deleted.is_some(),
+            Err(source) => return Err(self.not_deleted(source)),
+        };
+        // Lists that show a role are no proof against an answer that there is none: IAM's answers can be of any age.
+        let request = self.iam.get_role().role_name(self.arn.name());
+        match request.send().await.map_err(AwsError::of("iam:GetRole")) {
+            Ok(_) if existed => Err(DeleteRoleError::StillThere),
+            Ok(_) => Err(self.refusal.take().map_or(DeleteRoleError::StillThere, DeleteRoleError::Refused)),
+            // What IAM has deleted is gone. That it cannot be asked does not change that.
+            Err(_) if existed => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(source) if source.is_access_denied() => {
+                Err(DeleteRoleError::NotTold { role: self.arn.clone(), source })
+            }
+            Err(error) => Err(DeleteRoleError::Aws(error)),
+        }
+    }
+
+    /// Why IAM does not delete the role: what it says, and what it has refused before, which may be the cause.
+    fn not_deleted(&self, source: AwsError) -> DeleteRoleError {
+        match self.refusal.take() {
+            Some(refusal) => DeleteRoleError::NotDeleted { source, refusal },
+            None => DeleteRoleError::Aws(source),
+        }
+    }
+
+    /// The answer; none when what the call is about is missing, or the call was refused: neither keeps the next steps from
+    /// being tried.
+    fn unless_refused<T>(&self, answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_access_denied() => {
+                self.refusal.replace(Some(error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether something is off the role now. Only a refusal leaves it there.
+    fn is_off<T>(&self, answer: Result<T, AwsError>) -> Result<bool, AwsError> {
+        let is_off = !answer.as_ref().is_err_and(AwsError::is_access_denied);
+        self.unless_refused(answer).map(|_| is_off)
+    }
+
     /// Denies everything to sessions that are out. That this does not succeed must not keep the role from being deleted:
     /// somebody may have used up its room for policies, or taken its boundary off, without which nothing can be put on it.
     async fn deny_all(&self) -> Result<(), AwsError> {
-        let request = self.iam.put_role_policy().role_name(self.name).policy_name(DENY_ALL_POLICY_NAME);
-        let answer = request.policy_document(deny_all().to_json()).send().await;
-        match answer.map_err(AwsError::of("iam:PutRolePolicy")).found() {
+        let request = self.iam.put_role_policy().role_name(self.arn.name()).policy_name(DENY_ALL_POLICY_NAME);
+        let request = request.policy_document(deny_all().to_json());
+        let answer = self.turns.wait(async || request.clone().send().await.map_err(AwsError::of("iam:PutRolePolicy")));
+        match self.unless_refused(answer.await) {
             Err(error) if error.code() != Some("LimitExceeded") => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// ARNs of the managed policies on the role; none when there is no role.
+    /// ARNs of the managed policies on the role; none when IAM does not list them.
     async fn attached_policies(&self) -> Result<Option<Vec<String>>, AwsError> {
-        let request = self.iam.list_attached_role_policies().role_name(self.name);
-        every_page(async |marker| {
+        let request = self.iam.list_attached_role_policies().role_name(self.arn.name());
+        let all = every_page(async |marker| {
             let page = request.clone().set_marker(marker).send().await;
             let page = page.map_err(AwsError::of("iam:ListAttachedRolePolicies"))?;
             let arns = page.attached_policies.into_iter().flatten().filter_map(|it| it.policy_arn);
             Ok((arns.collect(), page.marker))
-        })
-        .await
-        .found()
+        });
+        self.unless_refused(all.await)
     }
 
-    /// Names of the inline policies on the role; none when there is no role.
+    /// Names of the inline policies on the role; none when IAM does not list them.
     async fn inline_policies(&self) -> Result<Option<Vec<String>>, AwsError> {
-        let request = self.iam.list_role_policies().role_name(self.name);
-        every_page(async |marker| {
+        let request = self.iam.list_role_policies().role_name(self.arn.name());
+        let all = every_page(async |marker| {
             let page = request.clone().set_marker(marker).send().await.map_err(AwsError::of("iam:ListRolePolicies"))?;
             Ok((page.policy_names, page.marker))
-        })
-        .await
-        .found()
+        });
+        self.unless_refused(all.await)
     }
 
-    /// Names of the instance profiles that the role is in; none when there is no role.
+    /// Names of the instance profiles that the role is in; none when IAM does not list them.
     async fn instance_profiles(&self) -> Result<Option<Vec<String>>, AwsError> {
-        let request = self.iam.list_instance_profiles_for_role().role_name(self.name);
-        every_page(async |marker| {
+        let request = self.iam.list_instance_profiles_for_role().role_name(self.arn.name());
+        let all = every_page(async |marker| {
             let page = request.clone().set_marker(marker).send().await;
             let page = page.map_err(AwsError::of("iam:ListInstanceProfilesForRole"))?;
             let names = page.instance_profiles.into_iter().map(|it| it.instance_profile_name);
             Ok((names.collect(), page.marker))
-        })
-        .await
-        .found()
+        });
+        self.unless_refused(all.await)
     }
 
-    async fn detach_policy(&self, arn: &str) -> Result<(), AwsError> {
-        let request = self.iam.detach_role_policy().role_name(self.name).policy_arn(arn);
-        request.send().await.map_err(AwsError::of("iam:DetachRolePolicy")).found().map(drop)
+    async fn detach_policy(&self, arn: &str) -> Result<bool, AwsError> {
+        let request = self.iam.detach_role_policy().role_name(self.arn.name()).policy_arn(arn);
+        let answer =
+            self.turns.wait(async || request.clone().send().await.map_err(AwsError::of("iam:DetachRolePolicy")));
+        self.is_off(answer.await)
     }
 
-    async fn delete_policy(&self, name: &str) -> Result<(), AwsError> {
-        let request = self.iam.delete_role_policy().role_name(self.name).policy_name(name);
-        request.send().await.map_err(AwsError::of("iam:DeleteRolePolicy")).found().map(drop)
+    async fn delete_policy(&self, name: &str) -> Result<bool, AwsError> {
+        let request = self.iam.delete_role_policy().role_name(self.arn.name()).policy_name(name);
+        let answer =
+            self.turns.wait(async || request.clone().send().await.map_err(AwsError::of("iam:DeleteRolePolicy")));
+        self.is_off(answer.await)
     }
 
-    async fn leave_profile(&self, name: &str) -> Result<(), AwsError> {
-        let request = self.iam.remove_role_from_instance_profile().role_name(self.name).instance_profile_name(name);
-        request.send().await.map_err(AwsError::of("iam:RemoveRoleFromInstanceProfile")).found().map(drop)
+    async fn leave_profile(&self, name: &str) -> Result<bool, AwsError> {
+        let request = self.iam.remove_role_from_instance_profile();
+        let request = request.role_name(self.arn.name()).instance_profile_name(name);
+        let answer = self
+            .turns
+            .wait(async || request.clone().send().await.map_err(AwsError::of("iam:RemoveRoleFromInstanceProfile")));
+        self.is_off(answer.await)
     }
 }
 
@@ -247,6 +295,32 @@ pub enum DeleteRoleError {
     /// IAM shows the role after it has been deleted.
     #[error("IAM still shows the role after it was deleted")]
     StillThere,
+    /// IAM shows the role, after it has refused to let it be taken away.
+    #[error("the role is still there, and AWS refuses to let Daypass take it away: {0}")]
+    Refused(#[source] AwsError),
+    /// IAM does not delete the role, after it has refused what comes before.
+    #[error("{source}; before that, {refusal}")]
+    NotDeleted {
+        /// What IAM answered in the end.
+        #[source]
+        source: AwsError,
+        /// What it had refused.
+        refusal: AwsError,
+    },
+    /// IAM refuses even to say whether the role is there: a target stack of the version before does not let it, and
+    /// something that denies everything does not either.
+    #[error(
+        "IAM does not tell Daypass whether `{role}` is there: deploy the stack DaypassTarget (or DaypassTargets) of this \
+         version in account {}; where it is deployed, find what denies its role `daypass-provisioner`, such as a service \
+         control policy ({source})", .role.account()
+    )]
+    NotTold {
+        /// The role.
+        role: RoleArn,
+        /// What IAM answered.
+        #[source]
+        source: AwsError,
+    },
     /// IAM did not answer, or with something else.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -258,8 +332,8 @@ impl Named for DeleteRoleError {
             Self::NotOfTransaction { .. } => ErrorName::InvalidRequest,
             Self::Provisioner(error) => error.name(),
             Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
-            Self::StillThere => ErrorName::AwsUnavailable,
-            Self::Aws(error) => error.name(),
+            Self::StillThere | Self::Refused(_) | Self::NotTold { .. } => ErrorName::AwsUnavailable,
+            Self::NotDeleted { source: error, .. } | Self::Aws(error) => error.name(),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use daypass::samples::{
     self,
-    target::{Fault, FaultyCall, Role as TargetRole, Target},
+    target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
 };
 use serde_json::json;
 
@@ -32,6 +32,28 @@ fn target(role: TargetRole) -> Target {
 
 fn is_gone(target: &Target) -> bool {
     target.state().roles.is_empty()
+}
+
+/// Every call that the task makes about the role.
+const CALLS: [&str; 8] = [
+    "PutRolePolicy",
+    "ListAttachedRolePolicies",
+    "ListRolePolicies",
+    "ListInstanceProfilesForRole",
+    "DetachRolePolicy",
+    "DeleteRolePolicy",
+    "DeleteRole",
+    "GetRole",
+];
+
+fn refuse(target: &Target, operations: &[&'static str], code: &'static str) {
+    let fault = |operation| Fault { call: FaultyCall::Operation(operation), code, carried_out: false };
+    target.state().faults.extend(operations.iter().copied().map(fault));
+}
+
+/// Deletes the role long after it was made.
+async fn delete_old(target: &Target) -> Result<DeletedRole, DeleteRoleError> {
+    delete(target, 60).await
 }
 
 /// Deletes the role at an age of `minutes`.
@@ -72,7 +94,7 @@ async fn access_ends_first_and_nothing_is_allowed_meanwhile() {
 /// Wherever it was interrupted, with or without the last call carried out, the next attempt deletes the role.
 #[tokio::test]
 async fn any_attempt_can_be_continued() {
-    for missing_is_denied in [false, true] {
+    for missing in [Missing::NoSuchEntity, Missing::JudgedByName] {
         let calls = {
             let target = target(tampered());
             delete(&target, 60).await.unwrap();
@@ -81,10 +103,15 @@ async fn any_attempt_can_be_continued() {
         for nth in 0..calls {
             for carried_out in [false, true] {
                 let target = target(tampered());
-                target.state().missing_is_denied = missing_is_denied;
+                target.state().missing = missing;
                 let fault = Fault { call: FaultyCall::Nth(nth), code: "ServiceFailure", carried_out };
                 target.state().faults.push(fault);
-                assert_eq!(delete(&target, 60).await.unwrap_err().name(), ErrorName::AwsUnavailable);
+                let interrupted = delete(&target, 60).await;
+                if nth + 1 == calls {
+                    assert!(interrupted.unwrap().existed, "IAM has deleted it, and could only not be asked any more");
+                } else {
+                    assert_eq!(interrupted.unwrap_err().name(), ErrorName::AwsUnavailable);
+                }
                 target.state().faults.clear();
                 delete(&target, 60).await.unwrap();
                 assert!(is_gone(&target), "interrupted at call {nth}");
@@ -120,9 +147,9 @@ async fn a_role_that_nothing_can_be_put_on_is_deleted_all_the_same() {
 
 #[tokio::test]
 async fn a_young_role_that_is_missing_is_not_visible_yet() {
-    for missing_is_denied in [false, true] {
+    for missing in [Missing::NoSuchEntity, Missing::JudgedByName] {
         let target = target(tampered());
-        target.state().missing_is_denied = missing_is_denied;
+        target.state().missing = missing;
         target.state().invisible = true;
         for minutes in [0, 4] {
             assert_eq!(delete(&target, minutes).await.unwrap_err().name(), ErrorName::RoleNotVisibleYet);
@@ -182,6 +209,95 @@ async fn a_role_that_stands_is_never_called_deleted() {
     }
 }
 
+/// A role with one of each kind of thing on it.
+fn simple() -> TargetRole {
+    let mut role = tampered();
+    role.attached.split_off("arn:aws:iam::aws:policy/Extra-2");
+    role.profiles.split_off("profile-2");
+    role.inline.retain(|name, _| ["daypass-guard", "extra-1"].contains(&name.as_str()));
+    role
+}
+
+/// Whatever IAM refuses: success is said when the role is gone, and then only. What stands can be used by nobody, as far as
+/// IAM lets that be arranged. When IAM refuses nothing any more, the role goes.
+#[tokio::test]
+async fn a_refusal_is_no_absence() {
+    for subset in 1..1_usize << CALLS.len() {
+        let refused: Vec<_> = (0..CALLS.len()).filter(|n| subset >> n & 1 == 1).map(|n| CALLS[n]).collect();
+        let target = target(simple());
+        refuse(&target, &refused, "AccessDenied");
+        match delete_old(&target).await {
+            Ok(deleted) => assert!(deleted.existed && is_gone(&target), "{refused:?}"),
+            Err(error) => {
+                assert_eq!(error.name(), ErrorName::AwsUnavailable, "{refused:?}");
+                assert!(error.to_string().contains("AccessDenied"), "{refused:?}: {error}");
+                assert_is_of_no_use(&target, &refused);
+            }
+        }
+        target.state().faults.clear();
+        delete_old(&target).await.unwrap();
+        assert!(is_gone(&target), "{refused:?}");
+    }
+}
+
+fn assert_is_of_no_use(target: &Target, refused: &[&str]) {
+    let role = target.state().roles[&samples::transaction().role_name].clone();
+    let allows = !role.attached.is_empty() || role.inline.keys().any(|name| !name.starts_with("daypass-"));
+    let denies_all = role.inline.contains_key(DENY_ALL_POLICY_NAME) || refused.contains(&"PutRolePolicy");
+    assert!(!allows || denies_all && role.inline.contains_key(GUARD_POLICY_NAME), "{refused:?}: {role:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_nothing_else_from_being_tried() {
+    let target = target(tampered());
+    refuse(&target, &CALLS, "AccessDenied");
+    delete_old(&target).await.unwrap_err();
+    let lists = ["ListAttachedRolePolicies", "ListRolePolicies", "ListInstanceProfilesForRole"];
+    let tried = ["AssumeRole", "PutRolePolicy daypass-deny-all", lists[0], lists[1], lists[2], "DeleteRole", "GetRole"];
+    assert_eq!(target.take_calls(), tried);
+}
+
+/// Each of the others may be wrong, or not know yet.
+#[tokio::test]
+async fn that_a_call_finds_no_role_is_no_absence_either() {
+    let target = target(tampered());
+    refuse(&target, &CALLS[..CALLS.len() - 1], "NoSuchEntity");
+    assert_eq!(delete_old(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable, "it can be read");
+    refuse(&target, &["GetRole"], "AccessDenied");
+    assert_eq!(delete_old(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable, "it cannot be told");
+    assert!(!is_gone(&target));
+}
+
+/// The target stack of the version before lets the provisioner ask for roles that are there only.
+#[tokio::test]
+async fn an_older_target_stack_deletes_and_cannot_tell_what_is_gone() {
+    let target = target(tampered());
+    target.state().missing = Missing::Denied;
+    assert!(delete_old(&target).await.unwrap().existed);
+    let error = delete_old(&target).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    insta::assert_snapshot!("older_target_stack", error);
+}
+
+/// Somebody else may be changing the role: that is waited for in place, and not for ever.
+#[tokio::test]
+async fn others_who_change_the_role_are_waited_for() {
+    let changes =
+        ["PutRolePolicy", "DetachRolePolicy", "DeleteRolePolicy", "RemoveRoleFromInstanceProfile", "DeleteRole"];
+    for operation in changes {
+        let target = target(tampered());
+        let call = FaultyCall::First(24, operation);
+        target.state().faults.push(Fault { call, code: "ConcurrentModification", carried_out: false });
+        assert!(delete_old(&target).await.unwrap().existed, "{operation}");
+        assert!(target.take_calls().iter().filter(|call| call.starts_with(operation)).count() > 24, "{operation}");
+    }
+    let target = target(tampered());
+    refuse(&target, &changes, "ConcurrentModification");
+    let error = delete_old(&target).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    assert!(error.to_string().starts_with("iam:PutRolePolicy failed with ConcurrentModification"), "{error}");
+}
+
 #[tokio::test]
 async fn only_the_transactions_own_role_is_deleted() {
     let target = target(tampered());
@@ -208,6 +324,7 @@ async fn the_session_can_manage_this_role_only() {
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
     let resources = json!([samples::transaction().role_arn, "arn:aws:iam::333333333333:instance-profile/*"]);
     assert_eq!(policy["Statement"][0]["Resource"], resources);
+    assert_eq!(policy["Statement"].as_array().unwrap().len(), 2, "and ask whether it is there");
 }
 
 #[tokio::test]
@@ -219,6 +336,7 @@ async fn what_goes_wrong_has_a_name() {
         ("ListRolePolicies", "Throttling", ErrorName::Throttled),
         ("DeleteRole", "DeleteConflict", ErrorName::AwsUnavailable),
         ("DeleteRole", "AccessDenied", ErrorName::AwsUnavailable),
+        ("ListRolePolicies", "AccessDenied", ErrorName::AwsUnavailable),
     ] {
         let target = target(tampered());
         target.state().faults.push(Fault { call: FaultyCall::Operation(operation), code, carried_out: false });
@@ -231,6 +349,7 @@ async fn what_goes_wrong_has_a_name() {
         DeleteRoleError::NotOfTransaction { role: role.provisioner(), transaction },
         DeleteRoleError::NotVisibleYet { role: role.clone() },
         DeleteRoleError::StillThere,
+        DeleteRoleError::NotTold { role: role.clone(), source: AwsError::from_code("iam:GetRole", "AccessDenied") },
     ];
     for error in &own {
         writeln!(texts, "{}\n  {error}", error.name()).unwrap();

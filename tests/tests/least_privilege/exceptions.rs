@@ -69,7 +69,7 @@ pub struct ExpectedRefusal {
 }
 
 /// All of them.
-pub const EXPECTED_REFUSALS: [ExpectedRefusal; 2] = [
+pub const EXPECTED_REFUSALS: [ExpectedRefusal; 3] = [
     ExpectedRefusal {
         via: "delete-role",
         calls: &[
@@ -77,16 +77,30 @@ pub const EXPECTED_REFUSALS: [ExpectedRefusal; 2] = [
             "iam:ListAttachedRolePolicies",
             "iam:ListRolePolicies",
             "iam:ListInstanceProfilesForRole",
-            "iam:GetRole",
+            "iam:DeleteRole",
         ],
         resource: "role/daypass-<id>",
-        why: "the role is not there, and IAM may say so in this way (docs/decisions/0004)",
+        why: "the role is not there, and IAM judges by its name without the path (docs/decisions/0004)",
     },
     ExpectedRefusal {
         via: "delete-role",
-        calls: &["iam:PutRolePolicy"],
+        calls: &["iam:GetRole"],
+        resource: "role/daypass-<id>",
+        why: "the same, in an account with a target stack of the version before, which a scenario plays",
+    },
+    ExpectedRefusal {
+        via: "delete-role",
+        calls: &[
+            "iam:PutRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:ListInstanceProfilesForRole",
+            "iam:DeleteRole",
+            "iam:GetRole",
+        ],
         resource: "role/daypass/daypass-<id>",
-        why: "somebody has taken the boundary off the role; it is deleted all the same",
+        why: "somebody has taken the boundary off the role, which is deleted all the same; or everything is denied to the \
+              provisioner, which a scenario plays",
     },
 ];
 

@@ -378,6 +378,8 @@ fn abuses_of_the_rest() -> Vec<(&'static str, Value)> {
         ("a SAML provider", iam("CreateSAMLProvider", &json!({"Name": "abuse", "SAMLMetadataDocument": "x"}))),
         ("an OIDC provider", iam("CreateOpenIDConnectProvider", &json!({"Url": "https://abuse.example"}))),
         ("who is there", iam("ListRoles", &json!({}))),
+        ("what an administrator is", iam("GetRole", &json!({"RoleName": "admin"}))),
+        ("what hangs on itself", iam("ListRolePolicies", &json!({"RoleName": "daypass-provisioner"}))),
         ("who may do what", iam("GetAccountAuthorizationDetails", &json!({}))),
         ("being an administrator", assume("role/admin")),
         ("being a deployment", assume("role/daypass/{deploy_role}")),
@@ -514,8 +516,9 @@ async fn the_provisioner_can_do_nothing_but_manage_deploy_roles() {
     assert!(is_denied(&provisioner.session("daypass-create-role", Some("another"), None).await.unwrap_err()));
     assert!(is_denied(&provisioner.session("daypass-record", Some(&id), None).await.unwrap_err()));
     let session = provisioner.session("daypass-create-role", Some(&id), None).await.unwrap();
-    let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*",
-        "Resource": [role, field.arn("instance-profile/*")]}]});
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iam:*", "Resource": [role, field.arn("instance-profile/*")]},
+        {"Effect": "Allow", "Action": "iam:GetRole", "Resource": field.arn(&format!("role/{own}"))}]});
     let narrowed = provisioner.session("daypass-create-role", Some(&id), Some(&policy.to_string())).await.unwrap();
 
     let abuses = abuses();
@@ -528,6 +531,10 @@ async fn the_provisioner_can_do_nothing_but_manage_deploy_roles() {
     // What it may do to a deploy role its session may do to one only.
     let passed = not_denied(answers(&narrowed, &rights(), &values).await);
     assert!(passed.is_empty(), "another's role: {passed:#?}");
+    // That the provisioner can be read, because it has a deploy role's name but for the path, is no session's right.
+    let itself = [("how it is set up", iam("GetRole", &json!({"RoleName": "daypass-provisioner"})))];
+    assert!(not_denied(answers(&narrowed, &itself, &values).await).is_empty());
+    assert_eq!(not_denied(answers(&session, &itself, &values).await).len(), 1);
     let refused: Vec<_> = answers(&session, &rights(), &values).await.into_iter().filter(|it| it.1.is_some()).collect();
     assert!(refused.is_empty(), "without the session policy: {refused:#?}");
 

@@ -283,3 +283,71 @@ async fn assert_lease_ends_it(stack: &Stack, request: &Request) {
     assert!(stack.role(id, "222222222222").await.is_none());
     until("the transaction has failed", async || stack.status(id).await == "failed").await;
 }
+
+/// IAM does not show at once what it has made. The answer of `CreateRole` is lost, the SDK calls again, and the name is taken;
+/// by what cannot be read nobody can tell whose it is.
+#[tokio::test]
+async fn a_role_that_was_made_though_nobody_heard_is_continued() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for (status, code) in [(403, "AccessDenied"), (404, "NoSuchEntity")] {
+        let request = Request::by("alex");
+        let name = request.transaction_id().role_name();
+        stack.engine.arm(Fault::of("iam:CreateRole").after_execution().on(&name)).await;
+        stack.engine.arm(Fault::of("iam:GetRole").with(status, code).on(&name).times(2)).await;
+        let answer = stack.ask(&request).await;
+        assert_eq!(stack.engine.armed().await, 0, "{code}: no fault struck");
+        assert_works_and_goes(&stack, &request, answer).await;
+    }
+}
+
+/// The same, and IAM does not show the role for longer than a request can wait.
+#[tokio::test]
+async fn a_role_that_was_made_and_is_never_shown_is_taken_back() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let request = Request::by("alex");
+    let name = request.transaction_id().role_name();
+    stack.engine.forget_calls().await;
+    stack.engine.arm(Fault::of("iam:CreateRole").after_execution().on(&name)).await;
+    stack.engine.arm(Fault::of("iam:GetRole").with(403, "AccessDenied").on(&name).always()).await;
+    let answer = stack.ask(&request).await;
+    let failure = answer.result.as_ref().expect_err("no access");
+    assert_eq!(failure.error, "Daypass.RoleNotVisibleYet", "{failure:?}");
+    let calls = stack.engine.calls().await;
+    assert_failed_safely(&stack, &request, answer, &calls).await;
+    until("it has failed", async || stack.status(request.transaction_id()).await == "failed").await;
+}
+
+/// The same after `CreateRole` has been answered: what comes next is judged as if there were no role.
+#[tokio::test]
+async fn a_role_that_is_not_shown_to_the_next_call_is_continued() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for action in ["iam:PutRolePolicy", "iam:AttachRolePolicy"] {
+        for (status, code) in [(403, "AccessDenied"), (404, "NoSuchEntity")] {
+            let request = Request::by("alex");
+            let name = request.transaction_id().role_name();
+            stack.engine.arm(Fault::of(action).with(status, code).on(&name)).await;
+            stack.engine.arm(Fault::of("iam:GetRole").with(403, "AccessDenied").on(&name)).await;
+            let answer = stack.ask(&request).await;
+            assert_eq!(stack.engine.armed().await, 0, "{action} {code}: no fault struck");
+            assert_works_and_goes(&stack, &request, answer).await;
+        }
+    }
+}
+
+/// Others change the role at that moment: that is waited for in place, and the whole task is not repeated.
+#[tokio::test]
+async fn others_who_change_the_role_are_waited_for() {
+    let stack = Stack::alone().await;
+    for action in ["iam:PutRolePolicy", "iam:AttachRolePolicy"] {
+        let request = Request::by("alex");
+        let busy = Fault::of(action).with(409, "ConcurrentModification").on(&request.transaction_id().role_name());
+        let (answer, calls) = ask_under(&stack, busy.times(24), &request).await;
+        let answered = |action: &str| calls.iter().filter(|call| call.action == action).count();
+        assert_eq!(answered("iam:CreateRole"), 1, "in one attempt: {calls:#?}");
+        assert!(answered(action) > 24);
+        assert_works_and_goes(&stack, &request, answer).await;
+    }
+}

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
 use daypass_tests::{
+    aws::percent_decoded,
     engine::{Fault, MissingRole},
     pipeline::{Access, Request},
-    stack::{Stack, until},
+    stack::{Ended, Stack, until},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PACE: f64 = 0.01;
 
@@ -163,4 +165,129 @@ async fn when_all_attempts_are_used_up_it_fails_and_a_later_release_succeeds() {
     let later = stack.deprovision(&json!({"transaction_id": access.transaction_id})).await;
     assert_eq!(later.output["status"], "deprovisioned", "{later:?}");
     assert_gone(&stack, &access).await;
+}
+
+/// So long ago that a missing role would be believed to be gone.
+async fn made_long_ago(stack: &Stack, access: &Access) {
+    let key = AttributeValue::S(access.transaction_id.to_string());
+    let request = stack.hub().dynamodb().update_item().table_name(&stack.names.table).key("transaction_id", key);
+    let request = request.update_expression("SET role_created_at = :then");
+    let then = AttributeValue::S("2026-01-01T00:00:00Z".to_owned());
+    request.expression_attribute_values(":then", then).send().await.unwrap();
+}
+
+/// All attempts, which are of a day, in a moment.
+async fn released_in_vain(stack: &Stack, access: &Access) -> Ended {
+    stack.engine.pace(0.0).await;
+    let ended = stack.ended_within(Duration::from_mins(3), &stack.release(access).await).await;
+    stack.engine.pace(PACE).await;
+    ended
+}
+
+async fn assert_not_called_gone(stack: &Stack, access: &Access, ended: &Ended) {
+    assert_eq!(ended.status, ExecutionStatus::Failed, "the alarm counts failed executions: {ended:?}");
+    assert_eq!(ended.error.as_deref(), Some("Daypass.AwsUnavailable"));
+    assert!(ended.cause.as_ref().unwrap().contains(&access.transaction_id.to_string()), "{ended:?}");
+    assert_eq!(stack.status(access.transaction_id).await, "deprovision_failed");
+}
+
+/// A refusal shows nothing. Here a policy of the organisation, or an administrator of the account, denies everything to the
+/// provisioner, and the role works on.
+#[tokio::test]
+async fn what_aws_refuses_to_delete_is_not_called_gone() {
+    let stack = Stack::alone().await;
+    let access = stack.provision(&Request::by("alex")).await;
+    made_long_ago(&stack, &access).await;
+    let iam = stack.root(access.account()).iam();
+    let denial = json!({"Version": "2012-10-17", "Statement": [
+        {"Sid": "Denied", "Effect": "Deny", "Action": "iam:*", "Resource": "*"}]});
+    let put = iam.put_role_policy().role_name("daypass-provisioner").policy_name("denial");
+    put.policy_document(denial.to_string()).send().await.unwrap();
+    let ended = released_in_vain(&stack, &access).await;
+    iam.delete_role_policy().role_name("daypass-provisioner").policy_name("denial").send().await.unwrap();
+
+    assert_not_called_gone(&stack, &access, &ended).await;
+    assert!(ended.cause.unwrap().contains("AccessDenied"), "in the words of AWS");
+    stack.assume(&access).await;
+
+    let later = stack.deprovision(&json!({"transaction_id": access.transaction_id})).await;
+    assert_eq!(later.output["status"], "deprovisioned", "{later:?}");
+    assert_gone(&stack, &access).await;
+}
+
+/// What AWS does not let be taken off goes on allowing what it allows, so what denies stays on the role.
+#[tokio::test]
+async fn a_role_that_cannot_be_emptied_is_of_no_use_meanwhile() {
+    let stack = Stack::alone().await;
+    let access = stack.provision(&Request::by("alex")).await;
+    let refuses = Fault::of("iam:DetachRolePolicy").with(403, "AccessDenied").on(&access.role_name());
+    stack.engine.arm(refuses.always()).await;
+    let ended = released_in_vain(&stack, &access).await;
+    assert_not_called_gone(&stack, &access, &ended).await;
+    let deployment = stack.assume(&access).await;
+    let refused = deployment.sts().get_caller_identity().send().await;
+    assert!(refused.is_ok(), "which needs no permission");
+    assert!(deployment.iam().list_roles().send().await.is_err(), "and nothing else is allowed");
+
+    stack.engine.disarm().await;
+    let later = stack.deprovision(&json!({"transaction_id": access.transaction_id})).await;
+    assert_eq!(later.output["status"], "deprovisioned", "{later:?}");
+    assert_gone(&stack, &access).await;
+}
+
+/// The policy of the provisioner in an account, without the statement that a target stack of the version before has not.
+async fn older_target_stack(stack: &Stack, account: &str) -> (String, String) {
+    let iam = stack.root(account).iam();
+    let policy =
+        iam.get_role_policy().role_name("daypass-provisioner").policy_name("provisioner").send().await.unwrap();
+    let present = percent_decoded(&policy.policy_document);
+    let mut older: Value = serde_json::from_str(&present).unwrap();
+    let statements = older["Statement"].as_array_mut().unwrap();
+    let before = statements.len();
+    statements.retain(|statement| statement["Sid"] != "SeeThatItIsGone");
+    assert_eq!(statements.len() + 1, before, "{present}");
+    (present, older.to_string())
+}
+
+/// Where the target stack is of the version before, IAM does not tell whether a role that is not there is there.
+#[tokio::test]
+async fn an_older_target_stack_deletes_what_stands_and_is_named_when_it_cannot_tell() {
+    let stack = Stack::alone().await;
+    stack.engine.missing_role(MissingRole::AccessDenied).await;
+    let (stands, missing) = (stack.provision(&Request::by("alex")).await, stack.provision(&Request::by("alex")).await);
+    made_long_ago(&stack, &missing).await;
+    delete_by_hand(&stack, &missing).await;
+    let (present, older) = older_target_stack(&stack, missing.account()).await;
+    let iam = stack.root(missing.account()).iam();
+    let put = iam.put_role_policy().role_name("daypass-provisioner").policy_name("provisioner");
+    put.clone().policy_document(older).send().await.unwrap();
+    let first = stack.released(&stands).await;
+    let ended = released_in_vain(&stack, &missing).await;
+    put.policy_document(present).send().await.unwrap();
+
+    assert_eq!(first.output["status"], "deprovisioned", "{first:?}");
+    assert_gone(&stack, &stands).await;
+    assert_not_called_gone(&stack, &missing, &ended).await;
+    let cause = ended.cause.unwrap();
+    assert!(cause.contains("DaypassTarget") && cause.contains(missing.account()), "{cause}");
+
+    // The present stack is deployed there.
+    let later = stack.deprovision(&json!({"transaction_id": missing.transaction_id})).await;
+    assert_eq!(later.output["status"], "deprovisioned", "{later:?}");
+    assert_gone(&stack, &missing).await;
+}
+
+/// Somebody else changes the role at that moment: that is waited for in place.
+#[tokio::test]
+async fn others_who_change_the_role_are_waited_for() {
+    let stack = Stack::alone().await;
+    let access = stack.provision(&Request::by("alex")).await;
+    let busy = Fault::of("iam:DeleteRole").with(409, "ConcurrentModification").on(&access.role_name());
+    stack.engine.arm(busy.times(24)).await;
+    stack.engine.forget_calls().await;
+    let ended = stack.released(&access).await;
+    assert_eq!(ended.status, ExecutionStatus::Succeeded, "{ended:?}");
+    assert_gone(&stack, &access).await;
+    let calls = stack.engine.calls().await;
+    assert_eq!(calls.iter().filter(|call| call.action == "iam:PutRolePolicy").count(), 1, "in one attempt: {calls:#?}");
 }
