@@ -149,7 +149,7 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## what reads the words of others, with inputs 
 
 # Not a part of test: it runs for ten minutes, and its answer changes only when a control or its test does.
 WEAKEN := PYTHONPATH=tests $(PY) -m weaken
-weaken: $(VENV)/.stamp $(CDK) ## weaken each control on a copy: a test has to notice [ONLY=part of names]
+weaken: $(VENV)/.stamp $(CDK) $(ACTION) ## weaken each control on a copy: a test has to notice [ONLY=part of names]
 	@$(WEAKEN) $(ONLY)
 
 ## Check

@@ -154,8 +154,13 @@ var Daypass = class {
   async credentials(transaction) {
     return JSON.parse(await this.run("credentials", "--transaction", transaction));
   }
-  async release(transaction) {
-    await this.run("release", transaction);
+  /**
+   * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
+   * be on its way, and is given some seconds to arrive.
+   */
+  async release(transaction, lost) {
+    const answer = await this.run("release", ...lost ? ["--lost"] : [], transaction);
+    return String(JSON.parse(answer).status);
   }
   /** Runs a command and returns what it writes to standard output, which is never printed. */
   run(...command) {

@@ -1,6 +1,3 @@
-// src/post.ts
-import { setTimeout as sleep } from "node:timers/promises";
-
 // src/daypass.ts
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -41,8 +38,13 @@ var Daypass = class {
   async credentials(transaction) {
     return JSON.parse(await this.run("credentials", "--transaction", transaction));
   }
-  async release(transaction) {
-    await this.run("release", transaction);
+  /**
+   * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
+   * be on its way, and is given some seconds to arrive.
+   */
+  async release(transaction, lost) {
+    const answer = await this.run("release", ...lost ? ["--lost"] : [], transaction);
+    return String(JSON.parse(answer).status);
   }
   /** Runs a command and returns what it writes to standard output, which is never printed. */
   run(...command) {
@@ -141,11 +143,28 @@ function released(transaction) {
   return `Daypass: the role of transaction ${code(transaction)} was given back.
 `;
 }
+function notReleased(title, refusal2, transaction, end2) {
+  return table(`Daypass: ${title}`, [
+    ["Error", refusal2.error && code(refusal2.error)],
+    ["Reason", text(refusal2.reason)],
+    ["What to do", refusal2.remedy && text(refusal2.remedy)],
+    ["More", refusal2.docs && link(refusal2.docs)],
+    ["Transaction", code(transaction)],
+    ["Without anybody", text(end2)]
+  ]);
+}
+function table(title, rows) {
+  const lines = rows.filter(([, value]) => value).map(([name, value]) => `| ${name} | ${value} |`);
+  return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
+}
 function text(value) {
   return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
 }
 function code(value) {
   return `<code>${text(value)}</code>`;
+}
+function link(url) {
+  return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
 }
 function oneLine(value) {
   return value.replace(/\s+/g, " ").trim();
@@ -233,7 +252,6 @@ function escaped(text2) {
 }
 
 // src/post.ts
-var ON_ITS_WAY_SECONDS = 5;
 async function post(workflow2) {
   const transaction = workflow2.state("transaction");
   const phase = workflow2.state("phase");
@@ -241,19 +259,79 @@ async function post(workflow2) {
     workflow2.info("Daypass: there is no role to give back");
     return;
   }
-  if (phase === "requested") await sleep(ON_ITS_WAY_SECONDS * 1e3);
   const before = JSON.parse(workflow2.state("before"));
-  await new Daypass(workflow2, workflow2.state("binary"), environmentOf(workflow2, before)).release(transaction);
-  workflow2.info(`Daypass: the role of transaction ${transaction} was given back`);
-  workflow2.addSummary(released(transaction));
+  const daypass = new Daypass(workflow2, workflow2.state("binary"), environmentOf(workflow2, before));
+  try {
+    const status = await daypass.release(transaction, phase === "requested");
+    released2(workflow2, transaction, status);
+  } catch (error) {
+    const refusal2 = error instanceof DaypassError ? error.refusal : { reason: messageOf(error) };
+    if (refusal2.status === "unconfirmed") {
+      unconfirmed(workflow2, transaction, refusal2);
+    } else if (refusal2.error === "Daypass.TransactionNotFound" && phase !== "granted") {
+      unknown(workflow2, transaction, phase);
+    } else {
+      failed(workflow2, transaction, refusal2);
+    }
+  }
+}
+function released2(workflow2, transaction, status) {
+  switch (status) {
+    case "deprovisioned":
+    case "deprovisioning":
+      workflow2.info(`Daypass: the role of transaction ${transaction} was given back`);
+      workflow2.addSummary(released(transaction));
+      return;
+    case "failed":
+    case "denied":
+      workflow2.info(`Daypass: transaction ${transaction} has ended as ${status}: there is no role to give back`);
+      return;
+    default:
+      unconfirmed(workflow2, transaction, {
+        reason: `the command says \`${status}\`, which does not show that the role is gone`,
+        remedy: "use the version of the command that belongs to this version of the action"
+      });
+  }
+}
+function unconfirmed(workflow2, transaction, refusal2) {
+  const lines = ["Nobody knows yet whether the role is gone:", ...words(refusal2), end(workflow2)];
+  workflow2.warning("Daypass", lines.join("\n"));
+  workflow2.addSummary(notReleased("release not confirmed", refusal2, transaction, end(workflow2)));
+}
+function unknown(workflow2, transaction, phase) {
+  if (phase !== "requested") {
+    workflow2.info("Daypass: there is no role to give back");
+    return;
+  }
+  workflow2.warning(
+    "Daypass",
+    `Daypass does not know transaction ${transaction}, so there is no role to give back so far. Should the request arrive yet, \`daypass release ${transaction}\` gives the role back; else its lease ends it.`
+  );
+}
+function failed(workflow2, transaction, refusal2) {
+  const lines = ["The role could not be given back:", ...words(refusal2), end(workflow2)];
+  workflow2.error(refusal2.error ?? "Daypass", lines.join("\n"));
+  workflow2.addSummary(notReleased("role not given back", refusal2, transaction, end(workflow2)));
+  process.exitCode = 1;
+}
+function words(refusal2) {
+  const { reason, remedy, docs } = refusal2;
+  return [reason, remedy && `What to do: ${remedy}`, docs && `More: ${docs}`].filter(
+    (line) => typeof line === "string"
+  );
+}
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+function end(workflow2) {
+  const expiry = workflow2.state("expires_at");
+  return `Its lease ends it by itself, ${expiry ? `at ${expiry}` : "when the time that was asked for is over"}.`;
 }
 var workflow = new Workflow();
 try {
   await post(workflow);
 } catch (error) {
-  const expiry = workflow.state("expires_at");
-  const end = expiry ? `at ${expiry}` : "when the time that was asked for is over";
-  const reason = error instanceof Error ? error.message : String(error);
-  workflow.warning("Daypass", `The role could not be given back: ${reason}
-Its lease ends it by itself, ${end}.`);
+  workflow.error("Daypass", `The role could not be given back: ${messageOf(error)}
+${end(workflow)}`);
+  process.exitCode = 1;
 }

@@ -31,6 +31,7 @@ export interface Refusal {
   reason: string;
   remedy?: string;
   docs?: string;
+  /** `denied` or `failed`; `unconfirmed` for a release that Daypass has, and whose end is not known yet. */
   status?: string;
 }
 
@@ -77,8 +78,13 @@ export class Daypass {
     return JSON.parse(await this.run('credentials', '--transaction', transaction)) as Keys;
   }
 
-  async release(transaction: string): Promise<void> {
-    await this.run('release', transaction);
+  /**
+   * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
+   * be on its way, and is given some seconds to arrive.
+   */
+  async release(transaction: string, lost: boolean): Promise<string> {
+    const answer = await this.run('release', ...(lost ? ['--lost'] : []), transaction);
+    return String((JSON.parse(answer) as { status?: unknown }).status);
   }
 
   /** Runs a command and returns what it writes to standard output, which is never printed. */

@@ -28,6 +28,17 @@ export function released(transaction: string): string {
   return `Daypass: the role of transaction ${code(transaction)} was given back.\n`;
 }
 
+export function notReleased(title: string, refusal: Refusal, transaction: string, end: string): string {
+  return table(`Daypass: ${title}`, [
+    ['Error', refusal.error && code(refusal.error)],
+    ['Reason', text(refusal.reason)],
+    ['What to do', refusal.remedy && text(refusal.remedy)],
+    ['More', refusal.docs && link(refusal.docs)],
+    ['Transaction', code(transaction)],
+    ['Without anybody', text(end)],
+  ]);
+}
+
 /** Hours as people say them. */
 export function duration(hours: number): string {
   const seconds = Math.round(hours * 3600);

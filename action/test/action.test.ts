@@ -95,7 +95,20 @@ test('the post step releases with the credentials that the job had before', asyn
   expect(release?.argv).toEqual(['--output', 'json', 'release', job.file('GITHUB_STATE').transaction]);
   expect(release?.env).toMatchObject({ ...BEFORE, AWS_PROFILE: 'ours', DAYPASS_ACCOUNT: 'payments-dev' });
   expect(release?.env).not.toHaveProperty('AWS_CREDENTIAL_EXPIRATION');
+  expect(job.log).toContain('was given back');
   expect(job.text('GITHUB_STEP_SUMMARY')).toContain('was given back');
+});
+
+test.each([
+  ['deprovisioning', 'was given back'],
+  ['failed', 'has ended as failed: there is no role to give back'],
+  ['denied', 'has ended as denied: there is no role to give back'],
+])('a release that ends as %s is told as it is', async (status, says) => {
+  const job = new Job(INPUTS);
+  await job.main();
+  expect(await job.post({ FAKE_STATUS: status })).toBe(0);
+  expect(job.log).toContain(says);
+  expect(job.log.includes('was given back')).toBe(status === 'deprovisioning');
 });
 
 test('a denial fails the step with reason, remedy and link, and there is nothing to release', async () => {
@@ -136,7 +149,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     expect(code).toBe(1);
     expect(job.log).toContain(`got ${signal}`);
     await job.post({ FAKE: '' });
-    expect(job.commands.at(-1)).toBe('release');
+    expect(job.calls.at(-1)?.argv.slice(2, 4)).toEqual(['release', '--lost']);
   },
 );
 
@@ -149,18 +162,64 @@ test('a step that was killed during the request has left what the post step need
   process.kill(request?.pid ?? 0, 'SIGKILL');
   await job.post({ FAKE: '' });
   expect(job.calls.at(-1)?.argv.at(-1)).toBe(request?.argv.at(-1));
-  expect(job.commands.at(-1)).toBe('release');
+  expect(job.calls.at(-1)?.argv.slice(2, 4)).toEqual(['release', '--lost']);
 });
 
-test('a release that fails is a warning that tells when the role ends by itself', async () => {
-  const job = new Job(INPUTS, { FAKE: 'broken' });
-  const granted = { STATE_phase: 'granted', STATE_expires_at: '2026-01-01T00:30:00Z' };
+test('a request that has never arrived leaves nothing to give back, and a word about it', async () => {
+  const interrupted = { FAKE: 'unknown', STATE_phase: 'requested' };
+  const job = new Job(INPUTS);
   await job.main();
-  expect(await job.post(granted)).toBe(0);
-  expect(job.log).toContain(
-    '::warning title=Daypass::The role could not be given back: no answer%0A' +
-      'Its lease ends it by itself, at 2026-01-01T00:30:00Z.',
-  );
+  expect(await job.post(interrupted)).toBe(0);
+  expect(job.log).toContain('::warning title=Daypass::Daypass does not know transaction ');
+  expect(job.log).not.toContain('was given back');
+
+  const refused = new Job(INPUTS, { FAKE: 'broken' });
+  expect(await refused.main()).toBe(1);
+  expect(await refused.post({ FAKE: 'unknown' })).toBe(0);
+  expect(refused.log).toContain('there is no role to give back');
+  expect(refused.log).not.toContain('::warning');
+});
+
+const GRANTED = { STATE_phase: 'granted', STATE_expires_at: '2026-01-01T00:30:00Z' };
+const ENDS = 'Its lease ends it by itself, at 2026-01-01T00:30:00Z.';
+
+test.each([
+  ['broken', 'Daypass', 'no answer%0AWhat to do: try again'],
+  [
+    'refused',
+    'Daypass.TransactionMismatch',
+    'it is another one%0AWhat to do: look at the id%0AMore: https://example.com/errors.md#daypasstransactionmismatch',
+  ],
+  ['unknown', 'Daypass.TransactionNotFound', 'there is no transaction'],
+])('a release that is %s fails the job, and tells when the role ends by itself', async (fake, title, says) => {
+  const job = new Job(INPUTS);
+  await job.main();
+  expect(await job.post({ ...GRANTED, FAKE: fake })).toBe(1);
+  expect(job.log).toContain(`::error title=${title}::The role could not be given back:%0A${says}%0A${ENDS}`);
+  expect(job.log).not.toContain('was given back');
+  const summary = job.text('GITHUB_STEP_SUMMARY');
+  expect(summary).toContain('### Daypass: role not given back');
+  expect(summary).not.toContain('was given back');
+});
+
+test('a release that is not confirmed is a warning, and nobody is told that the role is gone', async () => {
+  const job = new Job(INPUTS);
+  await job.main();
+  expect(await job.post({ ...GRANTED, FAKE: 'unconfirmed' })).toBe(0);
+  const says = 'it keeps trying%0AWhat to do: wait for it';
+  expect(job.log).toContain(`::warning title=Daypass::Nobody knows yet whether the role is gone:%0A${says}%0A${ENDS}`);
+  expect(job.text('GITHUB_STEP_SUMMARY')).toContain('### Daypass: release not confirmed');
+  // A command of a version before says that it has started something.
+  expect(await job.post({ ...GRANTED, FAKE_STATUS: 'already released' })).toBe(0);
+  expect(job.log).toContain('the command says `already released`, which does not show that the role is gone');
+  expect(job.log).not.toContain('was given back');
+});
+
+test('a command that is gone after the job cannot give anything back, and that fails the job', async () => {
+  const job = new Job(INPUTS);
+  await job.main();
+  expect(await job.post({ ...GRANTED, STATE_binary: '/nowhere/daypass' })).toBe(1);
+  expect(job.log).toContain('::error title=Daypass::The role could not be given back:');
 });
 
 test('what the CLI prints is never taken for a command of the workflow', async () => {

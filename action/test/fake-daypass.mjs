@@ -43,9 +43,28 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
     setInterval(() => {}, 1000);
     break;
   case 'broken release':
-    refuse(75, { error: 'Daypass.AwsUnavailable', reason: 'no answer' });
+    refuse(75, { error: null, reason: 'no answer', remedy: 'try again', docs: null, status: null });
+    break;
+  case 'refused release':
+    refuse(70, {
+      error: 'Daypass.TransactionMismatch',
+      reason: 'it is another one',
+      remedy: 'look at the id',
+      docs: 'https://example.com/errors.md#daypasstransactionmismatch',
+      status: 'failed',
+    });
+    break;
+  case 'unknown release':
+    refuse(70, { error: 'Daypass.TransactionNotFound', reason: 'there is no transaction', status: 'failed' });
+    break;
+  case 'unconfirmed release':
+    refuse(75, { error: null, reason: 'it keeps trying', remedy: 'wait for it', docs: null, status: 'unconfirmed' });
     break;
   default:
+    if (command === 'release') {
+      const status = process.env.FAKE_STATUS ?? 'deprovisioned';
+      console.log(JSON.stringify({ transaction_id: rest.at(-1), status }));
+    }
     console.error(`progress of ${command}`);
     if (command === 'request') {
       console.log(

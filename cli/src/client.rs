@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod identity_token;
 pub mod machine;
 pub mod profiles;
+pub mod release;
 pub mod renewal;
 pub mod secret;
 pub mod store;

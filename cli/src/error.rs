@@ -68,7 +68,7 @@ struct Parts {
     remedy: Option<String>,
     /// `Daypass.NotAMember`, when Daypass said so.
     name: Option<String>,
-    /// `denied` or `failed`, likewise.
+    /// `denied` or `failed`, likewise; `unconfirmed` for a release that Daypass has, and whose end is not known.
     status: Option<String>,
     transaction: Option<String>,
 }
@@ -103,6 +103,29 @@ impl Error {
         self
     }
 
+    /// The same with one more thing to know or to do.
+    pub fn and(mut self, more: &str) -> Self {
+        self.0.remedy = Some(
+            self.0
+                .remedy
+                .take()
+                .map_or_else(|| more.to_owned(), |remedy| format!("{}; {more}", remedy.trim_end_matches('.'))),
+        );
+        self
+    }
+
+    /// The same with what was to be done.
+    pub fn context(mut self, what: &str) -> Self {
+        self.0.reason = format!("{what}: {}", self.0.reason);
+        self
+    }
+
+    /// The same with how far Daypass has come.
+    pub fn status(mut self, status: &str) -> Self {
+        self.0.status = Some(status.to_owned());
+        self
+    }
+
     /// The same about this transaction.
     pub fn about(mut self, transaction: TransactionId) -> Self {
         self.0.transaction = Some(transaction.to_string());
@@ -112,6 +135,22 @@ impl Error {
     /// What can be done about it.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// Whether it is Daypass's error of this name.
+    pub fn is(&self, name: ErrorName) -> bool {
+        self.0.name.as_deref() == Some(name.as_str())
+    }
+
+    /// Whether Daypass itself has said it.
+    pub fn is_named(&self) -> bool {
+        self.0.name.is_some()
+    }
+
+    /// What went wrong, and what to do about it, in one line.
+    pub fn line(&self) -> String {
+        let remedy = self.0.remedy.as_ref().map_or_else(String::new, |remedy| format!(" ({remedy})"));
+        format!("{}{remedy}", self.0.reason)
     }
 
     /// What went wrong, in a sentence.
@@ -218,6 +257,8 @@ impl From<&AwsError> for Error {
             Some("StateMachineDoesNotExist") => {
                 Self::usage(text).remedy("correct `provision_arn`: the hub stack's outputs have the ARNs of its machines")
             }
+            Some("ExecutionLimitExceeded") => Self::new(Kind::TryAgain, text)
+                .remedy("the account has as many open executions as AWS allows it: tell whoever runs Daypass, and try again"),
             Some(code) if code.starts_with("ServiceUnavailable") || code.starts_with("Internal") => {
                 Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again")
             }
@@ -251,7 +292,7 @@ mod tests {
     #[test]
     fn what_aws_says_decides_whether_to_try_again() {
         let kind = |code: &str| Error::from(AwsError::from_code("sts:AssumeRole", code)).kind();
-        for code in ["ThrottlingException", "ServiceUnavailable", "InternalFailure"] {
+        for code in ["ThrottlingException", "ServiceUnavailable", "InternalFailure", "ExecutionLimitExceeded"] {
             assert_eq!(kind(code), Kind::TryAgain, "{code}");
         }
         for code in ["AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId", "ValidationError"]

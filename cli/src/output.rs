@@ -67,6 +67,12 @@ impl Output {
         Self { format: args.output, quiet: args.quiet, color, live: terminal, docs_url: None }
     }
 
+    /// For tests: as quiet as can be.
+    #[cfg(test)]
+    pub const fn silent() -> Self {
+        Self { format: Format::Text, quiet: true, color: false, live: false, docs_url: None }
+    }
+
     /// The same with links into this documentation.
     pub fn linking_to(mut self, docs_url: Option<&str>) -> Self {
         self.docs_url = docs_url.map(str::to_owned);

@@ -14,6 +14,8 @@ mod exec;
 mod explain;
 #[path = "scenarios/groups.rs"]
 mod groups;
+#[path = "scenarios/releases.rs"]
+mod releases;
 #[path = "scenarios/renewals.rs"]
 mod renewals;
 #[path = "scenarios/sessions.rs"]

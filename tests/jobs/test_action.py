@@ -29,8 +29,9 @@ def assert_nothing_secret_is_said(job: Job) -> None:
 
 
 def assert_released(job: Job) -> None:
-    """The one role that was made is gone."""
+    """The one role that was made is gone, and the job says so."""
     (role,) = job.created()
+    assert "was given back" in job.log
     until(f"{role} is gone", lambda: job.is_gone(role))
 
 
@@ -94,9 +95,13 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     assert not (job.outside / "started").exists()
     assert "Daypass: role granted" not in job.log
     (role,) = {call["parameters"]["RoleName"] for call in attempts()}
+    # The release comes while the role is being made. That it is missing is not believed before it would be five minutes
+    # old: the end has begun, and is open for so long.
+    begun = {"ending_since", "deprovisioning_transaction_id"}
     ended = ("deprovisioned", "failed")
-    until("the transaction has ended", lambda: job.recorded(role)["status"]["S"] in ended)
-    assert job.is_gone(role)
+    item = lambda: job.recorded(role)  # noqa: E731
+    until("the end has begun", lambda: item()["status"]["S"] in ended or begun & item().keys())
+    until("the role is gone", lambda: job.is_gone(role))
     assert_nothing_secret_is_said(job)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Cargo reads `.cargo` of the folders around the copy as well; a second one would double every flag.
 LEFT_OUT = (".cargo/",)
-LINKED = ("cdk/node_modules",)
+LINKED = ("action/node_modules", "cdk/node_modules")
 
 
 def bring_up_to_date(repository: Path, tree: Path) -> None:

@@ -12,6 +12,9 @@ from weaken.test import Answers, NoAnswerError, Test
 # All of the workspace, as in the Makefile: with one set of features, dependencies are built once.
 BUILD: Final = ("cargo", "test", "--workspace", "--locked", "--no-run", "--message-format=json-render-diagnostics")
 
+# The one crate that has no library.
+COMMAND: Final = Path("cli/src/main.rs")
+
 
 def ask(tree: Path, target: Path, tests: set[Test]) -> Answers:
     """Build tests in `tree` to `target`, and run them. Raises NoAnswerError."""
@@ -28,10 +31,14 @@ def ask(tree: Path, target: Path, tests: set[Test]) -> Answers:
 def _root(test: Test) -> str:
     """Return the file that the test's binary is built from."""
     package, unit_test, _ = test.file.partition("/src/")
+    if package == COMMAND.parts[0] and unit_test:
+        return str(COMMAND)
     return f"{package}/src/lib.rs" if unit_test else test.file
 
 
 def _selection(root: Path) -> str:
+    if root == COMMAND:
+        return "--bin=daypass"
     if root.name == "lib.rs":
         return "--lib"
     return f"--test={root.parent.name if root.name == 'main.rs' else root.stem}"

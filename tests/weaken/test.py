@@ -24,7 +24,7 @@ class Test:
 
     @property
     def is_rust(self) -> bool:
-        """Whether it is one of a crate; else it is the CDK app's."""
+        """Whether it is one of a crate; else it is the CDK app's, or the action's."""
         return self.file.endswith(".rs")
 
     def is_in(self, tree: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Tests of the CDK app."""
+"""Tests of the CDK app and of the action."""
 
 import json
 import re
@@ -16,7 +16,8 @@ def ask(tree: Path, tests: set[Test]) -> Answers:
         named = {test for test in tests if test.file == file}
         pattern = "|".join(_titles(test) for test in named)
         vitest = ["node_modules/.bin/vitest", "run", "--reporter=json", "-t", pattern]
-        ran = run([*vitest, file.removeprefix("cdk/")], tree / "cdk")
+        folder, _, path = file.partition("/")
+        ran = run([*vitest, path], tree / folder)
         try:
             [results] = json.loads(ran.stdout)["testResults"]
         except ValueError as error:

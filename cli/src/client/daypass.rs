@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sfn::{
     config::{retry::RetryConfig, timeout::TimeoutConfig},
     operation::start_sync_execution::StartSyncExecutionOutput,
-    types::{ExecutionStatus, SyncExecutionStatus},
+    types::SyncExecutionStatus,
 };
 use aws_types::SdkConfig;
 use daypass::{
@@ -22,6 +22,7 @@ use super::{
     envelope::ContentKey,
     identity_token::{Tokens, ready},
     machine::MachineArn,
+    release::{Release, Releases},
     renewal,
     secret::Secret,
 };
@@ -78,18 +79,10 @@ pub struct Daypass {
     deployment: Deployment,
     config: SdkConfig,
     states: aws_sdk_sfn::Client,
+    releases: Releases,
     tokens: Option<Tokens>,
     ready: Option<(&'static str, Secret)>,
     output: Output,
-}
-
-/// What came of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// It begins.
-    Started,
-    /// It had begun before.
-    AlreadyStarted,
 }
 
 /// How long a role has been there.
@@ -99,21 +92,6 @@ enum Role {
     New,
     /// The role has been assumed before.
     Known,
-}
-
-/// What an execution has come to.
-#[derive(Clone, Debug)]
-pub struct Execution {
-    /// How far it is.
-    pub status: ExecutionStatus,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it returned.
-    pub output: Option<Value>,
-    /// Why it failed: error and cause.
-    pub failure: Option<(String, String)>,
 }
 
 impl Daypass {
@@ -135,8 +113,10 @@ impl Daypass {
         if let Some(role) = &deployment.invoker_role {
             config = aws::as_invoker(&config, role, tokens());
         }
+        let states = aws::states(&config);
         Ok(Self {
-            states: aws::states(&config),
+            releases: Releases::of(&states, deployment.deprovision.clone()),
+            states,
             tokens: tokens(),
             ready: ready(world),
             output: output.clone(),
@@ -148,6 +128,11 @@ impl Daypass {
     /// What clients of other services are built from.
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// The machine that gives roles back.
+    pub fn releases(&self) -> &Releases {
+        &self.releases
     }
 
     /// A transaction id that nobody has used. It is known before Daypass is asked, so that whatever comes of a call whose
@@ -170,30 +155,39 @@ impl Daypass {
         let Some(machine) = &self.deployment.provision else {
             return Err(Error::usage("`provision_arn` is not set: the output ProvisionArn of the hub stack"));
         };
-        let progress = self.output.progress(&format!("asking for a role in {} as {}", request.account, request.email));
+        let what = format!("asking for a role in {} as {} ({transaction})", request.account, request.email);
+        let progress = self.output.progress(&what);
         let token = self.identity_token().await?;
         let input = request.input(key, token.as_deref());
-        let answer = match self.ask(machine, &transaction.to_string(), &input).await {
-            Ok(answer) => answer,
+        let error = match self.ask(machine, &transaction.to_string(), &input).await {
+            Ok(answer) => match opened(answer, key) {
+                Ok(granted) => return Ok(granted),
+                Err(error) if error.is(ErrorName::TransactionConflict) => {
+                    return Err(error.about(transaction).and(&format!(
+                        "if an earlier request of yours has this id, `daypass release {transaction}` gives back what \
+                         came of it"
+                    )));
+                }
+                // Daypass has said no, and has taken back what it had made.
+                Err(error) if error.is_named() => return Err(error.about(transaction)),
+                // It may have been granted: the answer cannot be used, or the machine has broken off.
+                Err(error) => error,
+            },
+            // AWS has surely not begun.
+            Err(failed) if failed.name() == ErrorName::Throttled => return Err(failed.into()),
             Err(failed) => {
-                let throttled = failed.name() == ErrorName::Throttled;
                 let error = Error::from(failed);
-                if throttled || error.kind() != Kind::TryAgain {
+                if error.kind() != Kind::TryAgain {
                     return Err(error);
                 }
                 // The answer is lost: it may have been granted.
-                let error = error.about(transaction);
-                return Err(match self.release(transaction).await {
-                    Ok(_) => error,
-                    Err(_) => error.remedy(format!(
-                        "try again; should a role have been granted, `daypass release {transaction}` gives it back, or \
-                         its lease ends it"
-                    )),
-                });
+                error
             }
         };
         drop(progress);
-        opened(answer, key).map_err(|error| error.about(transaction))
+        let _progress = self.output.progress("giving back what there may be");
+        let came = came_of(transaction, self.releases.release_lost(transaction).await);
+        Err(error.about(transaction).and(&came))
     }
 
     /// Asks for credentials anew, and becomes the role that was granted once more.
@@ -332,45 +326,23 @@ impl Daypass {
             pause = (pause * 2).min(Duration::from_secs(4));
         }
     }
-
-    /// Gives a role back. It is durable as soon as this returns.
-    ///
-    /// # Errors
-    /// When that cannot be started.
-    pub async fn release(&self, transaction: TransactionId) -> Result<Release, Error> {
-        let call = self.states.start_execution().state_machine_arn(self.deployment.deprovision.to_string());
-        let call = call.name(release_name(transaction)).input(json!({"transaction_id": transaction}).to_string());
-        match call.send().await.map_err(AwsError::of("states:StartExecution")) {
-            Ok(_) => Ok(Release::Started),
-            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Release::AlreadyStarted),
-            Err(error) => Err(Error::from(error).about(transaction)),
-        }
-    }
-
-    /// What became of an execution of the machine that deprovisions; nothing when there is none.
-    ///
-    /// # Errors
-    /// When that cannot be read.
-    pub async fn execution(&self, name: &str) -> Result<Option<Execution>, Error> {
-        let arn = self.deployment.deprovision.execution(name);
-        let found = self.states.describe_execution().execution_arn(arn).send().await;
-        match found.map_err(AwsError::of("states:DescribeExecution")) {
-            Ok(found) => Ok(Some(Execution {
-                status: found.status,
-                started_at: Timestamp::from_unix_seconds(found.start_date.secs()),
-                ended_at: found.stop_date.map(|at| Timestamp::from_unix_seconds(at.secs())),
-                output: found.output.and_then(|text| serde_json::from_str(&text).ok()),
-                failure: found.error.map(|error| (error, found.cause.unwrap_or_default())),
-            })),
-            Err(error) if error.code() == Some("ExecutionDoesNotExist") => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
-/// The execution that gives a role back.
-pub fn release_name(transaction: TransactionId) -> String {
-    format!("{transaction}-release")
+/// What became of a request whose answer nobody can use, after it was released.
+fn came_of(transaction: TransactionId, release: Result<Release, Error>) -> String {
+    match release {
+        Ok(Release::Ended(_)) => "what there was of the request has been given back".to_owned(),
+        Ok(Release::Taken(taken)) => format!("{}; {}", taken.text(), taken.remedy()),
+        Err(error) if error.is(ErrorName::TransactionNotFound) => format!(
+            "Daypass does not know the request; should it arrive yet, `daypass release {transaction}` gives the role \
+             back, or its lease ends it"
+        ),
+        Err(error) => format!(
+            "should a role have been granted, `daypass release {transaction}` gives it back, or its lease ends it; it \
+             could not be given back now: {}",
+            error.reason()
+        ),
+    }
 }
 
 /// The lease has come to its end.
@@ -427,7 +399,14 @@ fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Err
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use daypass::samples::json_service;
+
     use super::*;
+    use crate::client::release::tests::{
+        Fake, ID, IMPATIENT, Look, MACHINE, PATIENT, Start, ended, failed, fast, running,
+    };
 
     #[test]
     fn session_names_are_what_sts_takes() {
@@ -448,5 +427,97 @@ mod tests {
         let broken = refusal(false, Some("States.Runtime".to_owned()), Some("no JSON".to_owned()));
         assert_eq!((broken.kind(), broken.reason()), (Kind::Failed, "Daypass failed: States.Runtime: no JSON"));
         assert_eq!(refusal(true, None, None).kind(), Kind::TryAgain);
+    }
+
+    /// What comes of a request that Step Functions answers like this, and how often it was released by then; releases come to
+    /// `looks`.
+    async fn requested(answer: Result<Value, &'static str>, limit: Duration, looks: &[Look]) -> (Error, usize) {
+        let fake = Fake { starts: vec![Start::Taken], looks: looks.to_vec(), ..Fake::default() };
+        let fake = Arc::new(Mutex::new(fake));
+        let asked = Arc::clone(&fake);
+        let config = json_service(move |operation, input| {
+            if operation == "StartSyncExecution" {
+                assert_eq!(input["name"], ID);
+                let mut answer = answer.clone()?;
+                answer["executionArn"] = "arn".into();
+                answer["startDate"] = 0.into();
+                answer["stopDate"] = 0.into();
+                return Ok(answer);
+            }
+            asked.lock().unwrap().answer(operation, &input)
+        });
+        let provision: MachineArn = MACHINE.replace("deprovision", "provision").parse().unwrap();
+        let states = aws::states(&config);
+        let daypass = Daypass {
+            deployment: Deployment {
+                renew: None,
+                deprovision: MACHINE.parse().unwrap(),
+                provision: Some(provision),
+                invoker_role: None,
+                token_key: None,
+                token_audience: None,
+            },
+            releases: fast(limit, &states),
+            states,
+            config,
+            tokens: None,
+            ready: None,
+            output: Output::silent(),
+        };
+        let request = json!({
+            "account": "payments-dev", "account_id": "222222222222", "email": "alex@example.com", "branch": "main",
+        });
+        let request: Request = serde_json::from_value(request).unwrap();
+        let error = daypass.request(ID.parse().unwrap(), &request, &Key::generate()).await.unwrap_err();
+        assert_eq!(error.json(None)["transaction_id"], ID);
+        let released = fake.lock().unwrap().executions.len();
+        (error, released)
+    }
+
+    /// Whether a role was granted is not known: there may be one that nobody can use.
+    #[tokio::test]
+    async fn a_request_without_a_usable_answer_is_released_and_told() {
+        let no_answers = [
+            (Err("ServiceUnavailable"), Kind::TryAgain),
+            (Ok(json!({"status": "TIMED_OUT"})), Kind::TryAgain),
+            (Ok(json!({"status": "FAILED", "error": "States.Runtime", "cause": "x"})), Kind::Failed),
+            (Ok(json!({"status": "SUCCEEDED", "output": "{}"})), Kind::Failed),
+        ];
+        let not_found = || failed("Daypass.TransactionNotFound");
+        let again = format!("`daypass release {ID}`");
+        let cases = [
+            (PATIENT, vec![running(), ended("deprovisioned")], "what there was of the request has been given back"),
+            (PATIENT, vec![not_found(), ended("failed")], "what there was of the request has been given back"),
+            (IMPATIENT, vec![not_found()], again.as_str()),
+            (PATIENT, vec![failed("Daypass.InvalidRequest")], again.as_str()),
+            (IMPATIENT, vec![running()], "Daypass has taken the release and keeps trying"),
+        ];
+        for (answer, kind) in &no_answers {
+            for (limit, looks, said) in &cases {
+                let (error, released) = requested(answer.clone(), *limit, looks).await;
+                assert!(released > 0, "{answer:?}");
+                assert_eq!(error.kind(), *kind, "{answer:?}");
+                assert!(error.line().contains(said), "{answer:?} {looks:?}: {}", error.line());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_believed_and_a_conflict_can_be_released() {
+        let refused = |error: &str, status: &str| {
+            let cause = json!({"transaction_id": ID, "status": status, "reason": "so it is"}).to_string();
+            Ok(json!({"status": "FAILED", "error": error, "cause": cause}))
+        };
+        let (error, released) = requested(refused("Daypass.NotAMember", "denied"), PATIENT, &[running()]).await;
+        assert_eq!((error.kind(), released), (Kind::Denied, 0));
+        let (error, released) =
+            requested(refused("Daypass.TransactionConflict", "failed"), PATIENT, &[running()]).await;
+        // It may be another's: whoever asks has to say that it is theirs.
+        assert_eq!((error.kind(), released), (Kind::Failed, 0));
+        assert!(
+            error.line().contains(&format!("`daypass release {ID}` gives back what came of it")),
+            "{}",
+            error.line()
+        );
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         access::{Grant, Key, RoleSession, now, until},
         daypass::{Daypass, Deployment},
         identity_token, profiles,
+        release::{Release, unreleased},
     },
     error::{Error, Kind},
     output::Output,
@@ -40,7 +41,8 @@ has the address of an endpoint on this machine instead, where AWS SDKs and the a
 need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN.
 
 Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
-role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied.")]
+role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. When the command succeeds and its role cannot be
+given back, 70 or 75; a release that Daypass has taken, and has not confirmed within ten seconds, is only told.")]
 pub struct Args {
     /// Give the command an endpoint to fetch credentials from, instead of credentials
     #[arg(long)]
@@ -101,18 +103,42 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
     let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Granted(Err(panicked())));
     match outcome {
         Outcome::Refused(error) => Err(error),
-        Outcome::Granted(result) => {
-            give_back(&daypass, transaction, output).await;
-            result
-        }
+        Outcome::Granted(result) => give_back(&daypass, transaction, output, result).await,
     }
 }
 
-/// Whatever happens: the role is given back. What cannot be is not silent, and ends by itself.
-async fn give_back(daypass: &Daypass, transaction: TransactionId, output: &Output) {
-    let _progress = output.progress("giving the role back");
-    if let Err(error) = daypass.release(transaction).await {
-        output.warn(&format!("{transaction} could not be given back: {}; its lease ends it", error.reason()));
+/// Whatever happens: the role is given back.
+async fn give_back(
+    daypass: &Daypass,
+    transaction: TransactionId,
+    output: &Output,
+    result: Result<u8, Error>,
+) -> Result<u8, Error> {
+    let progress = output.progress("giving the role back");
+    let release = daypass.releases().release(transaction).await;
+    drop(progress);
+    let (result, warning) = concluded(transaction, release, result);
+    if let Some(warning) = warning {
+        output.warn(&warning);
+    }
+    result
+}
+
+/// What it comes to when the command has ended like this, and the release. What could not be given back is not silent, and is no
+/// success; a command that has failed keeps its exit code, which says more to whoever runs it.
+fn concluded(
+    transaction: TransactionId,
+    release: Result<Release, Error>,
+    result: Result<u8, Error>,
+) -> (Result<u8, Error>, Option<String>) {
+    match (release, result) {
+        (Ok(Release::Ended(_)), result) => (result, None),
+        // The deployment is done, and Daypass does not give up: whoever ran it again would gain nothing.
+        (Ok(Release::Taken(taken)), result) => (result, Some(taken.line())),
+        (Err(error), Ok(0)) => {
+            (Err(error.context("the command has succeeded, but its role could not be given back")), None)
+        }
+        (Err(error), result) => (result, Some(unreleased(transaction, &error))),
     }
 }
 
@@ -288,5 +314,47 @@ async fn come(moment: Timestamp) {
     const LOOK: Duration = Duration::from_secs(30);
     while now() < moment {
         sleep(until(moment).min(LOOK)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::release::{End, Taken, tests::ID};
+
+    #[test]
+    fn a_success_needs_that_the_role_was_given_back() {
+        let id: TransactionId = ID.parse().unwrap();
+        let refused = || Error::named("Daypass.TransactionMismatch", "failed", "it is another one").about(id);
+        let lost = || Error::new(Kind::TryAgain, "no answer").about(id);
+        let no_role = || Err(Error::new(Kind::Failed, "it cannot be assumed"));
+        for end in [End::Deprovisioned, End::Deprovisioning, End::Failed, End::Denied] {
+            for code in [0, 3] {
+                assert_eq!(concluded(id, Ok(Release::Ended(end)), Ok(code)), (Ok(code), None));
+            }
+        }
+        for (error, code) in [(refused(), 70), (lost(), 75)] {
+            let (result, warning) = concluded(id, Err(error.clone()), Ok(0));
+            let told = result.unwrap_err();
+            assert_eq!((told.kind().code(), warning), (code, None));
+            assert!(
+                told.reason().ends_with(&format!("could not be given back: {}", error.reason())),
+                "{}",
+                told.reason()
+            );
+            // The remedy and the name are those of the release.
+            assert_eq!(told.json(None)["error"], error.json(None)["error"]);
+            for result in [Ok(3), no_role()] {
+                let (same, warning) = concluded(id, Err(error.clone()), result.clone());
+                assert_eq!(same, result);
+                assert!(warning.unwrap().starts_with(&format!("{ID} could not be given back: {}", error.reason())));
+            }
+        }
+        let taken = || Ok(Release::Taken(Taken::of(id)));
+        for result in [Ok(0), Ok(3), no_role()] {
+            let (same, warning) = concluded(id, taken(), result.clone());
+            assert_eq!(same, result);
+            assert!(warning.unwrap().contains("has not shown yet that the role is gone"));
+        }
     }
 }

@@ -1,38 +1,36 @@
 //! `daypass release`: gives a role back.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use aws_sdk_sfn::types::ExecutionStatus;
 use daypass::ids::TransactionId;
 use serde_json::json;
-use tokio::time::sleep;
 
 use super::{block_on, required_transaction, session, settings};
 use crate::{
-    client::{
-        daypass::{Daypass, Execution, Release, release_name},
-        store::Store,
-    },
-    error::{Error, Kind},
+    client::{daypass::Daypass, release::Release, store::Store},
+    error::Error,
     output::Output,
     settings::{DeploymentArgs, Process},
 };
 
-const POLL: Duration = Duration::from_secs(1);
-
 /// What follows `daypass release`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-As soon as this returns, the role will be deleted, whatever becomes of this machine. A second release is a success.
+It is done when Daypass says how the transaction has ended: the role is gone, or no role came of the request. That takes a second
+or two. Who does not hear it within ten seconds is told so (75): Daypass has the release and keeps trying for a day, and asking
+again does no harm. A second release is a success.
 
-Exit codes: 0 released; 2 wrong usage or configuration; 70 failed; 75 try again.")]
+Exit codes: 0 done; 2 wrong usage or configuration; 70 refused or failed; 75 not confirmed yet, or try again.")]
 pub struct Args {
     /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// Wait until the role is gone
+    /// Wait until the role is gone, however long that takes
     #[arg(long)]
     wait: bool,
+    /// The answer to the request is lost: it may still be on its way, so give Daypass some seconds to know the transaction
+    #[arg(long)]
+    lost: bool,
     #[command(flatten)]
     deployment: DeploymentArgs,
 }
@@ -52,44 +50,30 @@ fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
     let transaction = required_transaction(args.transaction, &Process)?;
     let store = Store::of(&Process)?;
     block_on(async {
+        // Locked for some seconds at most, so that nobody takes credentials meanwhile that are about to end.
         let mut stored = store.lock(transaction)?;
         let (deployment, own) = session::known(stored.as_mut(), &settings)?;
         let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;
-        let release = daypass.release(transaction).await?;
-        if let Some(stored) = stored {
+        let releases = daypass.releases();
+        let progress = output.progress("giving the role back");
+        let release =
+            if args.lost { releases.release_lost(transaction).await } else { releases.release(transaction).await };
+        drop(progress);
+        let end = match release? {
+            Release::Ended(end) => end,
+            Release::Taken(taken) if args.wait => {
+                drop(stored.take());
+                let _progress = output.progress("waiting until the role is gone");
+                releases.wait(taken).await?
+            }
+            Release::Taken(taken) => return Err(taken.into_error()),
+        };
+        // Until here a session that is kept is one that a role may stand behind.
+        if let Some(stored) = stored.map_or_else(|| store.lock(transaction), |stored| Ok(Some(stored)))? {
             stored.remove()?;
         }
-        let gone = if args.wait { Some(wait(&daypass, transaction, output).await?) } else { None };
-        let status = match (gone.and_then(|ended| ended.output?["status"].as_str().map(str::to_owned)), release) {
-            (Some(status), _) => status,
-            (None, Release::Started) => "released".to_owned(),
-            (None, Release::AlreadyStarted) => "already released".to_owned(),
-        };
-        output.result(&format!("{transaction} {status}\n"), &json!({"transaction_id": transaction, "status": status}));
+        let (status, text) = (end.status(), end.text());
+        output.result(&format!("{transaction} {text}\n"), &json!({"transaction_id": transaction, "status": status}));
         Ok(())
     })
-}
-
-async fn wait(daypass: &Daypass, transaction: TransactionId, output: &Output) -> Result<Execution, Error> {
-    let _progress = output.progress("waiting until the role is gone");
-    loop {
-        match daypass.execution(&release_name(transaction)).await? {
-            Some(execution) if execution.status == ExecutionStatus::Running => sleep(POLL).await,
-            Some(execution) if execution.status == ExecutionStatus::Succeeded => return Ok(execution),
-            Some(Execution { status, failure, .. }) => return Err(failed(status.as_str(), failure).about(transaction)),
-            None => sleep(POLL).await,
-        }
-    }
-}
-
-/// Why the role could not be taken away.
-fn failed(status: &str, failure: Option<(String, String)>) -> Error {
-    let (error, cause) = failure.unwrap_or_default();
-    if error.starts_with("Daypass.") {
-        let cause: serde_json::Value = serde_json::from_str(&cause).unwrap_or(json!({"reason": cause}));
-        let text = |name: &str| cause[name].as_str().unwrap_or_default().to_owned();
-        return Error::named(&error, "failed", &text("reason"));
-    }
-    Error::new(Kind::Failed, format!("the release has ended as {status}: {error}"))
-        .remedy("tell whoever runs Daypass; the lease ends the access all the same")
 }

@@ -9,6 +9,7 @@ use crate::{
     client::{
         access::{Key, Request, now},
         daypass::{Daypass, Deployment, lease_ended},
+        release::{Release, unreleased},
         store::{Locked, Session, Store},
     },
     error::{Error, Kind},
@@ -47,8 +48,10 @@ pub async fn begin(
         let kept: Result<Session, Error> = kept.await;
         if kept.is_err() {
             // Nobody can use it.
-            if let Err(error) = daypass.release(transaction).await {
-                output.warn(&format!("{transaction} could not be given back: {}; its lease ends it", error.reason()));
+            match daypass.releases().release(transaction).await {
+                Ok(Release::Ended(_)) => {}
+                Ok(Release::Taken(taken)) => output.warn(&taken.line()),
+                Err(error) => output.warn(&unreleased(transaction, &error)),
             }
         }
         kept

@@ -4,15 +4,12 @@ use std::process::ExitCode;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
-use daypass::{ids::TransactionId, lambda::AwsError};
+use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError};
 use serde_json::{Map, Value, json};
 
 use super::{block_on, required_transaction, session};
 use crate::{
-    client::{
-        daypass::{Daypass, Execution, release_name},
-        store::Store,
-    },
+    client::{daypass::Daypass, release::Execution, store::Store},
     error::{Error, Kind},
     output::Output,
     settings::{DeploymentArgs, Flags, Key, Process, Settings},
@@ -21,8 +18,9 @@ use crate::{
 /// What follows `daypass status`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The table's record is what counts; whoever may not read it is told what the lease's and the release's executions say. `source`
-tells which it is.
+The table's record is what counts. Who may not read it is told what the lease's execution says: that it waits (`leased`), and
+at its end how the transaction has ended. Whether the role was given back meanwhile it does not say; `note` tells what is not
+known, `source` which of the two it is.
 
 Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or nobody knows the transaction; 75 try again.")]
 pub struct Args {
@@ -62,14 +60,14 @@ fn status(args: &Args, output: &mut Output) -> Result<Value, Error> {
             match record(&daypass, table, transaction).await {
                 Ok(found) => return found.ok_or_else(|| unknown(transaction)),
                 Err(error) if error.is_access_denied() => {
-                    output.note(&format!("the table may not be read ({table}); looking at the executions"));
+                    output.note(&format!("the table may not be read ({table}); looking at the lease"));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let lease = daypass.execution(&transaction.to_string()).await?;
-        let release = daypass.execution(&release_name(transaction)).await?;
-        of_executions(transaction, lease.as_ref(), release.as_ref()).ok_or_else(|| unknown(transaction))
+        // Releases have names that nobody knows any more: what they came to is in the table alone.
+        let lease = daypass.releases().execution(&transaction.to_string()).await?;
+        lease.and_then(|lease| of_lease(transaction, &lease)).ok_or_else(|| unknown(transaction))
     })
 }
 
@@ -106,35 +104,49 @@ fn plain(value: &AttributeValue) -> Value {
     }
 }
 
-/// What the two executions that can end a transaction say.
-fn of_executions(transaction: TransactionId, lease: Option<&Execution>, release: Option<&Execution>) -> Option<Value> {
-    let done = [release, lease].into_iter().flatten().find(|execution| execution.status == ExecutionStatus::Succeeded);
-    let status = if let Some(done) = done {
-        done.output.as_ref().and_then(|output| output["status"].as_str()).unwrap_or("deprovisioned")
-    } else if release.is_some_and(|release| release.status == ExecutionStatus::Running) {
-        "deprovisioning"
-    } else if lease.is_some_and(|lease| lease.status == ExecutionStatus::Running) {
-        // Whether the role is there already, the lease does not know.
-        "leased"
-    } else if lease.is_some() || release.is_some() {
-        "deprovision_failed"
-    } else {
+/// What is known by the execution that has the transaction's id as its name, which is its lease's; nothing when it knows of no such
+/// transaction.
+fn of_lease(transaction: TransactionId, lease: &Execution) -> Option<Value> {
+    let text = |value: &Option<Value>, name: &str| Some(value.as_ref()?[name].as_str()?.to_owned());
+    let expires_at = text(&lease.input, "expires_at");
+    let is_of_it = |value: &Option<Value>, name: &str| text(value, name).is_none_or(|id| id == transaction.to_string());
+    let error = lease.failure.as_ref().map_or("", |(error, _)| error.as_str());
+    if !is_of_it(&lease.input, "transaction_id") || error == ErrorName::TransactionNotFound.as_str() {
         return None;
-    };
-    let execution = |execution: &Execution| {
-        json!({
-            "status": execution.status.as_str(),
-            "started_at": execution.started_at,
-            "ended_at": execution.ended_at,
-            "error": execution.failure.as_ref().map(|(error, _)| error),
-        })
+    }
+    let table = "the table knows it (--table)";
+    let again = format!("`daypass release {transaction}` ends what there may be");
+    let is_refusal =
+        [ErrorName::InvalidRequest, ErrorName::TransactionMismatch].map(ErrorName::as_str).contains(&error);
+    let ended = text(&lease.output, "status").filter(|_| is_of_it(&lease.output, "original_transaction_id"));
+    let (status, note) = match (&lease.status, ended) {
+        (ExecutionStatus::Succeeded, Some(status)) => (status, None),
+        (ExecutionStatus::Running, _) if expires_at.is_some() => {
+            let note =
+                format!("whether the role is there, and was not given back yet, the lease does not say; {table}");
+            ("leased".to_owned(), Some(note))
+        }
+        (ExecutionStatus::Failed, _) if !is_refusal => {
+            let note = format!("whether a later release has ended it, the lease does not say; {table}; {again}");
+            ("deprovision_failed".to_owned(), Some(note))
+        }
+        (status, _) => {
+            let note = format!("its lease is {}, and says nothing about the role; {table}; {again}", status.as_str());
+            ("unknown".to_owned(), Some(note))
+        }
     };
     Some(json!({
-        "source": "executions",
+        "source": "lease",
         "transaction_id": transaction,
         "status": status,
-        "lease": lease.map(execution),
-        "release": release.map(execution),
+        "expires_at": expires_at,
+        "note": note,
+        "lease": {
+            "status": lease.status.as_str(),
+            "started_at": lease.started_at,
+            "ended_at": lease.ended_at,
+            "error": lease.failure.as_ref().map(|(error, _)| error),
+        },
     }))
 }
 
@@ -161,35 +173,51 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_the_executions_say() {
-        let execution = |status: ExecutionStatus, output: Option<Value>| Execution {
+    const ID: &str = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+    const OTHER: &str = "0d2f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11";
+
+    fn lease(status: ExecutionStatus) -> Execution {
+        Execution {
             status,
             started_at: Timestamp::from_unix_seconds(0),
             ended_at: None,
-            output,
+            input: Some(json!({"schema": 1, "transaction_id": ID, "expires_at": "2026-11-23T11:00:00Z"})),
+            output: None,
             failure: None,
-        };
-        let running = execution(ExecutionStatus::Running, None);
-        let ended = execution(ExecutionStatus::Succeeded, Some(json!({"status": "deprovisioned"})));
-        let died = execution(ExecutionStatus::Succeeded, Some(json!({"status": "failed"})));
-        let failed = execution(ExecutionStatus::Failed, None);
-        let id = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
+        }
+    }
+
+    fn ended(status: &str, original: &str) -> Execution {
+        let output = json!({"status": status, "original_transaction_id": original});
+        Execution { output: Some(output), ..lease(ExecutionStatus::Succeeded) }
+    }
+
+    fn failed(error: &str) -> Execution {
+        Execution { failure: Some((error.to_owned(), String::new())), ..lease(ExecutionStatus::Failed) }
+    }
+
+    #[test]
+    fn the_lease_tells_what_it_knows_and_says_what_it_does_not_know() {
+        let release = Execution { input: Some(json!({"transaction_id": ID})), ..lease(ExecutionStatus::Running) };
+        let foreign = Execution { input: Some(json!({"transaction_id": OTHER})), ..lease(ExecutionStatus::Running) };
         let cases = [
-            (None, None, None),
-            (Some(&running), None, Some("leased")),
-            (Some(&running), Some(&running), Some("deprovisioning")),
-            (Some(&running), Some(&ended), Some("deprovisioned")),
-            (Some(&ended), None, Some("deprovisioned")),
-            (Some(&died), None, Some("failed")),
-            (Some(&running), Some(&failed), Some("leased")),
-            (Some(&failed), None, Some("deprovision_failed")),
-            (Some(&failed), Some(&failed), Some("deprovision_failed")),
+            (lease(ExecutionStatus::Running), Some("leased"), true),
+            (ended("deprovisioned", ID), Some("deprovisioned"), false),
+            (ended("failed", ID), Some("failed"), false),
+            (ended("deprovisioned", OTHER), Some("unknown"), true),
+            (failed("Daypass.AwsUnavailable"), Some("deprovision_failed"), true),
+            (failed("Daypass.InvalidRequest"), Some("unknown"), true),
+            (failed("Daypass.TransactionNotFound"), None, false),
+            (lease(ExecutionStatus::Aborted), Some("unknown"), true),
+            (lease(ExecutionStatus::TimedOut), Some("unknown"), true),
+            (release, Some("unknown"), true),
+            (foreign, None, false),
         ];
-        for (lease, release, expected) in cases {
-            let found = of_executions(id, lease, release);
+        for (lease, expected, has_note) in cases {
+            let found = of_lease(ID.parse().unwrap(), &lease);
             let status = found.as_ref().map(|found| found["status"].as_str().unwrap());
-            assert_eq!(status, expected, "{lease:?} {release:?}");
+            assert_eq!(status, expected, "{lease:?}");
+            assert_eq!(found.as_ref().is_some_and(|found| found["note"].is_string()), has_note, "{lease:?}");
             assert!(found.is_none_or(|found| text(&found).starts_with("transaction_id         6f0f4a38-")));
         }
     }

@@ -72,7 +72,8 @@ async fn a_session_goes_from_the_request_to_the_release() {
 
     // The invoker may not read the table, whoever may is told more.
     let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();
-    assert_eq!((&status["source"], &status["status"]), (&"executions".into(), &"leased".into()));
+    assert_eq!((&status["source"], &status["status"]), (&"lease".into(), &"leased".into()));
+    assert_eq!(status["expires_at"], granted["expires_at"]);
     let mut administrator = daypass(&state, &["status", &id, "--output", "json"]);
     administrator.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env("AWS_SESSION_TOKEN", "");
     let status = ended(administrator).await.json();
@@ -84,11 +85,16 @@ async fn a_session_goes_from_the_request_to_the_release() {
     assert_eq!(who_is(&role).await, None);
     assert!(!state.0.join(format!("{id}.json")).exists(), "nothing is kept");
     let again = ended(daypass(&state, &["release", &id])).await;
-    assert_eq!((again.code, again.stdout), (0, format!("{id} already released\n")), "{}", again.stderr);
+    assert_eq!((again.code, again.stdout), (0, format!("{id} released: the role is gone\n")), "{}", again.stderr);
     let gone = ended(daypass(&state, &["credentials", "--transaction", &id])).await;
     assert_eq!((gone.code, gone.stdout.as_str()), (70, ""));
+    // The lease waits on, and knows of no release; the table does.
     let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();
-    assert_eq!(status["status"], "deprovisioned");
+    assert_eq!(status["status"], "leased");
+    assert!(status["note"].as_str().is_some_and(|note| note.contains("was not given back")), "{status}");
+    let mut administrator = daypass(&state, &["status", &id, "--output", "json"]);
+    administrator.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env("AWS_SESSION_TOKEN", "");
+    assert_eq!(ended(administrator).await.json()["status"], "deprovisioned");
 }
 
 #[tokio::test]
@@ -319,7 +325,7 @@ async fn a_job_without_credentials_becomes_the_invoker_by_itself() {
     }]});
     let allowed = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow",
-        "Action": ["states:StartSyncExecution", "states:StartExecution", "kms:Encrypt"],
+        "Action": ["states:StartSyncExecution", "states:StartExecution", "states:DescribeExecution", "kms:Encrypt"],
         "Resource": "*",
     }]});
     let made = iam.create_role().role_name(&name).assume_role_policy_document(trust.to_string()).send().await;
