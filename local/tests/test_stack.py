@@ -46,9 +46,9 @@ def test_a_failing_step_ends_everything_and_shows_its_log(checkout: Path) -> Non
         "    sys.exit('TypeScript says no')\n"
         "time.sleep(600)\n"
     )
-    port = process.free_port()
     with pytest.raises(deploy.DeployError, match="TypeScript says no"):
-        stack.up(port, silent, temporary=False)
+        stack.up(None, silent, temporary=False)
+    (port,) = [int(state.name) for state in stack.STACKS.iterdir()]
     assert not process.listening(port)
     assert stack.live() == []
     assert process.command_of(int((checkout / "bootstrap").read_text())) == ""
@@ -71,8 +71,9 @@ def test_a_port_in_use_is_refused(checkout: Path, aws: object) -> None:
 def test_the_link_to_the_latest_environment_goes_with_its_stack(checkout: Path) -> None:
     engines = []
     for _ in range(2):
-        port = process.free_port()
-        engine = process.start(port, stack.STACKS / str(port), lifeline=True)
+        door = process.claim()
+        port = process.port_of(door)
+        engine = process.start(door, stack.STACKS / str(port), lifeline=True)
         known = {"pid": engine.pid, "port": port, "temporary": False}
         (engine.state / "engine.json").write_text(json.dumps(known))
         engines.append(stack.Stack(engine, temporary=False))
