@@ -62,6 +62,10 @@ def test_stopping_ends_functions_too_and_frees_the_port(tmp_path: Path) -> None:
     assert process.is_engine(started.pid, started.port)
     assert not process.is_engine(os.getpid(), started.port)
     process.stop(started.pid)
+    # What is killed is gone when the system has come to it.
+    deadline = time.monotonic() + 10
+    while group(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert group(started.pid) == []
     assert not process.is_engine(started.pid, started.port)
     assert not process.listening(started.port)

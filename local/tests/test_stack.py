@@ -40,7 +40,10 @@ def silent(_step: str, _seconds: float) -> None:
 def test_a_failing_step_ends_everything_and_shows_its_log(checkout: Path) -> None:
     (checkout / "cdk.py").write_text(
         "import os, pathlib, sys, time\n"
-        f"pathlib.Path('{checkout}/' + sys.argv[1]).write_text(str(os.getpid()))\n"
+        f"mine = pathlib.Path('{checkout}') / sys.argv[1]\n"
+        # It is there with its content or not at all: whoever sees it may end this process at once.
+        "mine.with_suffix('.new').write_text(str(os.getpid()))\n"
+        "mine.with_suffix('.new').rename(mine)\n"
         "if sys.argv[1] == 'synth':\n"
         f"    while not os.path.exists('{checkout}/bootstrap'): time.sleep(0.01)\n"
         "    sys.exit('TypeScript says no')\n"
