@@ -212,13 +212,13 @@ mod tests {
             || server.door.answer(&Method::GET, server.door.path.expose(), Some(server.door.token.expose().as_bytes()));
         assert_eq!(ask().status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(!body(ask()).await.to_string().contains("wJalr"));
-        current.put(session("next", 60));
+        current.put(session("next", 3600));
         assert_eq!(body(ask()).await["SecretAccessKey"], "next");
     }
 
     #[tokio::test]
     async fn it_answers_over_http_on_loopback() {
-        let server = Server::listen("role", Current::new(session("wJalr", 60))).await.unwrap();
+        let server = Server::listen("role", Current::new(session("wJalr", 3600))).await.unwrap();
         let [(_, url), (_, token)] = server.variables().unwrap();
         let address = url.strip_prefix("http://").unwrap();
         let (host, path) = address.split_once('/').unwrap();

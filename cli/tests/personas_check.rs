@@ -4,23 +4,43 @@
 
 use std::{
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use uuid::Uuid;
+
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
 const FLAWED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/persona/tests/many-problems.json");
 
-/// A folder of this test's own; Cargo gives the place.
-fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+/// A folder of this test's own, which is removed with this value. Cargo gives the place, which all runs of the tests share
+/// that have one target folder, so that no two may take the same name there.
+struct Folder(PathBuf);
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn folder() -> Folder {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Uuid::new_v4().to_string());
     fs::create_dir_all(&folder).expect("a folder");
-    folder
+    Folder(folder)
 }
 
 /// A folder with the shipped file as personas.json, in which some text is replaced.
-fn folder_with(test: &str, old: &str, new: &str) -> PathBuf {
-    let folder = folder(test);
+fn folder_with(old: &str, new: &str) -> Folder {
+    let folder = folder();
     let shipped = fs::read_to_string(SHIPPED).expect("the shipped file");
     assert!(shipped.contains(old), "{old}");
     fs::write(folder.join("personas.json"), shipped.replace(old, new)).expect("a file");
@@ -44,7 +64,7 @@ fn errors(folder: &Path, args: &[&str]) -> String {
 
 #[test]
 fn the_shipped_file_is_clean() {
-    let folder = folder_with("clean", "", "");
+    let folder = folder_with("", "");
     let clean = (0, "personas.json: no findings\n".to_owned(), String::new());
     assert_eq!(check(&folder, &[]), clean, "the default is personas.json");
     assert_eq!(check(&folder, &["--deny", "notes", "personas.json"]), clean);
@@ -52,7 +72,7 @@ fn the_shipped_file_is_clean() {
 
 #[test]
 fn every_finding_is_reported_at_once() {
-    let folder = folder("flawed");
+    let folder = folder();
     fs::copy(FLAWED, folder.join("flawed.json")).expect("a copy");
     insta::assert_snapshot!("flawed.txt", errors(&folder, &["flawed.json"]));
     insta::assert_snapshot!("flawed.json", errors(&folder, &["flawed.json", "--format", "json"]));
@@ -61,7 +81,7 @@ fn every_finding_is_reported_at_once() {
 
 #[test]
 fn broken_json_is_a_finding_with_its_place() {
-    let folder = folder("broken");
+    let folder = folder();
     fs::write(folder.join("personas.json"), "{\n  \"accounts\": [,]\n}").expect("a file");
     insta::assert_snapshot!(errors(&folder, &[]), @r"
     personas.json:2:16: error [json]
@@ -73,7 +93,7 @@ fn broken_json_is_a_finding_with_its_place() {
 
 #[test]
 fn severities_and_rules_decide_what_fails() {
-    let folder = folder_with("warning", r#"["main", "release/*"]"#, r#"["main", "release/*", "release/1"]"#);
+    let folder = folder_with(r#"["main", "release/*"]"#, r#"["main", "release/*", "release/1"]"#);
     let (code, stdout, _) = check(&folder, &[]);
     assert_eq!(code, 0, "a warning is no error: {stdout}");
     assert!(stdout.ends_with("personas.json: 1 warning\n"), "{stdout}");
@@ -85,7 +105,7 @@ fn severities_and_rules_decide_what_fails() {
 
 #[test]
 fn a_note_fails_where_notes_are_denied_only() {
-    let folder = folder_with("note", r#""max_role_ttl_hours": 48"#, r#""max_role_ttl_hours": 100"#);
+    let folder = folder_with(r#""max_role_ttl_hours": 48"#, r#""max_role_ttl_hours": 100"#);
     for (args, code) in [(&[][..], 0), (&["--deny", "warnings"], 0), (&["--deny", "notes"], 1)] {
         let found = check(&folder, args);
         assert_eq!(found.0, code, "{found:?}");
@@ -95,7 +115,7 @@ fn a_note_fails_where_notes_are_denied_only() {
 
 #[test]
 fn a_policy_that_aws_does_not_have_is_an_error() {
-    let folder = folder_with("unknown", "policy/AmazonVPCReadOnlyAccess", "policy/AmazonVPCReadOnly");
+    let folder = folder_with("policy/AmazonVPCReadOnlyAccess", "policy/AmazonVPCReadOnly");
     let stdout = errors(&folder, &[]);
     assert!(stdout.contains("error [unknown-managed-policy]"), "{stdout}");
     assert!(stdout.contains("write arn:aws:iam::aws:policy/AmazonVPCReadOnlyAccess, if that is meant"), "{stdout}");
@@ -104,7 +124,7 @@ fn a_policy_that_aws_does_not_have_is_an_error() {
 
 #[test]
 fn what_cannot_be_read_or_understood_is_no_verdict() {
-    let folder = folder("unreadable");
+    let folder = folder();
     for args in [&["missing.json"][..], &["."], &["a.json", "b.json"], &["--fix"], &["--allow", "json"]] {
         let (code, stdout, stderr) = check(&folder, args);
         assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
@@ -114,7 +134,7 @@ fn what_cannot_be_read_or_understood_is_no_verdict() {
 
 #[test]
 fn help_says_what_there_is() {
-    let (code, stdout, _) = check(&folder("help"), &["--help"]);
+    let (code, stdout, _) = check(&folder(), &["--help"]);
     assert_eq!(code, 0);
     insta::assert_snapshot!(stdout);
 }

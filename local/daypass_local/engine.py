@@ -1,8 +1,9 @@
 """The engine's process: ministack and moto with our patches, on 127.0.0.1.
 
-`python -m daypass_local.engine --port 4566 --state DIRECTORY [--lifeline]` runs in the foreground until SIGTERM or
-SIGINT. With `--lifeline` it also ends when its standard input closes, that is when the process that started it is gone,
-however that ended. Everything that it writes lies below the state directory.
+`python -m daypass_local.engine --port 4566 --state DIRECTORY [--door 3] [--lifeline]` runs in the foreground until
+SIGTERM or SIGINT. With `--door` it takes over a socket that listens on the port already. With `--lifeline` it also ends
+when its standard input closes, that is when the process that started it is gone, however that ended. Everything that it
+writes lies below the state directory.
 """
 
 import argparse
@@ -54,8 +55,8 @@ def environment(port: int, state: Path) -> dict[str, str]:
     }
 
 
-async def serve(port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(bind: str) -> None:
+    """Serve there, in hypercorn's words, until SIGTERM or SIGINT."""
     import ministack.app
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
@@ -65,7 +66,7 @@ async def serve(port: int) -> None:
     control.record_calls()
     control.record_grants()
     config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
+    config.bind = [bind]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
     stop = asyncio.Event()
@@ -108,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="daypass_local.engine", description="the local AWS engine")
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     parser.add_argument("--state", type=Path, required=True, help="directory for everything that the engine writes")
+    parser.add_argument("--door", type=int, help="file descriptor of a socket that listens there already")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
     options = parser.parse_args()
     check_versions()
@@ -123,7 +125,7 @@ def main() -> None:
     from daypass_local import patches
 
     patches.apply_all()
-    asyncio.run(serve(options.port))
+    asyncio.run(serve(f"127.0.0.1:{options.port}" if options.door is None else f"fd://{options.door}"))
     end(0)
 
 

@@ -37,12 +37,28 @@ class Engine:
         return Aws(f"http://127.0.0.1:{self.port}")
 
 
-def free_port() -> int:
-    """Return a port on 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def claim(port: int = 0) -> socket.socket:
+    """Return a socket that listens on `port` of 127.0.0.1, without a port on a free one, for `start` to hand over.
+
+    A port that is only looked for can be somebody else's by the time that an engine is there to listen on it. Raises
+    EngineError when the port is in use.
+    """
+    door = socket.socket()
+    # As servers do: connections of an engine that has ended do not keep its port.
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind(("127.0.0.1", port))
+        door.listen()
+    except OSError as error:
+        door.close()
+        raise EngineError(f"port {port} is in use: {error.strerror}") from error
+    return door
+
+
+def port_of(door: socket.socket) -> int:
+    """Return the port that a socket listens on."""
+    port: int = door.getsockname()[1]
+    return port
 
 
 def listening(port: int) -> bool:
@@ -56,22 +72,25 @@ def tail(log: Path, lines: int = 25) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
 
 
-def start(port: int, state: Path, *, lifeline: bool) -> Engine:
-    """Start an engine on `port` and wait until it answers.
+def start(door: socket.socket, state: Path, *, lifeline: bool) -> Engine:
+    """Start an engine behind `door`, which is its own from then on, and wait until it answers.
 
     Its log is `engine.log` below `state`. With `lifeline` it ends with this process, whatever happens; without, it goes
     on until `stop`. Raises EngineError when it does not come up.
     """
     state.mkdir(parents=True, exist_ok=True)
     log = state / "engine.log"
+    port = port_of(door)
     command = [sys.executable, "-m", "daypass_local.engine", "--port", str(port), "--state", str(state)]
-    with log.open("wb") as output:
+    command += ["--door", str(door.fileno())]
+    with door, log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--lifeline"] if lifeline else command,
             env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(PACKAGE_PARENT)},
             stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            pass_fds=[door.fileno()],
             start_new_session=True,  # its own process group: functions end with it, Ctrl-C here does not reach it
         )
     if lifeline:
@@ -152,7 +171,7 @@ def _alive(pid: int) -> bool:
 @contextmanager
 def running(state: Path, port: int | None = None) -> Iterator[Engine]:
     """Run an engine for the length of a `with` block."""
-    engine = start(port or free_port(), state, lifeline=True)
+    engine = start(claim(port or 0), state, lifeline=True)
     try:
         yield engine
     finally:

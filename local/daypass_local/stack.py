@@ -115,15 +115,16 @@ def up(port: int | None, report: Report, *, temporary: bool) -> Stack:
     EngineError or DeployError; whatever was started has then been stopped, and the logs are kept.
     """
     check_prerequisites()
-    port = port or process.free_port()
-    if process.listening(port):
-        raise StackError(f"port {port} is in use")
-    state = STACKS / str(port)
+    try:
+        door = process.claim(port or 0)
+    except process.EngineError as error:
+        raise StackError(str(error)) from error
+    state = STACKS / str(process.port_of(door))
     shutil.rmtree(state, ignore_errors=True)
     started = time.monotonic()
-    engine = process.start(port, state, lifeline=temporary)
+    engine = process.start(door, state, lifeline=temporary)
     try:
-        known = {"pid": engine.pid, "port": port, "temporary": temporary}
+        known = {"pid": engine.pid, "port": engine.port, "temporary": temporary}
         (state / "engine.json").write_text(json.dumps(known))
         report(f"engine on {engine.aws.url}", time.monotonic() - started)
         started = time.monotonic()

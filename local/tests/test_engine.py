@@ -47,7 +47,7 @@ time.sleep(600)
 
 
 def test_stopping_ends_functions_too_and_frees_the_port(tmp_path: Path) -> None:
-    started = process.start(process.free_port(), tmp_path, lifeline=True)
+    started = process.start(process.claim(), tmp_path, lifeline=True)
     accounts = Accounts(started.aws, "x")
     role = accounts.role(accounts.hub, "function")
     functions = started.aws.root("lambda", accounts.hub)
@@ -62,6 +62,10 @@ def test_stopping_ends_functions_too_and_frees_the_port(tmp_path: Path) -> None:
     assert process.is_engine(started.pid, started.port)
     assert not process.is_engine(os.getpid(), started.port)
     process.stop(started.pid)
+    # What is killed is gone when the system has come to it.
+    deadline = time.monotonic() + 10
+    while group(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert group(started.pid) == []
     assert not process.is_engine(started.pid, started.port)
     assert not process.listening(started.port)
@@ -71,7 +75,7 @@ def test_the_engine_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
     script = (
         "import sys, pathlib, os\n"
         "from daypass_local import process\n"
-        "started = process.start(process.free_port(), pathlib.Path(sys.argv[1]), lifeline=True)\n"
+        "started = process.start(process.claim(), pathlib.Path(sys.argv[1]), lifeline=True)\n"
         "print(started.pid, started.port, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -89,7 +93,7 @@ def test_the_engine_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
 
 def test_a_port_in_use_is_explained(aws: Aws, tmp_path: Path) -> None:
     with pytest.raises(process.EngineError, match=r"already in use|Address already"):
-        process.start(int(aws.url.rsplit(":", 1)[-1]), tmp_path, lifeline=True)
+        process.start(process.claim(int(aws.url.rsplit(":", 1)[-1])), tmp_path, lifeline=True)
 
 
 def test_a_reset_leaves_what_aws_itself_brings(tmp_path: Path) -> None:

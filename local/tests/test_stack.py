@@ -40,15 +40,18 @@ def silent(_step: str, _seconds: float) -> None:
 def test_a_failing_step_ends_everything_and_shows_its_log(checkout: Path) -> None:
     (checkout / "cdk.py").write_text(
         "import os, pathlib, sys, time\n"
-        f"pathlib.Path('{checkout}/' + sys.argv[1]).write_text(str(os.getpid()))\n"
+        f"mine = pathlib.Path('{checkout}') / sys.argv[1]\n"
+        # It is there with its content or not at all: whoever sees it may end this process at once.
+        "mine.with_suffix('.new').write_text(str(os.getpid()))\n"
+        "mine.with_suffix('.new').rename(mine)\n"
         "if sys.argv[1] == 'synth':\n"
         f"    while not os.path.exists('{checkout}/bootstrap'): time.sleep(0.01)\n"
         "    sys.exit('TypeScript says no')\n"
         "time.sleep(600)\n"
     )
-    port = process.free_port()
     with pytest.raises(deploy.DeployError, match="TypeScript says no"):
-        stack.up(port, silent, temporary=False)
+        stack.up(None, silent, temporary=False)
+    (port,) = [int(state.name) for state in stack.STACKS.iterdir()]
     assert not process.listening(port)
     assert stack.live() == []
     assert process.command_of(int((checkout / "bootstrap").read_text())) == ""
@@ -71,8 +74,9 @@ def test_a_port_in_use_is_refused(checkout: Path, aws: object) -> None:
 def test_the_link_to_the_latest_environment_goes_with_its_stack(checkout: Path) -> None:
     engines = []
     for _ in range(2):
-        port = process.free_port()
-        engine = process.start(port, stack.STACKS / str(port), lifeline=True)
+        door = process.claim()
+        port = process.port_of(door)
+        engine = process.start(door, stack.STACKS / str(port), lifeline=True)
         known = {"pid": engine.pid, "port": port, "temporary": False}
         (engine.state / "engine.json").write_text(json.dumps(known))
         engines.append(stack.Stack(engine, temporary=False))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from conftest import EVERYTHING, Accounts, allow, deny, policy, refused, trust
 
 from daypass_local.aws import Aws, Credentials
@@ -152,14 +153,24 @@ def test_principal_arn_is_the_roles(accounts: Accounts) -> None:
 
 def test_expiry_in_trust_policy_and_guard(accounts: Accounts) -> None:
     """What ends a deploy role whose clean-up failed: promise 2."""
-    end = datetime.now(UTC) + timedelta(seconds=1.5)
-    stamp = end.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    root = f"arn:aws:iam::{accounts.target}:root"
-    until = trust(root, Condition={"DateLessThan": {"aws:CurrentTime": stamp}})
-    guard = deny("*", Condition={"DateGreaterThanEquals": {"aws:CurrentTime": stamp}})
+
+    def ending(end: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+        stamp = end.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        root = f"arn:aws:iam::{accounts.target}:root"
+        until = trust(root, Condition={"DateLessThan": {"aws:CurrentTime": stamp}})
+        return until, deny("*", Condition={"DateGreaterThanEquals": {"aws:CurrentTime": stamp}})
+
+    # First an end that does not come meanwhile, however slow this is, then one that is waited for.
+    until, guard = ending(datetime.now(UTC) + timedelta(hours=1))
     role = accounts.role(accounts.target, "lease", trusts=[until], policies=[allow("sqs:ListQueues"), guard])
     queues = accounts.aws.client("sqs", accounts.session(role))
     queues.list_queues()
+    end = datetime.now(UTC) + timedelta(seconds=1)
+    until, guard = ending(end)
+    iam, name = accounts.aws.root("iam", accounts.target), role.split("/")[-1]
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy(until))
+    limited = policy(allow("sqs:ListQueues"), guard)
+    iam.put_role_policy(RoleName=name, PolicyName="given", PolicyDocument=limited)
     time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 0.01)
     assert refused(queues.list_queues) == "AccessDenied"
     assert refused(accounts.session, role) == "AccessDenied"
@@ -181,11 +192,20 @@ def test_expired_credentials(accounts: Accounts) -> None:
     role = accounts.role(accounts.hub, "short")
     accounts.aws.control("/_daypass/settings", {"minimum_session_seconds": 1})
     sts = accounts.aws.client("sts", Credentials.root(accounts.hub), parameter_validation=False)
+    longer = accounts.aws.client("sts", accounts.session(role, DurationSeconds=900))
     issued = sts.assume_role(RoleArn=role, RoleSessionName="ab", DurationSeconds=1)["Credentials"]
     caller = accounts.aws.client("sts", Credentials.from_sts(issued))
-    assert caller.get_caller_identity()
-    time.sleep(1.1)
-    assert refused(caller.get_caller_identity) == "ExpiredToken"
+    # However slow this is: they work until their end, and not much longer.
+    code = None
+    while code is None and datetime.now(UTC) < issued["Expiration"] + timedelta(seconds=20):
+        try:
+            caller.get_caller_identity()
+            time.sleep(0.05)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+    assert code == "ExpiredToken"
+    assert datetime.now(UTC) >= issued["Expiration"], "not before its end"
+    assert longer.get_caller_identity(), "others go on"
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "deleted-and-made-again"])

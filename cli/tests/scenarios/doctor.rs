@@ -10,7 +10,7 @@ use daypass_tests::stack::Stack;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, TcpStream},
     process::Command,
 };
 
@@ -181,9 +181,10 @@ async fn credentials_that_are_not_the_invokers() {
 async fn an_aws_that_does_not_answer() {
     let stack = Stack::shared().await;
     let doctor = Doctor::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound and never listening: connections are refused, and the port stays this test's until its end.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let mut command = doctor.command(&[]);
     command.env("AWS_ENDPOINT_URL_SFN", &url).env("AWS_MAX_ATTEMPTS", "1");
     let found = Found::of(&ended(command).await);
@@ -209,12 +210,25 @@ async fn aws_with_a_clock(behind: Duration) -> String {
             let answer = format!(
                 "HTTP/1.1 403 Forbidden\r\ndate: {date}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
             );
-            let mut request = [0; 16 * 1024];
-            let _ = stream.read(&mut request).await;
+            read_request(&mut stream).await;
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     url
+}
+
+/// Reads a request to its end: whoever closes a connection with something unread resets it, and the answer may be lost.
+async fn read_request(stream: &mut TcpStream) {
+    let mut request = Vec::new();
+    while !is_whole(&request) && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    body.len() >= length.map_or(0, |(_, value)| value.trim().parse().expect("a length"))
 }
 
 #[tokio::test]

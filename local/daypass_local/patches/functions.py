@@ -13,6 +13,7 @@ KEPT: Final = frozenset({"PATH", "LANG", "TZ", "AWS_ENDPOINT_URL"})
 FIRST_LINE_SECONDS: Final = 0.002
 QUIET_SECONDS: Final = 0.001
 LATE_SECONDS: Final = 0.1
+LATEST_SECONDS: Final = 4.0
 
 
 def clean_environment() -> None:
@@ -40,16 +41,29 @@ def logs_do_not_delay() -> None:
     """An invocation's answer does not wait for its log.
 
     ministack waits 50 ms for the first line of output after each invocation; a function that prints nothing pays all of
-    it. Here it waits 2 ms. What a busy machine delivers later is logged 100 ms later, in a stream that ends in `late`.
+    it. Here it waits 2 ms. What a busy machine delivers later is logged later, in a stream that ends in `late`: it is
+    looked for after 100 ms, and again and again for some seconds, until the next invocation has its own log.
     Unnecessary when ministack answers an invocation before it collects the log.
     """
     from ministack.core import lambda_runtime
     from ministack.services import cloudwatch_logs
 
-    def log_late_lines(worker: Any) -> None:
+    def look_later(worker: Any, seconds: float) -> None:
+        # The request's account and region go along: the log group is theirs.
+        later = threading.Timer(seconds, contextvars.copy_context().run, [look, worker, seconds])
+        later.daemon = True
+        worker.daypass_looks_later = later
+        later.start()
+
+    def look(worker: Any, seconds: float) -> None:
         lines = worker._drain_stderr().splitlines()
-        if not lines:
-            return
+        if lines:
+            log_late_lines(worker, lines)
+        is_last_of_worker = worker.daypass_looks_later is threading.current_thread()
+        if is_last_of_worker and 2 * seconds <= LATEST_SECONDS:
+            look_later(worker, 2 * seconds)
+
+    def log_late_lines(worker: Any, lines: list[str]) -> None:
         group = (worker.config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{worker.func_name}"
         where = {"logGroupName": group, "logStreamName": f"{time.strftime('%Y/%m/%d', time.gmtime())}/late"}
         cloudwatch_logs._create_log_group({"logGroupName": group})
@@ -59,10 +73,7 @@ def logs_do_not_delay() -> None:
 
     def drain_stderr_bounded(worker: Any, first_line_wait: float = FIRST_LINE_SECONDS) -> str:
         log: str = original(worker, first_line_wait, QUIET_SECONDS)
-        # The request's account and region go along: the log group is theirs.
-        later = threading.Timer(LATE_SECONDS, contextvars.copy_context().run, [log_late_lines, worker])
-        later.daemon = True
-        later.start()
+        look_later(worker, LATE_SECONDS)
         return log
 
     original = lambda_runtime.ProvidedWorker._drain_stderr_bounded

@@ -134,7 +134,7 @@ async fn releases_and_leases_after_the_end_are_successes_either_way() {
     for missing in [MissingRole::NoSuchEntity, MissingRole::AccessDenied] {
         let stack = Stack::alone().await;
         stack.engine.missing_role(missing).await;
-        let access = stack.provision(&Request::by("alex").lasting(Duration::from_secs(4))).await;
+        let access = stack.provision(&Request::by("alex").lasting(Duration::from_secs(6))).await;
         let first = stack.released(&access).await;
         assert_eq!(first.status, ExecutionStatus::Succeeded, "{missing:?}: {first:?}");
         assert_gone(&stack, &access).await;
