@@ -60,10 +60,11 @@ async def serve(port: int) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
-    from daypass_local import control
+    from daypass_local import control, waits
 
     control.record_calls()
     control.record_grants()
+    waits.install()
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
