@@ -1,7 +1,7 @@
 """Delays of executions, which a test can end: a Wait state, or the pause before another attempt of a task.
 
-On AWS they end by themselves, and here as well. But a test that deploys between the start and the end of a lease would have
-to guess how long a deployment takes.
+On AWS they end by themselves, and here as well. But a test that deploys between the start and the end of a lease would
+have to guess how long a deployment takes.
 """
 
 import threading
