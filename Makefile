@@ -152,6 +152,15 @@ WEAKEN := PYTHONPATH=tests $(PY) -m weaken
 weaken: $(VENV)/.stamp $(CDK) $(ACTION) ## weaken each control on a copy: a test has to notice [ONLY=part of names]
 	@$(WEAKEN) $(ONLY)
 
+# Not a part of test: it builds and deploys another version. Its answer changes with what is recorded, with the machines, and with
+# what the stacks allow.
+UPGRADE := PYTHONPATH=local:tests $(PY) -m upgrade
+upgrade-test: build $(VENV)/.stamp $(CDK) ## upgrade from the version before and go back once, while transactions are open
+	@$(UPGRADE)
+
+upgrade-fixtures: $(VENV)/.stamp $(CDK) ## record items of the version before, which the tests of record read
+	@$(UPGRADE) --record tasks/record/src/tests/version-before
+
 ## Check
 
 check: ## run every check of a change
@@ -199,9 +208,12 @@ check-action: $(ACTION) ## types and format of the GitHub action, and that actio
 	@.ci/version > /dev/null
 	@diff -r $(BUNDLE) action/dist || { echo 'action/dist is not what the sources build: make build-action' >&2; exit 1; }
 
-check-local: $(VENV)/.stamp ## lint and format of the local AWS
+UPGRADE_CODE := --config local/pyproject.toml tests/upgrade
+check-local: $(VENV)/.stamp ## lint and format of the local AWS, and of what upgrades it
 	$(PY) -m ruff check local
 	$(PY) -m ruff format --check local
+	$(PY) -m ruff check $(UPGRADE_CODE)
+	$(PY) -m ruff format --check $(UPGRADE_CODE)
 
 FLAWED := core/src/persona/tests/many-problems.json
 check-personas: $(VENV)/.stamp ## personas.json, its schema, and what the check of it rests on
@@ -278,6 +290,8 @@ fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	$(PY) -m ruff format --quiet local
 	$(PY) -m ruff check --quiet --fix-only $(POLICIES)
 	$(PY) -m ruff format --quiet $(POLICIES)
+	$(PY) -m ruff check --quiet --fix-only $(UPGRADE_CODE)
+	$(PY) -m ruff format --quiet $(UPGRADE_CODE)
 	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
 	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
 	$(PY) -m ruff check --quiet --fix-only $(JOBS_CODE)

@@ -12,6 +12,7 @@
     POST /_daypass/faults/reset          cancels them
     GET  /_daypass/settings              Settings
     POST /_daypass/settings              changes some of them
+    POST /_daypass/executions/end-delay  {"execution_arn": …} → {"ended": whether it was in a delay}: `waits.py`
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
     POST /_daypass/identity/group-external-ids  {"group_id": …, "external_ids": [{"Issuer", "Id"}]}
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
@@ -30,7 +31,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final
 
-from daypass_local import issuer
+from daypass_local import issuer, waits
 from daypass_local.patches.identitystore import DISABLED_USERS, GROUP_EXTERNAL_IDS
 from daypass_local.patches.tools import param, replace
 from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging
@@ -76,6 +77,10 @@ def answer(
         case "POST", "settings":
             SETTINGS.update(body)
             return asdict(SETTINGS)
+        case "POST", "executions/end-delay":
+            if not body.get("execution_arn"):
+                raise ValueError("needs `execution_arn`")
+            return {"ended": waits.end_delay(body["execution_arn"])}
         case _, below if below.startswith(issuer.PATH):
             return issuer.ISSUERS.answer(method, below, body, f"http://{host}", query, authorization)
         case "POST", "identity/user-status":

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ from daypass_local.process import tail
 CDK: Final = REPOSITORY / "cdk"
 CDK_CLI: Final = CDK / "node_modules/.bin/cdk"
 MINIMUM_ROLE_TTL_SECONDS: Final = 1
+HUB: Final = ("DaypassHub", HUB_ACCOUNT)
+TARGETS: Final = (("DaypassTarget", TARGET_ACCOUNT), ("DaypassTarget", PRODUCTION_ACCOUNT))
 
 CONFIGURATION: Final[dict[str, Any]] = {
     "hub": {"account_id": HUB_ACCOUNT, "region": REGION},
@@ -68,42 +70,46 @@ def check_prerequisites() -> None:
 
 
 class Deployment:
-    """One deployment: CDK commands that run side by side and end together."""
+    """One deployment: CDK commands that run side by side and end together.
 
-    def __init__(self, aws: Aws, state: Path, report: Report) -> None:
+    It is of this checkout, unless `cdk` is the CDK app of another one; `settings` is then a configuration that fits it.
+    """
+
+    def __init__(
+        self, aws: Aws, state: Path, report: Report, cdk: Path | None = None, settings: dict[str, Any] | None = None
+    ) -> None:
         self._aws, self._state, self._report = aws, state, report
+        self._app, self._cli = (cdk, cdk / "node_modules/.bin/cdk") if cdk else (CDK, CDK_CLI)
+        self._settings = settings or configuration(aws.url)
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._cancelled = False
 
-    def run(self) -> dict[str, str]:
-        """Deploy the hub and both targets and return the outputs of the hub's stack.
+    def run(self, stacks: Collection[tuple[str, str]] = (HUB, *TARGETS)) -> dict[str, str]:
+        """Deploy stacks, each of a name and to an account, and return the outputs of the hub's.
 
-        Synthesis and the hub's bootstrap run side by side, then the three stacks do. Raises DeployError for the first
-        step that fails; the others are ended.
+        Synthesis and the hub's bootstrap run side by side, then the stacks do. What has been synthesized to the same
+        state before is deployed again as it is. Raises DeployError for the first step that fails; the others are ended.
         """
         self._state.mkdir(parents=True, exist_ok=True)
-        (self._state / "config.json").write_text(json.dumps(configuration(self._aws.url), indent=2))
+        (self._state / "config.json").write_text(json.dumps(self._settings, indent=2))
         assembly = self._state / "cdk.out"
         hub = f"aws://{HUB_ACCOUNT}/{REGION}"
         with ThreadPoolExecutor(max_workers=5) as pool:
             try:
-                bootstrap = pool.submit(self._cdk, "bootstrap hub", HUB_ACCOUNT, ["bootstrap", hub], cwd=self._state)
-                synth = pool.submit(
-                    self._cdk, "synthesize", HUB_ACCOUNT, ["synth", "--quiet", "--output", str(assembly)], cwd=CDK
-                )
-                _all([synth])
-                deploys = [
-                    pool.submit(self._stack, "DaypassTarget", account, assembly)
-                    for account in (TARGET_ACCOUNT, PRODUCTION_ACCOUNT)
-                ]
-                _all([bootstrap])
-                deploys.append(pool.submit(self._stack, "DaypassHub", HUB_ACCOUNT, assembly))
+                bootstrap: list[Future[None]] = []
+                if not assembly.exists():
+                    synth = ["synth", "--quiet", "--output", str(assembly)]
+                    bootstrap = [pool.submit(self._cdk, "bootstrap hub", HUB_ACCOUNT, ["bootstrap", hub], self._state)]
+                    _all([pool.submit(self._cdk, "synthesize", HUB_ACCOUNT, synth, self._app)])
+                deploys = [pool.submit(self._stack, *it, assembly) for it in stacks if it != HUB]
+                _all(bootstrap)
+                deploys += [pool.submit(self._stack, *it, assembly) for it in stacks if it == HUB]
                 _all(deploys)
             finally:
                 self._cancel()
-        stacks = self._aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(StackName="DaypassHub")["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+        deployed = self._aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(StackName="DaypassHub")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in deployed[0]["Outputs"]}
 
     def _stack(self, name: str, account: str, assembly: Path) -> None:
         command = ["deploy", "--app", str(assembly), name, "--exclusively", "--require-approval", "never"]
@@ -117,7 +123,7 @@ class Deployment:
                 if self._cancelled:
                     return
                 process = subprocess.Popen(
-                    [str(CDK_CLI), *arguments],
+                    [str(self._cli), *arguments],
                     cwd=cwd,
                     env=self._environment(account),
                     stdin=subprocess.DEVNULL,

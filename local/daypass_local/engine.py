@@ -61,10 +61,11 @@ async def serve(bind: str) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
-    from daypass_local import control
+    from daypass_local import control, waits
 
     control.record_calls()
     control.record_grants()
+    waits.install()
     config = Config()
     config.bind = [bind]
     config.keep_alive_timeout = 75

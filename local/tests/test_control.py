@@ -186,6 +186,7 @@ def test_json_services_get_their_error_names(accounts: Accounts, aws: Aws) -> No
         ("/_daypass/settings", {"colour": "red"}, "colour"),
         ("/_daypass/settings", {"missing_role": "maybe"}, "missing_role"),
         ("/_daypass/settings", {"minimum_session_seconds": "1"}, "minimum_session_seconds"),
+        ("/_daypass/executions/end-delay", {}, "execution_arn"),
         ("/_daypass/identity/user-status", {"user_id": "u", "status": "ASLEEP"}, "DISABLED"),
     ],
 )

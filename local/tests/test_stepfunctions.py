@@ -96,6 +96,12 @@ class Machines:
         assert found["status"] == status
         return found
 
+    def end_delay(self, execution: str) -> None:
+        deadline = time.monotonic() + 20
+        while not self.aws.control("/_daypass/executions/end-delay", {"execution_arn": execution})["ended"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
     def history(self, execution: str) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self.sfn.get_execution_history(executionArn=execution)["events"]
         return events
@@ -107,6 +113,7 @@ def machines(accounts: Accounts) -> Machines:
 
 
 WAIT = {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}
+WAIT_FIRST = {"Wait": {"Type": "Wait", "Seconds": 60, "Next": "Call"}}
 CONTEXT = {
     "Look": {
         "Type": "Pass",
@@ -242,6 +249,35 @@ def test_wait_until_a_timestamp(machines: Machines) -> None:
     execution = machines.sfn.start_execution(stateMachineArn=machines.make(until, "STANDARD"))["executionArn"]
     ended = machines.wait(execution, "SUCCEEDED")
     assert (ended["stopDate"] - ended["startDate"]).total_seconds() >= 0.3
+
+
+def test_a_delay_ends_when_it_is_asked_to(machines: Machines) -> None:
+    machines.deploy_function()
+    retry = [{"ErrorEquals": ["E"], "IntervalSeconds": 60, "MaxAttempts": 2}]
+    task = machines.task({"fail": "E"}, Retry=retry)
+    machine = machines.make(WAIT_FIRST | {"Call": task}, "STANDARD")
+    first, other = (machines.sfn.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2))
+    for _ in range(3):  # the Wait state, and each pause before another attempt
+        machines.end_delay(first)
+    machines.wait(first, "FAILED")
+    assert machines.sfn.describe_execution(executionArn=other)["status"] == "RUNNING"
+    ask = {"execution_arn": first}
+    assert machines.aws.control("/_daypass/executions/end-delay", ask) == {"ended": False}
+    machines.sfn.stop_execution(executionArn=other)
+
+
+def test_a_running_execution_keeps_its_definition_and_its_role(machines: Machines, accounts: Accounts) -> None:
+    """AWS: "Running executions will continue to use the previous definition and roleArn" (UpdateStateMachine)."""
+    machines.deploy_function()
+    machine = machines.make(WAIT_FIRST | {"Call": machines.task({"version": 1})}, "STANDARD")
+    running = machines.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    after = {"QueryLanguage": "JSONata", "StartAt": "Call", "States": {"Call": machines.task({"version": 2})}}
+    powerless = accounts.role(accounts.hub, "powerless", trusts=[service_trust("states.amazonaws.com")])
+    machines.sfn.update_state_machine(stateMachineArn=machine, definition=json.dumps(after), roleArn=powerless)
+    machines.end_delay(running)
+    assert json.loads(machines.wait(running, "SUCCEEDED")["output"]) == {"version": 1}
+    later = machines.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    assert machines.wait(later, "FAILED")["error"] == "Lambda.AccessDeniedException"
 
 
 @pytest.mark.parametrize(("with_data", "kind"), [(True, "EXPRESS"), (False, "EXPRESS"), (True, "STANDARD")])

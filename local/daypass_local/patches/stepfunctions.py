@@ -216,6 +216,7 @@ def may(role_arn: str, action: str, resource: str, keys: dict[str, Any] | None =
 def execution_role() -> None:
     """A task may do what the state machine's role may do; it is recorded, and faults apply to it.
 
+    It is the role that the machine had when the execution started; UpdateStateMachine is for the executions to come.
     ministack runs tasks as the account's root and ignores the role.
     Unnecessary when ministack evaluates the state machine's role for each task.
     """
@@ -224,8 +225,7 @@ def execution_role() -> None:
     from ministack.services import stepfunctions
 
     def execute_task(state: Any, state_input: Any, execution: dict[str, Any], context: Any) -> Any:
-        machine = stepfunctions._state_machines.get(execution.get("stateMachineArn")) or {}
-        token = _execution_role.set(machine.get("roleArn", ""))
+        token = _execution_role.set(execution["events"][0]["executionStartedEventDetails"]["roleArn"])
         try:
             return original_task(state, state_input, execution, context)
         finally:
