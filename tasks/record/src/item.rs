@@ -137,11 +137,7 @@ pub struct WhoAndWhy<'a> {
 }
 
 impl<'a> WhoAndWhy<'a> {
-    pub fn of(
-        proof: Option<&'a Proof>,
-        person: Option<&'a Person>,
-        authorization: Option<&'a Authorization>,
-    ) -> Self {
+    pub fn of(proof: Option<&'a Proof>, person: Option<&'a Person>, authorization: Option<&'a Authorization>) -> Self {
         let proof = proof.or_else(|| person?.proof.as_ref());
         Self {
             user_id: person.map(|it| &*it.user_id),

@@ -8,8 +8,8 @@ use daypass::{
 use crate::{
     RecordError, Recorded, Writer,
     item::{
-        END_RECORD, ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON, ROLE_MAY_EXIST,
-        RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
+        END_RECORD, ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON,
+        ROLE_MAY_EXIST, RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
     },
     table::{Change, TableError},
 };

@@ -12,6 +12,7 @@ use super::*;
 
 mod fake;
 mod renewals;
+mod version_before;
 
 const PROVISION: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:1";
 const OTHER: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-provision:6f0f4a38:2";
@@ -272,12 +273,20 @@ async fn a_release_cancels_what_is_not_denied() {
 /// What may wait: the lease of a transaction that a role may exist of, until the recorded expiry.
 #[tokio::test]
 async fn only_a_lease_may_wait() {
-    let own = &format!("arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}", samples::transaction().transaction_id);
-    for (before, ended) in [(LEASED, false), (PROVISIONED, false), (&[(PROVISION, "processing"), (PROVISION, "denied")], true)] {
+    let own = &format!(
+        "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}",
+        samples::transaction().transaction_id
+    );
+    for (before, ended) in
+        [(LEASED, false), (PROVISIONED, false), (&[(PROVISION, "processing"), (PROVISION, "denied")], true)]
+    {
         let table = FakeTable::after(before).await;
         let items = table.items();
         let answer = table.tell(own, say("waiting")).await.unwrap();
-        assert_eq!((&answer["already_ended"], &answer["expires_at"]), (&json!(ended), &json!(samples::transaction().expires_at)));
+        assert_eq!(
+            (&answer["already_ended"], &answer["expires_at"]),
+            (&json!(ended), &json!(samples::transaction().expires_at))
+        );
         assert_eq!(table.items(), items);
     }
     let lease = |changes: Value| {
@@ -294,7 +303,12 @@ async fn only_a_lease_may_wait() {
         (PROVISIONED, own, lease(json!({"expires_at": "tomorrow"})), ErrorName::InvalidRequest),
         (PROVISIONED, own, lease(json!({"schema": 2})), ErrorName::InvalidRequest),
         (PROVISIONED, own, lease(json!({"expires_at": "2037-01-01T00:00:00Z"})), ErrorName::TransactionMismatch),
-        (PROVISIONED, &own.replace("6f0f", "7f0f"), lease(json!({"transaction_id": other})), ErrorName::TransactionNotFound),
+        (
+            PROVISIONED,
+            &own.replace("6f0f", "7f0f"),
+            lease(json!({"transaction_id": other})),
+            ErrorName::TransactionNotFound,
+        ),
         (&[(PROVISION, "processing")], own, lease(json!({})), ErrorName::TransactionMismatch),
     ];
     let mut texts = vec![];

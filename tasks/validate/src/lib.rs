@@ -56,7 +56,8 @@ impl Validate {
     ) -> Result<Transaction, ValidateError> {
         let mut problems = Problems::default();
         if !id.is_random() {
-            let message = format!("the name of the execution, {id}, is no random UUID (version 4); start it without a name");
+            let message =
+                format!("the name of the execution, {id}, is no random UUID (version 4); start it without a name");
             problems.push(Problem::new("transaction_id", message));
         }
         let transaction = request::read(request, &mut problems)

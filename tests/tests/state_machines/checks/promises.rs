@@ -65,8 +65,10 @@ pub fn order(machines: &Machines) -> Vec<String> {
         (&["RecordDeprovisioning", "RecordDeprovisioningLate"], |task| records(task, "deprovisioned")),
         (&["RecordDeprovisioning", "RecordDeprovisioningLate"], |task| records(task, "deprovision_failed")),
     ];
+    // What it ends has been found.
+    let in_sweep: &[(&[&str], Calls)] = &[(&["FindOverdue"], |task| is_called(task, &["deprovision"]))];
     let mut problems = vec![];
-    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision]) {
+    for (machine, rules) in machines.all().into_iter().zip([in_provision, in_renew, in_deprovision, in_sweep]) {
         for (first, then) in rules {
             let way = |edge: &Edge<'_>| !first.iter().any(|first| succeeds(edge, first));
             let reached = machine.reached(&machine.definition.start_at, way);
@@ -107,13 +109,18 @@ pub fn an_end_looks_first(Machines { deprovision, .. }: &Machines) -> Vec<String
         ("IsThereARole", "{% $not($ending.role_may_exist) %}", "RecordDeprovisioningLate"),
     ];
     for (from, condition, to) in choices {
-        let is_there = |edge: &Edge<'_>| matches!(edge.by, By::Rule(rule) if rule.condition == condition) && edge.to == to;
+        let is_there =
+            |edge: &Edge<'_>| matches!(edge.by, By::Rule(rule) if rule.condition == condition) && edge.to == to;
         if !deprovision.edges_from(from).iter().any(is_there) {
             problems.push(format!("deprovision: {from} does not lead to {to} when {condition}"));
         }
     }
     // Nothing on the way may decide otherwise.
-    for (asked, answer) in [("RecordDeprovisioning", "HasItEnded"), ("RecordDeprovisioningLate", "HasItEnded"), ("LookUpRole", "IsThereARole")] {
+    for (asked, answer) in [
+        ("RecordDeprovisioning", "HasItEnded"),
+        ("RecordDeprovisioningLate", "HasItEnded"),
+        ("LookUpRole", "IsThereARole"),
+    ] {
         if !deprovision.edges_from(asked).iter().any(|edge| succeeds(edge, asked) && edge.to == answer) {
             problems.push(format!("deprovision: {asked} does not lead to {answer}"));
         }
@@ -164,7 +171,9 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
 pub fn nothing_stays_open(Machines { provision, .. }: &Machines) -> Vec<String> {
     let not_ours = ["Daypass.TransactionNotFound", "Daypass.TransactionMismatch"];
     let mut problems = vec![];
-    for (from, to) in [("RecordDenied", "RecordFailing"), ("RecordFailed", "RecordFailing"), ("RecordFailing", "StartCleanUp")] {
+    for (from, to) in
+        [("RecordDenied", "RecordFailing"), ("RecordFailed", "RecordFailing"), ("RecordFailing", "StartCleanUp")]
+    {
         for edge in provision.edges_from(from) {
             let By::Catch(catcher) = edge.by else { continue };
             let is_ours = catcher.error_equals.iter().any(|error| !not_ours.contains(&error.as_str()));

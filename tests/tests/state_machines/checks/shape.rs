@@ -67,9 +67,8 @@ pub fn retriers(machines: &Machines) -> Vec<String> {
                 continue;
             };
             if last.error_equals != ["States.ALL"] || !is_bounded(last) {
-                problems.push(format!(
-                    "{state} must retry States.ALL at last, with interval, growth, limit and jitter"
-                ));
+                problems
+                    .push(format!("{state} must retry States.ALL at last, with interval, growth, limit and jitter"));
             }
             let well = |retrier: &&Retrier| match retrier.max_attempts {
                 0 => true,
