@@ -94,6 +94,9 @@ test: ## run every test
 test-rust: ## Rust crates, without an engine
 	cargo test $(CRATES) --no-fail-fast
 
+test-crate: ## the unit tests of one crate: CRATE=authz, core, cli …
+	@$(PYTHON) .ci/test_crate.py '$(CRATE)' cargo test $(CRATES) --lib --bins
+
 test-cdk: $(CDK) ## the CDK app
 	cd cdk && npm test --silent
 

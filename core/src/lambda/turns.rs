@@ -17,7 +17,7 @@ const CONCURRENT: &str = "ConcurrentModification";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// For how long a task waits in all, however many calls it makes: a third of the time that it has.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waiting for one's turn to change a role.
 ///
