@@ -370,14 +370,14 @@ impl Stack {
         }
     }
 
-    /// The executions of the deprovision machine that a sweep has started for a transaction.
-    pub async fn started_by_sweeps(&self, transaction: TransactionId) -> Vec<String> {
+    /// The executions of the deprovision machine that a `sweep`, or the `cleanup` of provision, has started for a transaction.
+    pub async fn started_by(&self, whom: &str, transaction: TransactionId) -> Vec<String> {
         let states = self.hub().states();
         let all = states.list_executions().state_machine_arn(&self.names.deprovision);
         let (mut pages, mut found) = (all.into_paginator().items().send(), Vec::new());
         while let Some(execution) = pages.next().await {
             let execution = execution.expect("an execution");
-            if execution.name.starts_with(&format!("{transaction}-sweep-")) {
+            if execution.name.starts_with(&format!("{transaction}-{whom}-")) {
                 found.push(execution.execution_arn);
             }
         }

@@ -80,9 +80,14 @@ impl Writer<'_> {
         self.moved_before(id, status).await
     }
 
-    /// Why the transaction fails, as the requester is told, for whoever ends it. The status stays.
+    /// Why the transaction fails, as the requester is told, for whoever ends it. The status stays, unless no role can exist: then
+    /// it has failed.
     pub async fn failing(&self, ended: &Ended) -> Result<Recorded, RecordError> {
         let id = ended.transaction_id;
+        let failed = self.ended_as(Status::Failed, ended)?.if_not(ROLE_MAY_EXIST, &true)?;
+        if self.table.change(self.if_processing(failed)?).await? {
+            return Ok(Recorded::Status { transaction_id: id, status: Status::Failed });
+        }
         let change = Change::of(&id).set(ERROR, &ended.error)?.set(REASON, &ended.reason)?.set_all(&who(ended))?;
         let change = change.if_status(&[Status::Processing, Status::Provisioned])?;
         let noted = self.table.change(change.if_is(EXECUTION_ARN, &self.execution_arn)?).await?;

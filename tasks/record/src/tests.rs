@@ -193,6 +193,18 @@ async fn what_died_midway_fails() {
     assert_table("deprovisioned_processing", &json!({"answer": answer, "items": table.plain()}));
 }
 
+/// Where no role can exist, what cannot be denied on record has failed.
+#[tokio::test]
+async fn what_fails_before_there_can_be_a_role_has_failed() {
+    for before in [&[(PROVISION, "processing")][..], &[(PROVISION, "processing"), (RELEASE, "deprovisioning")]] {
+        let table = FakeTable::after(before).await;
+        for _ in 0..2 {
+            assert_eq!(table.tell(PROVISION, say("failing")).await.unwrap()["status"], "failed");
+            assert_eq!(table.statuses().0, ["processing", "failed"]);
+        }
+    }
+}
+
 /// Provision has learnt that it was released, and has taken back what it had made: that closes the end as well.
 #[tokio::test]
 async fn provision_may_say_that_nothing_is_left() {

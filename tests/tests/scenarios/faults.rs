@@ -123,7 +123,9 @@ async fn assert_failed_safely(stack: &Stack, request: &Request, answer: Answer, 
         // What became of it could not be recorded, or it could not be told whether there is a role: others do it.
         Some("processing" | "provisioned") if stack.lease_status(id).await.is_some() => {
             assert_eq!(stack.lease_status(id).await, Some(ExecutionStatus::Running));
-            match stack.status_of(&format!("{}-cleanup", stack.lease(id))).await {
+            let clean_up = stack.started_by("cleanup", id).await.pop();
+            let clean_up = async || stack.status_of(&clean_up?).await;
+            match clean_up().await {
                 Some(clean_up) => {
                     assert!([ExecutionStatus::Running, ExecutionStatus::Succeeded].contains(&clean_up), "{clean_up}");
                 }
@@ -248,7 +250,8 @@ async fn a_role_that_provisioning_cannot_take_back_is_taken_by_deprovision() {
     assert_eq!(stack.status(id).await, "processing");
 
     stack.engine.disarm().await;
-    let clean_up = stack.ended(&format!("{}-cleanup", stack.lease(id))).await;
+    let clean_up = stack.started_by("cleanup", id).await.pop().expect("a clean-up");
+    let clean_up = stack.ended(&clean_up).await;
     assert_eq!((clean_up.status, &clean_up.output["status"]), (ExecutionStatus::Succeeded, &json!("failed")));
     assert!(stack.role(id, "222222222222").await.is_none());
     assert_eq!(stack.status(id).await, "failed");

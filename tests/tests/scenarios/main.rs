@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
 
+mod adversary;
 mod calls;
 mod concurrency;
 mod denials;

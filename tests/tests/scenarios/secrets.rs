@@ -71,8 +71,8 @@ impl<'a> Story<'a> {
         for request in &self.requests {
             let lease = self.stack.lease(request.transaction_id());
             let release = format!("{lease}-release");
-            let clean_up = format!("{lease}-cleanup");
-            for execution in [&release, &clean_up] {
+            let clean_ups = self.stack.started_by("cleanup", request.transaction_id()).await;
+            for execution in [release].iter().chain(&clean_ups) {
                 if self.stack.is_there(execution).await {
                     self.stack.ended(execution).await;
                     self.executions.push(execution.clone());

@@ -73,19 +73,19 @@ async fn a_request_that_died_before_its_lease_fails() {
             stack.set(id, "requested_at", ago(age)).await;
         }
         swept(&stack).await;
-        assert_eq!(stack.started_by_sweeps(id).await, Vec::<String>::new(), "{young:?}");
+        assert_eq!(stack.started_by("sweep", id).await, Vec::<String>::new(), "{young:?}");
     }
 
     stack.set(id, "requested_at", ago(LONG_AGO)).await;
     swept(&stack).await;
-    let [end] = &stack.started_by_sweeps(id).await[..] else { panic!("one end") };
+    let [end] = &stack.started_by("sweep", id).await[..] else { panic!("one end") };
     let ended = stack.ended(end).await;
     assert_eq!((ended.status, &ended.output["status"]), (ExecutionStatus::Succeeded, &json!("failed")));
     let item = stack.item(id).await.unwrap();
     assert_eq!((&item["status"], item.get("open_lease")), (&json!("failed"), None), "{item:#}");
 
     swept(&stack).await;
-    assert_eq!(stack.started_by_sweeps(id).await.len(), 1, "what has ended is left alone");
+    assert_eq!(stack.started_by("sweep", id).await.len(), 1, "what has ended is left alone");
 }
 
 /// Promise 3, however late: nobody was left to delete the role.
@@ -94,7 +94,7 @@ async fn a_stopped_lease_is_made_up_for() {
     let stack = Stack::alone().await;
     let access = overdue(&stack).await;
     swept(&stack).await;
-    let [end] = &stack.started_by_sweeps(access.transaction_id).await[..] else { panic!("one end") };
+    let [end] = &stack.started_by("sweep", access.transaction_id).await[..] else { panic!("one end") };
     let ended = stack.ended(end).await;
     assert_eq!((ended.status, &ended.output["status"]), (ExecutionStatus::Succeeded, &json!("deprovisioned")));
     assert!(!stack.role_is_there(&access).await);
@@ -126,7 +126,7 @@ async fn what_somebody_ends_is_left_alone() {
     swept(&stack).await;
     let left = [at_work.transaction_id, expired.transaction_id, denied.transaction_id(), ending.transaction_id];
     for id in left {
-        assert_eq!(stack.started_by_sweeps(id).await, Vec::<String>::new());
+        assert_eq!(stack.started_by("sweep", id).await, Vec::<String>::new());
     }
     for access in [&at_work, &expired] {
         assert_eq!(stack.status(access.transaction_id).await, "provisioned");
@@ -174,10 +174,10 @@ async fn many_are_ended_at_once() {
     })
     .await;
     for id in dead {
-        assert_eq!(stack.started_by_sweeps(id).await.len(), 1, "each once");
+        assert_eq!(stack.started_by("sweep", id).await.len(), 1, "each once");
     }
     for id in leased {
-        assert_eq!(stack.started_by_sweeps(id).await, Vec::<String>::new());
+        assert_eq!(stack.started_by("sweep", id).await, Vec::<String>::new());
         let key = AttributeValue::S(id.to_string());
         let delete = stack.hub().dynamodb().delete_item().table_name(&stack.names.table).key("transaction_id", key);
         delete.send().await.unwrap();

@@ -121,7 +121,7 @@ async fn what_hung_on_the_role_is_on_record() {
         tampering.with(&iam, &access).await;
     }
     stack.released(&access).await;
-    let item = stack.item(access.transaction_id.deprovisioning_id()).await.expect("the item of the end");
+    let item = stack.item(access.transaction_id.end()).await.expect("the item of the end");
     for tampered in ["backdoor", "arn:aws:iam::aws:policy/AdministratorAccess", &profiles(&access)[0].1] {
         assert!(item.to_string().contains(tampered), "{tampered} in {item:#}");
     }

@@ -147,7 +147,7 @@ fn retried(task: &Task) -> String {
         let ours = errors.iter().filter(|error| error.starts_with("Daypass.")).map(|error| short(error));
         let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass"))
         {
-            Some(("Lambda", _)) => "Lambda's own",
+            Some(("States" | "Sandbox", name)) if name != "ALL" => "a time-out",
             // As a service of its own, and as one of the SDK's.
             Some(("DynamoDB" | "DynamoDb", _)) => "DynamoDB's own",
             _ => "Step Functions' own",

@@ -153,7 +153,8 @@ async fn ends_keep_the_key_that_it_gave_them() {
 #[tokio::test]
 async fn a_request_that_took_the_place_of_an_end_hinders_nothing() {
     // The UUIDs of version 5 that it made of their ids.
-    let places = [("released", "f43274e3-43ba-5215-bd0e-6ca25e6c7fc7"), ("died", "0803573a-a488-5558-94c3-7665bc672346")];
+    let places =
+        [("released", "f43274e3-43ba-5215-bd0e-6ca25e6c7fc7"), ("died", "0803573a-a488-5558-94c3-7665bc672346")];
     for (name, place) in places {
         let (mut planted, left) = (left("denied"), left(name));
         let mut denied = planted.items.remove(&planted.transaction_id).unwrap();
