@@ -111,7 +111,7 @@ class World:
         """Open transactions that somebody makes unreleasable, where the id of an end can be the name of a request."""
         released, left, ending = (self._provisioned(kind) for kind in ("released", "left to its lease", "being ended"))
         for victim in (released, left, ending):
-            self._denied(str(uuid.uuid5(uuid.UUID(victim.id), "deprovisioning")))
+            self._denied(place_of_end(victim.id))
             victim.kind = f"attacked, {victim.kind}"
         ending.release = self._start_release(ending)
         until(lambda: self._has_failed_once(ending.release), "the attack does not hinder a release")
@@ -180,6 +180,49 @@ class World:
             answer = self._ask("Provision", it.id, request())
         promise(answer.get("error") == "Daypass.AwsUnavailable", f"{it.kind}: {answer}")
         return it
+
+    # What an older target does not let anybody see.
+
+    def open_gone(self) -> Transaction:
+        """Open a transaction whose role somebody deletes by hand."""
+        it = self._provisioned("gone by hand")
+        iam = self.aws.root("iam", TARGET_ACCOUNT)
+        for policy in iam.list_attached_role_policies(RoleName=it.role_name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=it.role_name, PolicyArn=policy["PolicyArn"])
+        for name in iam.list_role_policies(RoleName=it.role_name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=it.role_name, PolicyName=name)
+        iam.delete_role(RoleName=it.role_name)
+        self._is_an_hour_old(it)
+        return it
+
+    def release_unseen(self, it: Transaction) -> str:
+        """The older target's IAM shows nobody that the role is gone: that is not a success. Return what is said of it."""
+        with self._nothing_shown():
+            release = self._start_release(it)
+            self.may_fail.add(release)
+            self._hurry(release)
+        ended = self._execution(release)
+        promise(ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}")
+        promise(self._status(it) == "deprovision_failed", f"{it.kind}: it is {self._status(it)}")
+        reason = str(json.loads(ended["cause"])["reason"])
+        promise("DaypassTarget" in reason and TARGET_ACCOUNT in reason, f"it does not say what to do: {reason}")
+        return reason
+
+    def release_seen(self, it: Transaction) -> str:
+        """The present target's IAM shows it. Return what is said of it."""
+        with self._nothing_shown():
+            self._release(it)
+        self._end_lease(it)
+        return f"the one that was gone by hand is {self._status(it)}"
+
+    @contextmanager
+    def _nothing_shown(self) -> Iterator[None]:
+        """As AWS may answer who asks for a role that is not there, and may only ask for those below a path."""
+        self.aws.control("/_daypass/settings", {"missing_role": "access-denied"})
+        try:
+            yield
+        finally:
+            self.aws.control("/_daypass/settings", {"missing_role": "no-such-entity"})
 
     # What happens in the middle of a deployment.
 
@@ -509,6 +552,11 @@ class World:
             self.aws.control("/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": 1})
             for fault in faults:
                 self._drop(fault)
+
+
+def place_of_end(transaction_id: str) -> str:
+    """Return the id that the version before gives to the end of a transaction."""
+    return str(uuid.uuid5(uuid.UUID(transaction_id), "deprovisioning"))
 
 
 def request(recipient: str | None = None, **more: Any) -> dict[str, Any]:
