@@ -271,7 +271,7 @@ impl Stack {
 
     /// The pipeline gives its role back; returns the execution that takes it away.
     pub async fn release(&self, access: &Access) -> String {
-        let name = format!("{}-release", access.transaction_id);
+        let name = format!("{}-release-{}", access.transaction_id, uuid::Uuid::new_v4().simple());
         let input = json!({"transaction_id": access.transaction_id});
         self.start_deprovisioning(&name, &input).await.unwrap_or_else(|refused| panic!("{refused}"))
     }
@@ -370,7 +370,7 @@ impl Stack {
         }
     }
 
-    /// The executions of the deprovision machine that a `sweep`, or the `cleanup` of provision, has started for a transaction.
+    /// The executions of the deprovision machine that a `sweep`, the `cleanup` of provision or a `release` has started for a transaction.
     pub async fn started_by(&self, whom: &str, transaction: TransactionId) -> Vec<String> {
         let states = self.hub().states();
         let all = states.list_executions().state_machine_arn(&self.names.deprovision);

@@ -17,7 +17,7 @@ from daypass_local.stack import ending_on_signals
 
 from upgrade.fixtures import record
 from upgrade.versions import Version, VersionError, before, present
-from upgrade.world import World
+from upgrade.world import Transaction, World
 
 LOGS: Final = STATE / "upgrade"
 
@@ -57,39 +57,61 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         promise(HUB not in stacks or world.functions() != before, "both versions have the same functions")
         world.look_up()
 
+    def in_between(definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False) -> None:
+        """What a deployment leaves undone for some seconds: the functions are new, the definitions are not yet."""
+        started, broken = time.monotonic(), len(world.broken)
+        own = world.definitions()
+        world.put_definitions(definitions)
+        opened = world.open_in_between(proven, rolled_back=rolled_back)
+        world.put_definitions(own)
+        world.end_in_between(opened, rolled_back=rolled_back)
+        said = f"ask in the middle of the deployment: {len(opened)} transactions"
+        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
+
     def open_all(name: str, *, attacked: bool = False) -> None:
         started = time.monotonic()
         sets[name] = world.open_all() + (world.open_attacked() if attacked else [])
         timeline.done(f"open {name}: {len(sets[name])} transactions", time.monotonic() - started)
 
-    def end_all(name: str) -> None:
-        started = time.monotonic()
-        world.end_all(sets[name])
-        timeline.done(f"end {name}: each as its kind says, and its lease", time.monotonic() - started)
+    def proven(name: str) -> Transaction:
+        return next(it for it in sets[name] if it.kind == "proven")
 
-    sets = {}
+    def end_all(name: str, *, rolled_back: bool = False) -> None:
+        started, broken = time.monotonic(), len(world.broken)
+        world.end_all(sets[name], rolled_back=rolled_back)
+        said = f"end {name}: each as its kind says, and its lease"
+        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
+
+    sets: dict[str, list[Transaction]] = {}
     open_all("A", attacked=True)
     open_all("B", attacked=True)
+    gone = world.open_gone()
     timeline.section("The present version in the hub; the targets are of the version before")
+    definitions = world.definitions()
     deploy(new, (HUB,))
+    in_between(definitions, proven("A"))
     end_all("A")
+    timeline.step("release what nobody can see to be gone", lambda: world.release_unseen(gone))
     open_all("C")
     timeline.section("The present version in the targets as well")
     deploy(new, TARGETS)
     end_all("B")
+    timeline.step("release it again", lambda: world.release_seen(gone))
     open_all("D")
     open_all("E")
     timeline.section("The hub goes back to the version before")
+    definitions = world.definitions()
     deploy(old, (HUB,))
-    end_all("C")
-    end_all("D")
+    in_between(definitions, proven("D"), rolled_back=True)
+    end_all("C", rolled_back=True)
+    end_all("D", rolled_back=True)
     open_all("F", attacked=True)
     timeline.section("And forward again")
     deploy(new, (HUB,))
     end_all("E")
     end_all("F")
     timeline.section("What has become of it all")
-    timeline.step("judge", world.judge)
+    timeline.done(world.judge(), 0)
 
 
 sys.exit(main())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from upgrade.versions import BEFORE
-from upgrade.world import World
+from upgrade.world import World, place_of_end
 
 
 def record(world: World, folder: Path) -> str:
@@ -13,16 +13,13 @@ def record(world: World, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.json"):
         file.unlink()
-    opened = world.open_all()
-    for it in opened:
-        item = world.item_of(it.id) or {}
-        end = item.get("deprovisioning_transaction_id", {}).get("S")
-        keys = [it.id, end] if end else [it.id]
+    for it in world.open_all() + world.open_attacked():
+        items = {key: world.item_of(key) for key in (it.id, place_of_end(it.id))}
         lease = world.lease_of(it)
         recorded: dict[str, Any] = {
             "version": BEFORE,
             "transaction_id": it.id,
-            "items": {key: world.item_of(key) for key in keys},
+            "items": {key: item for key, item in items.items() if item is not None},
             "lease": lease and world.input_of(lease),
         }
         name = it.kind.partition(",")[0].replace(" ", "-").replace("_", "-")

@@ -70,9 +70,9 @@ impl<'a> Story<'a> {
     async fn kept(mut self) -> Vec<Kept> {
         for request in &self.requests {
             let lease = self.stack.lease(request.transaction_id());
-            let release = format!("{lease}-release");
+            let releases = self.stack.started_by("release", request.transaction_id()).await;
             let clean_ups = self.stack.started_by("cleanup", request.transaction_id()).await;
-            for execution in [release].iter().chain(&clean_ups) {
+            for execution in releases.iter().chain(&clean_ups) {
                 if self.stack.is_there(execution).await {
                     self.stack.ended(execution).await;
                     self.executions.push(execution.clone());

@@ -152,20 +152,14 @@ async fn ends_keep_the_key_that_it_gave_them() {
 /// In the version before, a request could have the id that the end of somebody else's transaction was to get.
 #[tokio::test]
 async fn a_request_that_took_the_place_of_an_end_hinders_nothing() {
-    // The UUIDs of version 5 that it made of their ids.
-    let places =
-        [("released", "f43274e3-43ba-5215-bd0e-6ca25e6c7fc7"), ("died", "0803573a-a488-5558-94c3-7665bc672346")];
-    for (name, place) in places {
-        let (mut planted, left) = (left("denied"), left(name));
-        let mut denied = planted.items.remove(&planted.transaction_id).unwrap();
-        denied.insert("transaction_id".to_owned(), json!({"S": place}));
-        let table = FakeTable::of(
-            [left.items.clone(), [(place.to_owned(), denied.clone())].into()].into_iter().flatten().collect(),
-        );
-        left.end_by(&table, &left.execution(""), left.lease.as_ref().unwrap()).await;
-        assert_ended(name, &left, &table);
-        assert_eq!(table.items()[place], denied, "{name}: and is as it was");
-    }
+    let left = left("attacked");
+    let (place, planted) = left.items.iter().find(|(id, _)| **id != left.transaction_id).unwrap();
+    assert_eq!(planted["status"]["S"], "denied");
+    let table = left.table();
+    let answer = left.end_by(&table, &left.execution(""), left.lease.as_ref().unwrap()).await;
+    assert_eq!(answer["status"], "deprovisioned");
+    assert_ended("attacked", &left, &table);
+    assert_eq!(table.items()[place], *planted, "it is as it was");
 }
 
 #[tokio::test]
@@ -220,12 +214,16 @@ fn add_unknown_to(map: &mut serde_json::Map<String, Value>) {
     );
 }
 
-/// A later version adds fields wherever it likes; after it was rolled back, what it has left is still renewed and released.
+/// A later version adds fields wherever it likes, and statuses to the past; after it was rolled back, what it has left is still renewed and released.
 #[tokio::test]
 async fn fields_of_a_later_version_keep_nothing_from_ending() {
+    let change = json!({"M": {"status": {"S": "considered"}, "execution_arn": {"S": "of something else"}}});
     for (name, left) in all() {
         let mut later = left.clone();
-        later.items.values_mut().for_each(add_unknown_to);
+        for item in later.items.values_mut() {
+            item["status_changes"]["L"].as_array_mut().unwrap().insert(0, change.clone());
+            add_unknown_to(item);
+        }
         assert_ne!(later.items, left.items);
         let release = json!({"transaction_id": left.transaction_id});
         let renewal = json!({"transaction_id": left.transaction_id, "recipient": NEW_KEY});
