@@ -221,9 +221,9 @@ async fn credentials_are_withheld_when_that_cannot_be_recorded() {
     let stack = Stack::alone().await;
     stack.engine.pace(PACE).await;
     let request = Request::by("alex");
-    // The first is RecordProcessing; the next four are RecordProvisioned with its retries.
+    // The first two are RecordProcessing and RecordLease; the next four are RecordProvisioned with its retries.
     let record = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").on(":daypass-record");
-    let (answer, calls) = ask_under(&stack, record.by(":role/daypass-provision").skipping(1).times(4), &request).await;
+    let (answer, calls) = ask_under(&stack, record.by(":role/daypass-provision").skipping(2).times(4), &request).await;
     assert_eq!(answer.result.unwrap_err().error, "Daypass.AwsUnavailable");
     assert!(calls.iter().any(|call| call.action == "iam:DeleteRole" && call.error.is_none()));
     let id = request.transaction_id();
@@ -265,9 +265,9 @@ async fn a_provisioning_that_dies_midway_is_ended_by_its_lease() {
     stack.engine.pace(PACE).await;
     let request = Request::by("alex").lasting(LEASE);
     let id = request.transaction_id();
-    // Validate, RecordProcessing, Prove, Authenticate, Authorize and CreateRole have been.
+    // Validate, RecordProcessing, Prove, Authenticate, Authorize, RecordLease and CreateRole have been.
     let dead = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").by(":role/daypass-provision");
-    stack.engine.arm(dead.skipping(6).always()).await;
+    stack.engine.arm(dead.skipping(7).always()).await;
     // The lease was the first.
     stack.engine.arm(Fault::of("states:StartExecution").with(400, "AccessDeniedException").skipping(1).always()).await;
     let failure = stack.failure(&request).await;
