@@ -154,10 +154,9 @@ async fn a_release_that_takes_long_is_not_said_to_be_one() {
 #[tokio::test]
 async fn a_release_of_a_request_that_is_being_worked_on_cancels_it() {
     let (stack, state) = (Stack::alone().await, Folder::new());
-    // Waits between attempts are random, and long enough by this.
-    stack.engine.pace(3.0).await;
+    // Three seconds in which the request is worked on.
     let held = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").by(":role/daypass-provision");
-    stack.engine.arm(held.on("daypass-authn").times(3)).await;
+    stack.engine.arm(held.on("daypass-authn").times(2)).await;
     let request = Request::by("alex");
     let transaction = request.transaction_id();
     let (answer, released) = join(stack.ask(&request), async {

@@ -39,7 +39,6 @@ fn say(operation: &str) -> Value {
         "waiting" | "look_up" => json!({
             "schema": 1, "transaction_id": id, "expires_at": samples::transaction().expires_at,
         }),
-        "cancelled" => json!({"transaction_id": id}),
         "denied" => json!({
             "transaction_id": id, "error": "Daypass.NotAMember", "reason": "alex is not in it",
             "proof": samples::proof(), "person": samples::person(), "authorization": null,
@@ -63,7 +62,7 @@ fn say(operation: &str) -> Value {
             "renewal": {"transaction_id": id, "recipient": NEW_KEY}, "proof": null,
             "error": "Daypass.NotAMember", "reason": "alex is not in it any more",
         }),
-        "deprovisioning" => json!({"transaction_id": id}),
+        "deprovisioning" | "cancelled" => json!({"transaction_id": id}),
         "deprovisioned" => {
             let detached_policies = vec!["arn:aws:iam::aws:policy/PowerUserAccess".to_owned()];
             json!({"transaction_id": id, "deleted": DeletedRole {existed: true, detached_policies, ..Default::default()}})

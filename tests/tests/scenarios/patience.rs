@@ -225,8 +225,8 @@ async fn a_role_that_cannot_be_emptied_is_of_no_use_meanwhile() {
     let ended = released_in_vain(&stack, &access).await;
     assert_not_called_gone(&stack, &access, &ended).await;
     let deployment = stack.assume(&access).await;
-    let refused = deployment.sts().get_caller_identity().send().await;
-    assert!(refused.is_ok(), "which needs no permission");
+    let without_permission = deployment.sts().get_caller_identity().send().await;
+    assert!(without_permission.is_ok(), "which needs no permission");
     assert!(deployment.iam().list_roles().send().await.is_err(), "and nothing else is allowed");
 
     stack.engine.disarm().await;
