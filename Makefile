@@ -130,7 +130,7 @@ test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this 
 # GitLab component, and the command that the first has built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
-	$(E2E) --test scenarios $(TEST)
+	$(E2E) --no-fail-fast --test scenarios $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
 	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
 

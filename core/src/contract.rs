@@ -168,6 +168,10 @@ pub struct ProveInput {
     /// Of a renewal: what the request itself was proven by. The renewal has to come from the same run.
     #[serde(default)]
     pub proof_of_request: Option<Proof>,
+    /// Whether the machine heeds [`Proven::refusal`]. One of the version before does not, and may still be running: it has to be
+    /// refused by an error.
+    #[serde(default)]
+    pub answers_refusal: bool,
 }
 
 /// Output of prove.
@@ -338,7 +342,9 @@ pub struct RecordInput {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// A new transaction: `processing`.
+    /// A new transaction: `processing`; no role can exist until `leasing`.
+    Requested(Box<Transaction>),
+    /// The same by a machine of the version before, which makes a role without `leasing`: one may exist at any time.
     Processing(Box<Transaction>),
     /// `processing` → `denied`.
     Denied(Ended),

@@ -98,7 +98,7 @@ impl Stage for Prove {
     type Error = ProveError;
 
     async fn run(&self, input: ProveInput, now: Timestamp) -> Result<Proven, ProveError> {
-        let ProveInput { transaction, identity_token, proof_of_request } = input;
+        let ProveInput { transaction, identity_token, proof_of_request, answers_refusal } = input;
         let judgement = match (&identity_token, &transaction.environment) {
             (Some(sealed), _) => Some(self.prove(sealed, &transaction, now).await?),
             (None, Some(environment)) if self.is_required_in(environment) => {
@@ -115,8 +115,10 @@ impl Stage for Prove {
             };
         };
         let of_another_run = || binding::renew(proof_of_request.as_ref()?, &proof).err();
-        let refusal = refusal.or_else(of_another_run).map(|it| Failure::from(&ProveError::NotProven(it)).message);
-        Ok(Proven { proof: Some(proof), refusal })
+        match refusal.or_else(of_another_run).map(ProveError::NotProven) {
+            Some(refusal) if !answers_refusal => Err(refusal),
+            refusal => Ok(Proven { proof: Some(proof), refusal: refusal.map(|it| Failure::from(&it).message) }),
+        }
     }
 
     /// Side by side: the issuers are far away.

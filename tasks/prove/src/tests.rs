@@ -312,6 +312,24 @@ async fn no_token_is_believed_that_is_not_of_this_run() {
     insta::assert_snapshot!(texts);
 }
 
+/// A machine of the version before does not read refusals: it would go on with the proof.
+#[tokio::test]
+async fn a_machine_that_reads_no_refusals_gets_an_error() {
+    let world = World::new();
+    let token = world.token(&changed(github_claims(), &json!({"repository": "example/website"})), "key-1");
+    let (transaction, identity_token) = (samples::transaction(), Some(seal(&token)));
+    let input = ProveInput { transaction, identity_token, proof_of_request: None, answers_refusal: false };
+    let error = world.prove(&rules()).run(input, samples::requested_at()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven);
+    let renewal = json!({
+        "transaction": samples::transaction(), "identity_token": seal(&world.token(&github_claims(), "key-1")),
+        "proof_of_request": Proof { run_id: Some("9".to_owned()), ..samples::proof() },
+    });
+    let input = daypass::stage::parse_input::<ProveInput>(&renewal.to_string()).unwrap();
+    let error = world.prove(&rules()).run(input, samples::requested_at()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::IdentityNotProven);
+}
+
 #[tokio::test]
 async fn an_envelope_opens_as_it_was_addressed_or_not_at_all() {
     let world = World::new();
@@ -360,7 +378,12 @@ async fn keys_are_fetched_when_they_are_needed() {
         let claims = changed(github_claims(), &json!({"jti": jti.to_string()}));
         let token = world.token(&claims, key);
         let transaction = samples::transaction();
-        let input = ProveInput { transaction, identity_token: Some(seal(&token)), proof_of_request: None };
+        let input = ProveInput {
+            transaction,
+            identity_token: Some(seal(&token)),
+            proof_of_request: None,
+            answers_refusal: true,
+        };
         world.take_calls();
         let answer = prove.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await;
         let fetched = world.take_calls().iter().filter(|call| call.ends_with("/jwks")).count();
@@ -384,7 +407,12 @@ async fn keys_are_fetched_when_they_are_needed() {
     };
     let at = async |seconds: u64, sealed: String| {
         let identity_token = Some(sealed);
-        let input = ProveInput { transaction: samples::transaction(), identity_token, proof_of_request: None };
+        let input = ProveInput {
+            transaction: samples::transaction(),
+            identity_token,
+            proof_of_request: None,
+            answers_refusal: true,
+        };
         prove.run(input, samples::requested_at().plus(Duration::from_secs(seconds))).await.map(drop)
     };
     assert!(at(60 + 3_599, stale(60 + 3_599, 6)).await.is_ok());

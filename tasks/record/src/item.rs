@@ -64,7 +64,8 @@ pub struct NewTransaction<'a> {
     pub status: Status,
     pub status_changes: [&'a StatusChange; 1],
     pub open_lease: &'static str,
-    pub role_may_exist: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_may_exist: Option<bool>,
 }
 
 /// What the item that records the end of a transaction has from the beginning, beside [`ORIGINAL`].

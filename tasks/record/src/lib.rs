@@ -51,6 +51,7 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
     const OF_A_RENEWAL: &[ErrorName] =
         &[InvalidRequest, TransactionConflict, TransactionNotFound, RecordBroken, Throttled, AwsUnavailable];
     &[
+        ("requested", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
         ("processing", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
         ("denied", OF_ITS_EXECUTION),
         ("failed", OF_ITS_EXECUTION),
@@ -87,7 +88,7 @@ impl Record {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Recorded {
-    /// `processing`, `denied`, `failed`, `leasing`, `failing`, `renewal_refused`, `deprovision_failed`.
+    /// `requested`, `processing`, `denied`, `failed`, `leasing`, `failing`, `renewal_refused`, `deprovision_failed`.
     Status {
         /// The transaction.
         transaction_id: TransactionId,
@@ -112,7 +113,8 @@ impl Stage for Record {
     async fn run(&self, input: RecordInput, now: Timestamp) -> Result<Recorded, RecordError> {
         let by = Writer { table: &self.table, execution_arn: &input.execution_arn, now };
         match input.operation {
-            Operation::Processing(transaction) => by.processing(&transaction).await,
+            Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await,
+            Operation::Processing(transaction) => by.processing(&transaction, None).await,
             Operation::Denied(ended) => by.denied(&ended).await,
             Operation::Failed(ended) => by.failed(&ended).await,
             Operation::Leasing(leasing) => by.leasing(&leasing).await,

@@ -16,7 +16,12 @@ use crate::{
 
 impl Writer<'_> {
     /// A new transaction, with a lease from now on as far as the index knows: it is the safe side.
-    pub async fn processing(&self, transaction: &Transaction) -> Result<Recorded, RecordError> {
+    /// `role_may_exist` is for a machine that says when one may.
+    pub async fn processing(
+        &self,
+        transaction: &Transaction,
+        role_may_exist: Option<bool>,
+    ) -> Result<Recorded, RecordError> {
         let (id, status) = (transaction.transaction_id, Status::Processing);
         let beside = NewTransaction {
             kind: "provisioning",
@@ -24,7 +29,7 @@ impl Writer<'_> {
             status,
             status_changes: [&self.change_to(status)],
             open_lease: "open",
-            role_may_exist: false,
+            role_may_exist,
         };
         let new = Change::of(&id).set_all(transaction)?.set_all(&beside)?.if_without(TRANSACTION_ID);
         if !self.table.change(new).await? {

@@ -28,7 +28,7 @@ const NEW_KEY: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6sv
 fn say(operation: &str) -> Value {
     let id = samples::transaction().transaction_id;
     let content = match operation {
-        "processing" => json!(samples::transaction()),
+        "requested" | "processing" => json!(samples::transaction()),
         "leasing" => json!({
             "transaction_id": id, "person": samples::person(), "authorization": samples::authorization(),
         }),
@@ -119,8 +119,8 @@ impl FakeTable {
 type Before<'a> = &'a [(&'a str, &'a str)];
 
 /// A role may exist.
-const LEASED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "leasing")];
-const PROVISIONED: Before<'_> = &[(PROVISION, "processing"), (PROVISION, "leasing"), (PROVISION, "provisioned")];
+const LEASED: Before<'_> = &[(PROVISION, "requested"), (PROVISION, "leasing")];
+const PROVISIONED: Before<'_> = &[(PROVISION, "requested"), (PROVISION, "leasing"), (PROVISION, "provisioned")];
 
 fn provisioned_and(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
     [PROVISIONED, more].concat()
@@ -138,7 +138,7 @@ fn assert_table(name: &str, found: &Value) {
 async fn a_transaction_from_beginning_to_end() {
     let table = FakeTable::default();
     let steps = [
-        (PROVISION, "processing", &["UpdateItem"][..]),
+        (PROVISION, "requested", &["UpdateItem"][..]),
         (PROVISION, "leasing", &["UpdateItem"]),
         (PROVISION, "provisioned", &["UpdateItem"]),
         (RELEASE, "deprovisioning", &["GetItem", "TransactWriteItems"]),
@@ -154,7 +154,7 @@ async fn a_transaction_from_beginning_to_end() {
 #[tokio::test]
 async fn a_transaction_that_comes_to_nothing() {
     for operation in ["denied", "failed"] {
-        let table = FakeTable::after(&[(PROVISION, "processing")]).await;
+        let table = FakeTable::after(&[(PROVISION, "requested")]).await;
         let answer = table.tell(PROVISION, say(operation)).await.unwrap();
         assert_eq!(table.calls().last().unwrap(), "UpdateItem");
         assert_table(operation, &json!({"answer": answer, "items": table.plain()}));
@@ -195,7 +195,7 @@ async fn what_died_midway_fails() {
 /// Where no role can exist, what cannot be denied on record has failed.
 #[tokio::test]
 async fn what_fails_before_there_can_be_a_role_has_failed() {
-    for before in [&[(PROVISION, "processing")][..], &[(PROVISION, "processing"), (RELEASE, "deprovisioning")]] {
+    for before in [&[(PROVISION, "requested")][..], &[(PROVISION, "requested"), (RELEASE, "deprovisioning")]] {
         let table = FakeTable::after(before).await;
         for _ in 0..2 {
             assert_eq!(table.tell(PROVISION, say("failing")).await.unwrap()["status"], "failed");
@@ -251,7 +251,7 @@ async fn the_record_says_what_the_requester_was_told() {
 /// A release while nothing has been decided: no role is made, and a denial stays a denial, whoever comes first.
 #[tokio::test]
 async fn a_release_cancels_what_is_not_denied() {
-    let cancelled = &[(PROVISION, "processing"), (RELEASE, "deprovisioning")];
+    let cancelled = &[(PROVISION, "requested"), (RELEASE, "deprovisioning")];
     let table = FakeTable::after(cancelled).await;
     assert_table("cancelled", &table.plain());
     let refused = table.tell(PROVISION, say("leasing")).await.unwrap_err();
@@ -289,7 +289,7 @@ async fn only_a_lease_may_wait() {
         samples::transaction().transaction_id
     );
     for (before, ended) in
-        [(LEASED, false), (PROVISIONED, false), (&[(PROVISION, "processing"), (PROVISION, "denied")], true)]
+        [(LEASED, false), (PROVISIONED, false), (&[(PROVISION, "requested"), (PROVISION, "denied")], true)]
     {
         let table = FakeTable::after(before).await;
         let items = table.items();
@@ -320,7 +320,7 @@ async fn only_a_lease_may_wait() {
             lease(json!({"transaction_id": other})),
             ErrorName::TransactionNotFound,
         ),
-        (&[(PROVISION, "processing")], own, lease(json!({})), ErrorName::TransactionMismatch),
+        (&[(PROVISION, "requested")], own, lease(json!({})), ErrorName::TransactionMismatch),
     ];
     let mut texts = vec![];
     for (before, by, input, name) in cases {
@@ -350,10 +350,31 @@ async fn an_end_that_is_taken_keeps_no_role() {
     assert_table("end_taken", &json!({"error": error.to_string(), "items": table.plain()}));
 }
 
+/// A machine of the version before asks new functions: it makes a role without saying that one may exist.
+#[tokio::test]
+async fn a_machine_of_the_version_before_may_make_a_role_at_any_time() {
+    let requested = &[(PROVISION, "processing")];
+    let own = &format!(
+        "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}",
+        samples::transaction().transaction_id
+    );
+    let table = FakeTable::after(requested).await;
+    assert_eq!(table.tell(own, say("waiting")).await.unwrap()["role_may_exist"], json!(true), "its lease may wait");
+    table.tell(PROVISION, say("provisioned")).await.unwrap();
+    for (ended, status) in [("denied", "denied"), ("failed", "failed")] {
+        let table = FakeTable::after(requested).await;
+        assert_eq!(table.tell(PROVISION, say(ended)).await.unwrap()["status"], status);
+    }
+    let table = FakeTable::after(requested).await;
+    assert_eq!(table.tell(RELEASE, say("deprovisioning")).await.unwrap()["role_may_exist"], json!(true));
+    assert_eq!(table.tell(PROVISION, say("provisioned")).await.unwrap_err().name(), ErrorName::TransactionConflict);
+    table.tell(RELEASE, say("deprovisioned")).await.unwrap();
+}
+
 /// Looked up without a change.
 #[tokio::test]
 async fn a_look_changes_nothing() {
-    for before in [&[(PROVISION, "processing")], LEASED, PROVISIONED, &provisioned_and(&[(LEASE, "deprovisioning")])] {
+    for before in [&[(PROVISION, "requested")], LEASED, PROVISIONED, &provisioned_and(&[(LEASE, "deprovisioning")])] {
         let table = FakeTable::after(before).await;
         let items = table.items();
         let looked = table.tell(LEASE, say("look_up")).await.unwrap();
@@ -367,22 +388,22 @@ async fn a_look_changes_nothing() {
 #[tokio::test]
 async fn every_operation_can_be_repeated() {
     let cases: [(Before, &str, &str, &str); 15] = [
-        (&[], PROVISION, "processing", "UpdateItem"),
-        (&[(PROVISION, "processing")], PROVISION, "denied", "UpdateItem"),
-        (&[(PROVISION, "processing")], PROVISION, "failed", "UpdateItem"),
-        (&[(PROVISION, "processing")], PROVISION, "leasing", "UpdateItem"),
+        (&[], PROVISION, "requested", "UpdateItem"),
+        (&[(PROVISION, "requested")], PROVISION, "denied", "UpdateItem"),
+        (&[(PROVISION, "requested")], PROVISION, "failed", "UpdateItem"),
+        (&[(PROVISION, "requested")], PROVISION, "leasing", "UpdateItem"),
         (LEASED, PROVISION, "failed", "UpdateItem"),
         (LEASED, PROVISION, "failing", "UpdateItem"),
         (LEASED, PROVISION, "provisioned", "UpdateItem"),
         (PROVISIONED, RENEW, "renewed", "UpdateItem"),
         (PROVISIONED, RENEW, "renewal_refused", "UpdateItem"),
         (PROVISIONED, RELEASE, "deprovisioning", "TransactWriteItems"),
-        (&[(PROVISION, "processing")], LEASE, "deprovisioning", "UpdateItem"),
+        (&[(PROVISION, "requested")], LEASE, "deprovisioning", "UpdateItem"),
         (LEASED, LEASE, "deprovisioning", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovisioned", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovision_failed", "TransactWriteItems"),
         (
-            &[(PROVISION, "processing"), (PROVISION, "leasing"), (LEASE, "deprovisioning")],
+            &[(PROVISION, "requested"), (PROVISION, "leasing"), (LEASE, "deprovisioning")],
             LEASE,
             "deprovisioned",
             "TransactWriteItems",
@@ -405,12 +426,12 @@ async fn every_operation_can_be_repeated() {
 
 #[tokio::test]
 async fn an_id_can_be_used_once() {
-    let denied = &[(PROVISION, "processing"), (PROVISION, "denied")][..];
+    let denied = &[(PROVISION, "requested"), (PROVISION, "denied")][..];
     let released = &provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovisioned")])[..];
-    for before in [&[(PROVISION, "processing")], PROVISIONED, denied, released] {
+    for before in [&[(PROVISION, "requested")], PROVISIONED, denied, released] {
         let table = FakeTable::after(before).await;
         let items = table.items();
-        let error = table.tell(OTHER, say("processing")).await.unwrap_err();
+        let error = table.tell(OTHER, say("requested")).await.unwrap_err();
         assert_eq!(error.name(), ErrorName::TransactionConflict);
         insta::assert_snapshot!(error);
         for operation in ["leasing", "denied", "failed", "failing", "provisioned"] {
@@ -421,7 +442,7 @@ async fn an_id_can_be_used_once() {
     }
     // Not even the one that had it can have it again.
     let table = FakeTable::after(PROVISIONED).await;
-    assert_eq!(table.tell(PROVISION, say("processing")).await.unwrap_err().name(), ErrorName::TransactionConflict);
+    assert_eq!(table.tell(PROVISION, say("requested")).await.unwrap_err().name(), ErrorName::TransactionConflict);
 }
 
 /// An answer was lost, and the execution goes on to another end: the first one stays.
@@ -498,7 +519,7 @@ async fn a_release_says_nothing_wrong_about_the_transaction() {
 #[tokio::test]
 async fn what_has_ended_has_ended() {
     for (last, end) in [("denied", false), ("failed", false), ("deprovisioned", true)] {
-        let mut before = vec![(PROVISION, "processing"), (PROVISION, last)];
+        let mut before = vec![(PROVISION, "requested"), (PROVISION, last)];
         if end {
             before = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, last)]);
         }
@@ -521,8 +542,8 @@ async fn what_has_ended_has_ended() {
 #[tokio::test]
 async fn every_order_ends_with_one_terminal_status() {
     let provision = |last| match last {
-        "denied" => vec![(PROVISION, "processing"), (PROVISION, last)],
-        _ => vec![(PROVISION, "processing"), (PROVISION, "leasing"), (PROVISION, last)],
+        "denied" => vec![(PROVISION, "requested"), (PROVISION, last)],
+        _ => vec![(PROVISION, "requested"), (PROVISION, "leasing"), (PROVISION, last)],
     };
     let end = |by, last| vec![(by, "deprovisioning"), (by, last)];
     let mut orders = 0;
@@ -530,7 +551,7 @@ async fn every_order_ends_with_one_terminal_status() {
         for (lease, release) in [("deprovisioned", "deprovisioned"), ("deprovision_failed", "deprovisioned")] {
             let mut all = vec![];
             interleave(&[provision(last), end(LEASE, lease), end(RELEASE, release)], &mut vec![], &mut all);
-            for order in all.into_iter().filter(|order| order[0] == (PROVISION, "processing")) {
+            for order in all.into_iter().filter(|order| order[0] == (PROVISION, "requested")) {
                 assert_one_end(&order).await;
                 orders += 1;
             }
@@ -598,7 +619,7 @@ async fn who_is_overtaken_learns_it() {
     // Before; what is tried; what comes between; what is said of it.
     let cases: [(Before, &str, Before, &str); 7] = [
         (LEASED, "deprovisioning", PROVISIONED, "deprovisioning"),
-        (LEASED, "deprovisioning", &[(PROVISION, "processing"), (PROVISION, "failed")], "failed"),
+        (LEASED, "deprovisioning", &[(PROVISION, "requested"), (PROVISION, "failed")], "failed"),
         (PROVISIONED, "deprovisioning", &ending, "deprovisioning"),
         (PROVISIONED, "deprovisioning", &ended, "deprovisioned"),
         (&ending, "deprovisioned", &ended, "deprovisioned"),
@@ -624,9 +645,9 @@ async fn an_outage_is_one() {
     };
     let cancelled = "TransactionCanceledException";
     let cases = [
-        ("processing", "UpdateItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
-        ("processing", "UpdateItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
-        ("processing", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
+        ("requested", "UpdateItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
+        ("requested", "UpdateItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
+        ("requested", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
         ("deprovisioning", "GetItem", refused("ProvisionedThroughputExceededException", &[]), ErrorName::Throttled),
         ("deprovisioning", "GetItem", refused("ResourceNotFoundException", &[]), ErrorName::AwsUnavailable),
         (
@@ -640,7 +661,7 @@ async fn an_outage_is_one() {
     ];
     for (operation, call, trouble, name) in cases {
         let table = match operation {
-            "processing" => FakeTable::default(),
+            "requested" => FakeTable::default(),
             _ => FakeTable::after(PROVISIONED).await,
         };
         let items = table.items();

@@ -272,7 +272,7 @@ pub async fn ask_again(
     token: Option<String>,
     first: Option<Proof>,
 ) -> Result<Option<Proof>, Refused> {
-    let input = ProveInput { transaction, identity_token: token, proof_of_request: first };
+    let input = ProveInput { transaction, identity_token: token, proof_of_request: first, answers_refusal: true };
     match prove.run(input, samples::requested_at()).await {
         Ok(Proven { proof, refusal: None }) => Ok(proof),
         Ok(Proven { proof, refusal: Some(reason) }) => {

@@ -75,17 +75,17 @@ impl FakeTable {
         let mut state = self.0.lock().unwrap();
         state.calls.push(operation.to_owned());
         let trouble = state.troubles.iter().position(|(of, _)| *of == operation);
-        match trouble.map(|at| state.troubles.remove(at).1) {
-            Some(Trouble::Refused(refusal)) => Err(refusal),
-            Some(Trouble::Overtaken(by)) => {
+        match trouble.map(|at| state.troubles.remove(at)) {
+            Some((_, Trouble::Refused(refusal))) => Err(refusal),
+            Some((_, Trouble::Overtaken(by))) => {
                 by(&mut state.items);
                 state.items.answer(operation, input)
             }
-            Some(Trouble::Lost) => match state.items.answer(operation, input) {
+            Some((of, Trouble::Lost)) => match state.items.answer(operation, input) {
                 Ok(_) => Err("InternalServerError".into()),
                 refused => {
                     // Nothing was done: it is the next one's.
-                    state.troubles.push(("TransactWriteItems", Trouble::Lost));
+                    state.troubles.push((of, Trouble::Lost));
                     refused
                 }
             },

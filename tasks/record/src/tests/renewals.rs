@@ -54,12 +54,12 @@ async fn renewals_are_recorded_beside_the_status() {
 /// refusal is on record all the same.
 #[tokio::test]
 async fn only_what_is_provisioned_can_be_renewed() {
-    let denied = [(PROVISION, "processing"), (PROVISION, "denied")];
+    let denied = [(PROVISION, "requested"), (PROVISION, "denied")];
     let ending = provisioned_and(&[(RELEASE, "deprovisioning")]);
     let failed = provisioned_and(&[(LEASE, "deprovisioning"), (LEASE, "deprovision_failed")]);
     let gone = provisioned_and(&[(RELEASE, "deprovisioning"), (RELEASE, "deprovisioned")]);
     let mut texts = vec![];
-    for before in [&[(PROVISION, "processing")][..], &denied, &ending, &failed, &gone] {
+    for before in [&[(PROVISION, "requested")][..], &denied, &ending, &failed, &gone] {
         let table = FakeTable::after(before).await;
         let statuses = table.statuses();
         for operation in ["renewing", "renewed"] {

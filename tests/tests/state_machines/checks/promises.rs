@@ -246,6 +246,9 @@ fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&
     if machine.edges_from(records).iter().any(|edge| !succeeds(edge, records) && !unrecorded.contains(&edge.to)) {
         problems.push(format!("{}: a denial that could not be recorded does not lead to {unrecorded:?}", machine.name));
     }
+    if machine.document["States"]["Prove"]["Arguments"]["Payload"]["answers_refusal"] != true {
+        problems.push(format!("{}: prove is not told that a refusal is heeded", machine.name));
+    }
     let refused = |edge: &Edge<'_>| edge.from == "IsRunAccepted" && edge.to == records;
     if !machine.edges().any(|edge| refused(&edge)) {
         problems.push(format!("{}: a run that is not accepted is not denied", machine.name));
