@@ -7,7 +7,7 @@ use std::{env, fmt::Write, fs, path::Path};
 use daypass_tests::{
     engine::RecordedCall,
     pipeline::{Access, Request},
-    stack::Stack,
+    stack::{Stack, until},
 };
 
 /// What a warm stack calls: the functions have made their connections.
@@ -20,6 +20,10 @@ async fn no_call_is_made_that_the_readme_does_not_list() {
     stack.engine.forget_calls().await;
     let request = Request::by("alex");
     let access = stack.provision(&request).await;
+    // The lease looks beside the provisioning.
+    let lease = stack.lease(access.transaction_id);
+    until("the lease waits", async || stack.states_of(&lease).await.last().is_some_and(|it| it == "WaitForExpiry"))
+        .await;
     let provisioning = stack.engine.calls().await;
     stack.engine.forget_calls().await;
     stack.renew(&request).await;
