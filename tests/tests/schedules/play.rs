@@ -127,7 +127,8 @@ fn request(who: Who, account: Account, lease: Lease) -> Request {
 }
 
 /// It has the form of a token in its envelope, and opens with no key.
-const NO_TOKEN: &str = "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJlbmMiOiJBMjU2R0NNIn0.AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
+const NO_TOKEN: &str =
+    "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJlbmMiOiJBMjU2R0NNIn0.AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
 
 fn ago(length: Duration) -> Timestamp {
     Timestamp::from_datetime((SystemTime::now() - length).into())
@@ -266,12 +267,7 @@ async fn look(
 }
 
 /// The executions that the schedule, provision and sweeps have started.
-fn executions(
-    stack: &Stack,
-    ids: &[TransactionId],
-    outcomes: &[Outcome],
-    calls: &[RecordedCall],
-) -> BTreeSet<String> {
+fn executions(stack: &Stack, ids: &[TransactionId], outcomes: &[Outcome], calls: &[RecordedCall]) -> BTreeSet<String> {
     let prefix = stack.names.deprovision.replace(":stateMachine:", ":execution:");
     let by_machines = calls.iter().filter(|call| call.action == "states:StartExecution");
     let by_machines = by_machines.filter_map(|call| Some(format!("{prefix}:{}", call.parameters.get("Name")?)));

@@ -104,8 +104,7 @@ fn steps_of(random: &mut Random, of: usize, ids: &[TransactionId], steps: &mut V
     let mut asks = |random: &mut Random, at| {
         let who = random.one_of(&WHO);
         let account = random.one_of(&Account::ALL);
-        let lease =
-            if random.percent(30) { Lease::Seconds(random.within(5..60)) } else { Lease::Long };
+        let lease = if random.percent(30) { Lease::Seconds(random.within(5..60)) } else { Lease::Long };
         steps.push(Step { at, action: Action::Request { of, who, account, lease } });
     };
     asks(random, asks_at);
