@@ -147,7 +147,7 @@ class Call:
 
 
 def transactions_in(request: bytes | str) -> list[str]:
-    """Return the ids of transactions that a request names. (What is long is no request about a transaction.)"""
+    """Return the ids of transactions that a request names. What is long is no request about a transaction."""
     text = request[:LONGEST_REQUEST]
     found = TRANSACTION_ID.findall(text if isinstance(text, str) else text.decode("utf-8", "replace"))
     return sorted(set(found))

@@ -12,7 +12,7 @@ use crate::{
 
 /// What does not hold.
 pub fn problems(it: &Played) -> Vec<String> {
-    let mut found = it.stuck.clone();
+    let mut found = it.endless.clone();
     for (of, id) in it.schedule.ids.iter().enumerate() {
         let calls: Vec<_> = it.calls.iter().filter(|call| names(call, *id)).collect();
         let mut of_this = Vec::new();

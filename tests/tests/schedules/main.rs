@@ -115,7 +115,7 @@ fn told(it: &Played, problems: &[String]) -> String {
 fn line(call: &RecordedCall) -> String {
     let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_owned();
     let by = if call.caller.contains(":assumed-role/") {
-        call.caller.splitn(2, '/').nth(1).unwrap_or_default().to_owned()
+        call.caller.split_once('/').unwrap_or_default().1.to_owned()
     } else {
         last(&call.caller, '/')
     };

@@ -51,7 +51,7 @@ pub struct Played {
     /// What had to be done by hand.
     pub by_hand: Vec<TransactionId>,
     /// What did not end.
-    pub stuck: Vec<String>,
+    pub endless: Vec<String>,
 }
 
 /// Plays schedules at once. `provisioning` is how long one takes.
@@ -71,8 +71,8 @@ pub async fn play(stack: &Stack, schedules: Vec<Schedule>, provisioning: Duratio
     }))
     .await;
     let ids: Vec<_> = schedules.iter().flat_map(|schedule| schedule.ids.clone()).collect();
-    let (by_hand, stuck) = rest(stack, &ids).await;
-    look(stack, schedules.into_iter().zip(outcomes), &by_hand, &stuck).await
+    let (by_hand, endless) = rest(stack, &ids).await;
+    look(stack, schedules.into_iter().zip(outcomes), &by_hand, &endless).await
 }
 
 async fn carry_out(stack: &Stack, schedule: &Schedule, step: &Step) -> Outcome {
@@ -218,7 +218,7 @@ async fn look(
     stack: &Stack,
     played: impl Iterator<Item = (Schedule, Vec<Outcome>)>,
     by_hand: &[TransactionId],
-    stuck: &[String],
+    endless: &[String],
 ) -> Vec<Played> {
     let calls = stack.engine.calls().await;
     let mut standing = BTreeSet::new();
@@ -259,9 +259,9 @@ async fn look(
         let roles = ids.iter().flat_map(|id| Account::ALL.map(|account| (*id, account)));
         let roles = roles.filter(|(id, account)| standing.contains(&(account.id(), id.role_name()))).collect();
         let concern = |text: &&String| names.iter().any(|id| text.contains(id));
-        let stuck = stuck.iter().filter(concern).cloned().collect();
+        let endless = endless.iter().filter(concern).cloned().collect();
         let by_hand = by_hand.iter().copied().filter(|id| ids.contains(id)).collect();
-        all.push(Played { schedule, outcomes, items, ends, roles, executions, calls, by_hand, stuck });
+        all.push(Played { schedule, outcomes, items, ends, roles, executions, calls, by_hand, endless });
     }
     all
 }

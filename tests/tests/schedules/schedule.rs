@@ -209,11 +209,11 @@ fn faults_of(random: &mut Random, of: usize, id: TransactionId, faults: &mut Vec
         let mut says = format!("of {of}: {action}");
         if let Some(task) = on {
             fault = fault.on(&format!(":daypass-{task}"));
-            says += &format!(" of {task}");
+            says = says + " of " + task;
         }
         if let Some(machine) = by {
             fault = fault.by(&format!(":role/daypass-{machine}"));
-            says += &format!(" by {machine}");
+            says = says + " by " + machine;
         }
         if lost {
             fault = fault.after_execution();
