@@ -4,6 +4,7 @@ What can be seen in the definitions is held by `tests/tests/state_machines/`; he
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from conftest import Accounts, allow, package, service_trust
 
 from daypass_local.aws import Aws
@@ -51,6 +53,8 @@ def error(name: str, message: str = "this is why", times: int = 1) -> list[dict[
 
 
 BROKEN = error("Runtime.ExitError", "it broke")
+TIMED_OUT = error("Sandbox.Timedout", "it took too long")
+"""How Lambda ends a function that hangs. When it does not, Step Functions gives the function up: States.Timeout."""
 ROLE_ARN = "arn:aws:iam::222222222222:role/daypass/daypass-t"
 PERSON = {"user_id": "u-1", "user_name": "alex"}
 AUTHORIZATION = {"group_id": "g-1", "reason": "alex is in the group"}
@@ -118,6 +122,29 @@ class World:
     def payload(self, key: str) -> Any:
         return next(payload for called, payload in self.calls if called == key)
 
+    def times(self, key: str) -> int:
+        """How often a function was called since the last script."""
+        return sum(called == key for called, _ in self.calls)
+
+    def clean_ups(self, transaction_id: str) -> list[tuple[str, Any]]:
+        """The executions of deprovision that provision has started beside the lease: names and inputs."""
+        pages = self.sfn.get_paginator("list_executions").paginate(stateMachineArn=self.lease)
+        found = [(it["name"], it["executionArn"]) for page in pages for it in page["executions"]]
+        others = [(name, arn) for name, arn in found if name.startswith(transaction_id) and name != transaction_id]
+        return [
+            (name, json.loads(self.sfn.describe_execution(executionArn=arn)["input"])) for name, arn in sorted(others)
+        ]
+
+    def impatient(self, name: str, kind: str, *states: str) -> str:
+        """Make a machine that gives these states' functions up after a second.
+
+        Not those of others: on a busy machine a function that does not hang may take a second, too.
+        """
+        impatient = json.loads(self.definition(name))
+        for state in states:
+            impatient["States"][state]["TimeoutSeconds"] = 1
+        return self.make(f"{name}-{uuid.uuid4().hex[:8]}", kind, json.dumps(impatient))
+
     def states(self, execution: str) -> str:
         events = self.sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
         return " ".join(
@@ -153,6 +180,7 @@ class Provisioning:
         machine: str = "",
         name: str = "",
         proof: dict[str, Any] | None = None,
+        refusal: str | None = None,
     ) -> None:
         self.id = name or str(uuid.uuid4())
         self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
@@ -160,7 +188,7 @@ class Provisioning:
         self.transaction["expires_at"] = "2026-11-23T10:00:00Z"
         answers = {
             "validate": self.transaction,
-            "prove": {"proof": proof},
+            "prove": {"proof": proof, "refusal": refusal},
             "authn": PERSON,
             "authz": AUTHORIZATION,
             "create-role": ROLE,
@@ -180,7 +208,9 @@ class Provisioning:
 def test_a_request_is_granted(world: World) -> None:
     run = Provisioning(world)
     assert run.output == {"transaction_id": run.id, "status": "provisioned", "sealed_credentials": "SEALED"}
+    assert run.path == PROVISIONED
     by, transaction = {"execution_arn": run.execution}, {"transaction": run.transaction}
+    leasing = {"transaction_id": run.id, "person": PERSON, "authorization": AUTHORIZATION}
     execution = {"transaction_id": run.id, "requested_at": world.payload("validate")["requested_at"]}
     recorded = transaction | SESSION | {"person": PERSON, "authorization": AUTHORIZATION, "role": ROLE}
     assert world.calls == [
@@ -189,6 +219,7 @@ def test_a_request_is_granted(world: World) -> None:
         ("prove", transaction | {"identity_token": None}),
         ("authn", transaction | {"proof": None}),
         ("authz", transaction | {"person": PERSON}),
+        ("record.leasing", by | {"operation": {"leasing": leasing}}),
         ("create-role", transaction),
         ("issue-creds", transaction | {"person": PERSON}),
         ("record.provisioned", by | {"operation": {"provisioned": recorded | {"lease_execution_arn": run.lease}}}),
@@ -197,15 +228,19 @@ def test_a_request_is_granted(world: World) -> None:
     assert lease == {"schema": 1, "transaction_id": run.id, "expires_at": run.transaction["expires_at"]}
 
 
-AUTHENTICATED = "Validate RecordProcessing Prove Authenticate"
+PROVEN = "Validate RecordProcessing Prove"
+AUTHENTICATED = f"{PROVEN} IsRunAccepted Authenticate"
 AUTHORIZED = f"{AUTHENTICATED} IsThereProof Authorize"
-CREATED = f"{AUTHORIZED} StartLease CreateRole"
+LEASED = f"{AUTHORIZED} RecordLease"
+CREATED = f"{LEASED} StartLease CreateRole"
 ISSUED = f"{CREATED} IssueCredentials"
 PROVISIONED = f"{ISSUED} RecordProvisioned"
 DENIED = "RecordDenied Denied"
 FAILED = "RecordFailed Failed"
 UNDONE = f"DeleteRole {FAILED}"
+HANDED_OVER = "RecordFailing StartCleanUp Failed"
 PASSING = "Throttled AwsUnavailable"
+AGAIN = "CreateRoleAgain"
 
 PROOF = {"token_id": "5f" * 32, "token_ends_at": 1_795_424_730}
 
@@ -220,6 +255,7 @@ def test_a_token_is_used_up_by_one_transaction(world: World, aws: Aws) -> None:
         "Daypass.IdentityNotProven",
     )
     assert "used before" in again.cause["reason"]
+    assert world.payload("record.denied")["operation"]["denied"]["proof"] == proof
     # The answer is lost: the same transaction may use it again.
     fault = {"action": "dynamodb:PutItem", "error": "InternalServerError", "execute": True, "status": 500}
     world.fault(aws, **fault)
@@ -227,20 +263,64 @@ def test_a_token_is_used_up_by_one_transaction(world: World, aws: Aws) -> None:
     assert lost.status == "SUCCEEDED"
 
 
+def test_a_token_that_cannot_be_used_up_fails_the_request(world: World, aws: Aws) -> None:
+    proof = PROOF | {"token_id": uuid.uuid4().hex}
+    world.fault(aws, "dynamodb:PutItem", "AccessDeniedException", message="no", times=3)
+    assert Provisioning(world, proof=proof).status == "SUCCEEDED"
+    world.fault(aws, "dynamodb:PutItem", "AccessDeniedException", message="no", times=4)
+    run = Provisioning(world, proof=proof)
+    assert (run.path, run.error) == (f"{AUTHENTICATED} IsThereProof UseToken {FAILED}", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith("UseToken did not succeed (DynamoDB.AccessDeniedException: no); ")
+    assert world.payload("record.failed")["operation"]["failed"]["proof"] == proof
+
+
+def test_a_run_that_is_not_accepted_is_denied_with_whose_it_was(world: World) -> None:
+    refusal = 'it is the run of {"errorMessage": "somebody else"}'
+    run = Provisioning(world, proof=PROOF, refusal=refusal)
+    assert (run.path, run.error) == (f"{PROVEN} IsRunAccepted {DENIED}", "Daypass.IdentityNotProven")
+    assert run.cause == {"transaction_id": run.id, "status": "denied", "reason": refusal}
+    denied = {"transaction_id": run.id, "error": "Daypass.IdentityNotProven", "reason": refusal, "proof": PROOF}
+    denied |= {"person": None, "authorization": None}
+    by = {"execution_arn": run.execution}
+    assert world.calls[-1] == ("record.denied", by | {"operation": {"denied": denied}})
+    assert [called for called, _ in world.calls] == ["validate", "record.processing", "prove", "record.denied"]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "status"),
+    [
+        ("authn", "UserNotFound", "denied"),
+        ("authn", "InvalidRequest", "failed"),
+        ("authz", "NotAMember", "denied"),
+        ("record.leasing", "TransactionConflict", "failed"),
+        ("create-role", "RoleConflict", "failed"),
+    ],
+)
+def test_what_is_proven_is_recorded_however_it_ends(world: World, task: str, name: str, status: str) -> None:
+    proof = PROOF | {"token_id": uuid.uuid4().hex}
+    Provisioning(world, {task: error(f"Daypass.{name}")}, proof=proof)
+    assert world.payload(f"record.{status}")["operation"][status]["proof"] == proof
+
+
+BROKEN_RECORD = "TransactionMismatch RecordBroken"
 ERRORS = [
     ("validate", "InvalidRequest", "Validate Denied"),
+    ("validate", PASSING, "Validate Failed"),
     ("record.processing", "TransactionConflict", "Validate RecordProcessing Denied"),
-    ("record.processing", f"InvalidRequest {PASSING}", f"Validate RecordProcessing {FAILED}"),
-    ("prove", "IdentityNotProven", f"Validate RecordProcessing Prove {DENIED}"),
-    ("prove", f"InvalidRequest {PASSING}", f"Validate RecordProcessing Prove {FAILED}"),
+    ("record.processing", f"InvalidRequest RecordBroken {PASSING}", f"Validate RecordProcessing {FAILED}"),
+    ("prove", "IdentityNotProven", f"{PROVEN} {DENIED}"),
+    ("prove", f"InvalidRequest {PASSING}", f"{PROVEN} {FAILED}"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
     ("authn", f"InvalidRequest {PASSING}", f"{AUTHENTICATED} {FAILED}"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{AUTHORIZED} {DENIED}"),
     ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
-    ("create-role", "TargetAccountNotOnboarded RoleConflict", f"{CREATED} WasCreateRoleRetried {FAILED}"),
-    ("create-role", f"InvalidRequest QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {UNDONE}"),
+    ("record.leasing", "InvalidRequest TransactionConflict TransactionNotFound", f"{LEASED} {FAILED}"),
+    ("record.leasing", f"{BROKEN_RECORD} {PASSING}", f"{LEASED} {FAILED}"),
+    ("create-role", "InvalidRequest TargetAccountNotOnboarded RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", f"QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {AGAIN} {UNDONE}"),
     ("issue-creds", f"InvalidRequest {PASSING}", f"{ISSUED} {UNDONE}"),
-    ("record.provisioned", f"TransactionConflict TransactionNotFound {PASSING}", f"{PROVISIONED} {UNDONE}"),
+    ("record.provisioned", "InvalidRequest TransactionConflict TransactionNotFound", f"{PROVISIONED} {UNDONE}"),
+    ("record.provisioned", f"{BROKEN_RECORD} {PASSING}", f"{PROVISIONED} {UNDONE}"),
 ]
 
 
@@ -248,38 +328,52 @@ ERRORS = [
     ("task", "name", "path"), [(task, name, path) for task, names, path in ERRORS for name in names.split()]
 )
 def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: str, path: str) -> None:
+    attempts = 6 if AGAIN in path else 4 if name in PASSING.split() else 1
     name = f"Daypass.{name}"
     run = Provisioning(world, {task: error(name, times=10)})
     status = "denied" if path.endswith("Denied") else "failed"
     assert (run.status, run.path, run.error) == ("FAILED", path, name)
     assert run.cause == {"transaction_id": run.id, "status": status, "reason": "this is why"}
+    assert world.times(task) == attempts
     if path.endswith((DENIED, FAILED)):
-        known = {"person": PERSON if "Authorize" in path else None}
-        known |= {"authorization": AUTHORIZATION if "StartLease" in path else None}
+        known = {"proof": None, "person": PERSON if "Authorize" in path else None}
+        known |= {"authorization": AUTHORIZATION if "RecordLease" in path else None}
         recorded = known | {"transaction_id": run.id, "error": name, "reason": "this is why"}
         operation = {"execution_arn": run.execution, "operation": {status: recorded}}
         assert world.payload(f"record.{status}") == operation
+    # What is on record needs no clean-up, and the lease finds that it has ended.
+    assert world.clean_ups(run.id) == []
 
 
+@pytest.mark.parametrize(
+    ("outcome", "attempts"),
+    [(BROKEN, 4), (TIMED_OUT, 2), (error("States.Timeout", "it took too long"), 2)],
+    ids=["crash", "ended", "given-up"],
+)
 @pytest.mark.parametrize(
     ("task", "state", "path"),
     [
         ("validate", "Validate", "Validate Failed"),
         ("record.processing", "RecordProcessing", f"Validate RecordProcessing {FAILED}"),
-        ("prove", "Prove", f"Validate RecordProcessing Prove {FAILED}"),
+        ("prove", "Prove", f"{PROVEN} {FAILED}"),
         ("authn", "Authenticate", f"{AUTHENTICATED} {FAILED}"),
         ("authz", "Authorize", f"{AUTHORIZED} {FAILED}"),
-        ("create-role", "CreateRole", f"{CREATED} {UNDONE}"),
+        ("record.leasing", "RecordLease", f"{LEASED} {FAILED}"),
+        ("create-role", AGAIN, f"{CREATED} {AGAIN} {UNDONE}"),
         ("issue-creds", "IssueCredentials", f"{ISSUED} {UNDONE}"),
         ("record.provisioned", "RecordProvisioned", f"{PROVISIONED} {UNDONE}"),
     ],
 )
-def test_any_other_error_is_told_as_one_of_ours(world: World, task: str, state: str, path: str) -> None:
-    run = Provisioning(world, {task: BROKEN})
-    reason = f"{state} did not succeed (Runtime.ExitError: it broke); "
+def test_any_other_error_is_told_as_one_of_ours(
+    world: World, task: str, state: str, path: str, outcome: list[dict[str, Any]], attempts: int
+) -> None:
+    run = Provisioning(world, {task: outcome * 10})
+    name, message = outcome[0]["errorType"], outcome[0]["errorMessage"]
+    reason = f"{state} did not succeed ({name}: {message}); "
     reason += "try again, and tell the operators when that does not help"
     assert (run.status, run.path, run.error) == ("FAILED", path, "Daypass.AwsUnavailable")
     assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": reason}
+    assert world.times(task) == (6 if outcome == BROKEN and state == AGAIN else attempts)
     if path.endswith(FAILED):
         recorded = world.payload("record.failed")["operation"]["failed"]
         assert (recorded["error"], recorded["reason"]) == ("Daypass.AwsUnavailable", reason)
@@ -287,28 +381,44 @@ def test_any_other_error_is_told_as_one_of_ours(world: World, task: str, state: 
 
 @pytest.mark.parametrize("cause", ["no JSON", "{", '{"errorMessage"', '{"error": "no message"}', ""])
 def test_a_cause_that_no_function_wrote(world: World, aws: Aws, cause: str) -> None:
-    world.fault(aws, "lambda:InvokeFunction", "Unknown", message=cause, skip=3)
+    world.fault(aws, "lambda:InvokeFunction", "Unknown", message=cause, skip=3, times=4)
     run = Provisioning(world)
     assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}", "Daypass.AwsUnavailable")
     assert run.cause["reason"].startswith(f"Authenticate did not succeed (Lambda.Unknown: {cause}); ")
 
 
 def test_a_function_that_hangs(world: World) -> None:
-    # Of this state alone: on a busy machine a function that does not hang may take a second, too.
-    impatient = json.loads(world.definition("provision"))
-    impatient["States"]["CreateRole"]["TimeoutSeconds"] = 1
-    machine = world.make("impatient", "EXPRESS", json.dumps(impatient))
-    run = Provisioning(world, {"create-role": [{"sleep": 3}]}, machine)
-    assert (run.path, run.error) == (f"{CREATED} {UNDONE}", "Daypass.AwsUnavailable")
-    assert run.cause["reason"].startswith("CreateRole did not succeed (States.Timeout: ")
+    machine = world.impatient("provision", "EXPRESS", "CreateRole", AGAIN)
+    run = Provisioning(world, {"create-role": [{"sleep": 3}, {"sleep": 3}]}, machine)
+    assert (run.path, run.error) == (f"{CREATED} {AGAIN} {UNDONE}", "Daypass.AwsUnavailable")
+    assert run.cause["reason"].startswith("CreateRoleAgain did not succeed (States.Timeout: ")
+
+
+def test_a_function_that_hangs_once_is_asked_again(world: World) -> None:
+    machine = world.impatient("provision", "EXPRESS", "RecordProcessing", "CreateRole")
+    hanging: Outcomes = {"record.processing": [{"sleep": 3}], "create-role": [{"sleep": 3}]}
+    run = Provisioning(world, hanging, machine)
+    assert (run.status, run.path) == ("SUCCEEDED", PROVISIONED.replace("CreateRole", f"CreateRole {AGAIN}"))
+    assert (world.times("record.processing"), world.times("create-role")) == (2, 2)
 
 
 def test_what_passes_is_tried_again(world: World) -> None:
-    quick = error("Daypass.Throttled") + error("Daypass.AwsUnavailable", times=2)
-    slow = error("Daypass.QuotaExceeded", times=2) + error("Daypass.RoleNotVisibleYet", times=3)
-    tasks = ("record.processing", "prove", "authn", "authz", "issue-creds", "record.provisioned")
+    quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
+    slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet", times=2)
+    tasks = ("validate", "prove", "authn", "authz", "issue-creds")
+    tasks += ("record.processing", "record.leasing", "record.provisioned")
     run = Provisioning(world, dict.fromkeys(tasks, quick) | {"create-role": slow})
-    assert (run.status, len(world.calls)) == ("SUCCEEDED", 1 + 6 * 4 + 6)
+    assert (run.status, len(world.calls)) == ("SUCCEEDED", 8 * 5 + 6)
+    assert run.path == PROVISIONED.replace("CreateRole", f"CreateRole {AGAIN}")
+
+
+@pytest.mark.parametrize("operation", ["denied", "failed"])
+def test_an_end_that_passes_is_tried_again(world: World, operation: str) -> None:
+    quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
+    name = "Daypass.NotAMember" if operation == "denied" else "Daypass.InvalidRequest"
+    run = Provisioning(world, {"authz": error(name), f"record.{operation}": quick})
+    assert (run.path, run.error) == (f"{AUTHORIZED} {DENIED if operation == 'denied' else FAILED}", name)
+    assert world.times(f"record.{operation}") == 5
 
 
 @pytest.mark.parametrize("lost", ["Service", "AWSLambda", "SdkClient", "TooManyRequests"])
@@ -324,68 +434,177 @@ def test_a_lost_start_of_the_lease_is_repeated(world: World, aws: Aws) -> None:
     assert Provisioning(world).status == "SUCCEEDED"
 
 
+def test_a_release_that_came_first_cancels(world: World) -> None:
+    released = "released before it was provisioned"
+    run = Provisioning(world, {"record.leasing": error("Daypass.TransactionConflict", released)})
+    assert (run.path, run.error) == (f"{LEASED} {FAILED}", "Daypass.TransactionConflict")
+    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": released}
+    known = {"proof": None, "person": PERSON, "authorization": AUTHORIZATION}
+    failed = known | {"transaction_id": run.id, "error": "Daypass.TransactionConflict", "reason": released}
+    assert world.payload("record.failed")["operation"] == {"failed": failed}
+    assert not {"create-role", "delete-role"} & {called for called, _ in world.calls}
+    with pytest.raises(ClientError, match="ExecutionDoesNotExist"):
+        world.sfn.describe_execution(executionArn=run.lease)
+
+
 def test_without_a_lease_there_is_no_role(world: World, aws: Aws) -> None:
-    world.fault(aws, "states:StartExecution", "AccessDeniedException", message="no")
+    world.fault(aws, "states:StartExecution", "AccessDeniedException", message="no", times=4)
     run = Provisioning(world)
-    assert (run.path, run.error) == (f"{AUTHORIZED} StartLease {FAILED}", "Daypass.AwsUnavailable")
+    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.AwsUnavailable")
     assert run.cause["reason"].startswith("StartLease did not succeed (StepFunctions.AccessDeniedException: no); ")
+    assert not {"create-role", "delete-role"} & {called for called, _ in world.calls}
 
 
 def test_an_execution_that_somebody_else_named_so_is_no_lease(world: World) -> None:
     name = str(uuid.uuid4())
     world.sfn.start_execution(stateMachineArn=world.lease, name=name, input='{"expires_at": "2099-01-01T00:00:00Z"}')
     run = Provisioning(world, name=name)
-    assert (run.path, run.error) == (f"{AUTHORIZED} StartLease {FAILED}", "Daypass.TransactionConflict")
+    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.TransactionConflict")
     assert run.cause["status"] == "failed"
     assert "under a new name" in run.cause["reason"]
 
 
-def test_a_denial_that_cannot_be_recorded_is_not_told(world: World) -> None:
-    busy = error("Daypass.Throttled", "busy", times=4)
-    run = Provisioning(world, {"authz": error("Daypass.NotAMember"), "record.denied": busy})
-    assert (run.path, run.error) == (f"{AUTHORIZED} RecordDenied Failed", "Daypass.Throttled")
-    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": "busy"}
-    run = Provisioning(world, {"authz": error("Daypass.NotAMember"), "record.denied": BROKEN})
-    assert (run.path, run.error) == (f"{AUTHORIZED} RecordDenied Failed", "Daypass.AwsUnavailable")
-    assert run.cause["reason"].startswith("RecordDenied did not succeed ")
-
-
-@pytest.mark.parametrize("second", [error("Daypass.AwsUnavailable", times=6), BROKEN], ids=["ours", "other"])
 @pytest.mark.parametrize(
-    ("task", "path"), [("delete-role", "DeleteRole StartCleanUp Failed"), ("record.failed", UNDONE)]
+    ("second", "told", "reason"),
+    [
+        (error("Daypass.Throttled", "busy", times=4), "Daypass.Throttled", "busy"),
+        (error("Daypass.TransactionConflict", "moved on"), "Daypass.TransactionConflict", "moved on"),
+        (error("Daypass.RecordBroken", "broken"), "Daypass.RecordBroken", "broken"),
+        (error("Daypass.InvalidRequest", "unread"), "Daypass.InvalidRequest", "unread"),
+        (BROKEN * 4, "Daypass.AwsUnavailable", "RecordDenied did not succeed (Runtime.ExitError: it broke); "),
+        (
+            TIMED_OUT * 2,
+            "Daypass.AwsUnavailable",
+            "RecordDenied did not succeed (Sandbox.Timedout: it took too long); ",
+        ),
+    ],
+)
+def test_a_denial_that_cannot_be_recorded_is_not_told(
+    world: World, second: list[dict[str, Any]], told: str, reason: str
+) -> None:
+    run = Provisioning(world, {"authz": error("Daypass.NotAMember"), "record.denied": second})
+    assert (run.path, run.error) == (f"{AUTHORIZED} RecordDenied {HANDED_OVER}", told)
+    if told == "Daypass.AwsUnavailable":
+        reason += "try again, and tell the operators when that does not help"
+    assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": reason}
+    assert world.times("record.denied") == len(second)
+    # Whoever closes the transaction records what was told. Nothing was called in the target account.
+    failing = {"transaction_id": run.id, "error": told, "reason": reason}
+    failing |= {"proof": None, "person": PERSON, "authorization": None}
+    assert world.calls[-1] == ("record.failing", {"execution_arn": run.execution, "operation": {"failing": failing}})
+    assert len(world.clean_ups(run.id)) == 1
+
+
+@pytest.mark.parametrize("name", ["Daypass.TransactionNotFound", "Daypass.TransactionMismatch"])
+@pytest.mark.parametrize("of", ["own", "failing"])
+@pytest.mark.parametrize(
+    ("first", "operation", "path"),
+    [
+        ("Daypass.NotAMember", "record.denied", f"{AUTHORIZED} RecordDenied"),
+        ("Daypass.InvalidRequest", "record.failed", f"{AUTHORIZED} RecordFailed"),
+    ],
+)
+def test_what_is_not_of_this_execution_is_not_cleaned_up(
+    world: World, first: str, operation: str, path: str, of: str, name: str
+) -> None:
+    """It would end somebody else's transaction."""
+    absent = error(name, "no such")
+    busy = error("Daypass.Throttled", "busy", times=4)
+    ends = {operation: absent} if of == "own" else {operation: busy, "record.failing": absent}
+    run = Provisioning(world, {"authz": error(first, "the first")} | ends)
+    assert run.path == (f"{path} Failed" if of == "own" else f"{path} RecordFailing Failed")
+    denied = (name, "no such") if of == "own" else ("Daypass.Throttled", "busy")
+    told, reason = denied if operation == "record.denied" else (first, "the first")
+    assert (run.error, run.cause) == (told, {"transaction_id": run.id, "status": "failed", "reason": reason})
+    assert world.times("record.failing") == (0 if of == "own" else 1)
+    assert world.clean_ups(run.id) == []
+
+
+@pytest.mark.parametrize(
+    "second",
+    [error("Daypass.AwsUnavailable", times=6), BROKEN * 6, TIMED_OUT * 6, error("Daypass.RecordBroken", times=6)],
+    ids=["ours", "other", "time-out", "broken"],
+)
+@pytest.mark.parametrize(
+    ("task", "path"),
+    [("delete-role", f"DeleteRole {HANDED_OVER}"), ("record.failed", f"DeleteRole RecordFailed {HANDED_OVER}")],
 )
 def test_of_two_errors_the_first_is_told(world: World, task: str, path: str, second: list[dict[str, Any]]) -> None:
-    run = Provisioning(world, {"issue-creds": error("Daypass.InvalidRequest", "the first"), task: second})
+    first = {"issue-creds": error("Daypass.InvalidRequest", "the first")}
+    run = Provisioning(world, first | {task: second})
     assert (run.path, run.error) == (f"{ISSUED} {path}", "Daypass.InvalidRequest")
     assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": "the first"}
+    failing = {"transaction_id": run.id, "error": "Daypass.InvalidRequest", "reason": "the first"}
+    failing |= {"proof": None, "person": PERSON, "authorization": AUTHORIZATION}
+    assert world.payload("record.failing") == {"execution_arn": run.execution, "operation": {"failing": failing}}
+
+    # Also when that cannot be noted: the clean-up is started all the same.
+    run = Provisioning(world, first | {task: second, "record.failing": second})
+    assert (run.path, run.error, run.cause["reason"]) == (f"{ISSUED} {path}", "Daypass.InvalidRequest", "the first")
+    assert world.times("record.failing") == (1 if second[0] in TIMED_OUT + error("Daypass.RecordBroken") else 3)
+    assert len(world.clean_ups(run.id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempts"),
+    [
+        *((error("Daypass.AwsUnavailable"), 4), (BROKEN, 4), (error("Daypass.RoleNotVisibleYet"), 4)),
+        *((TIMED_OUT, 1), (error("Daypass.InvalidRequest"), 1), (error("Daypass.TargetAccountNotOnboarded"), 1)),
+    ],
+)
+def test_taking_back_is_tried_again_within_the_time_of_the_caller(
+    world: World, outcome: list[dict[str, Any]], attempts: int
+) -> None:
+    run = Provisioning(world, {"issue-creds": BROKEN * 4, "delete-role": outcome * 10})
+    assert (run.path, world.times("delete-role")) == (f"{ISSUED} DeleteRole {HANDED_OVER}", attempts)
+    run = Provisioning(world, {"issue-creds": BROKEN * 4, "delete-role": outcome * (attempts - 1)})
+    assert run.path == f"{ISSUED} {UNDONE}"
 
 
 def test_what_cannot_be_deleted_at_once_is_handed_over(world: World, aws: Aws) -> None:
-    undeletable = {"issue-creds": BROKEN, "delete-role": error("Daypass.RoleNotVisibleYet", times=6)}
+    undeletable = {"issue-creds": BROKEN * 4, "delete-role": error("Daypass.RoleNotVisibleYet", times=6)}
     run = Provisioning(world, undeletable)
-    assert run.path == f"{ISSUED} DeleteRole StartCleanUp Failed"
-    clean_up = json.loads(world.sfn.describe_execution(executionArn=f"{run.lease}-cleanup")["input"])
+    assert run.path == f"{ISSUED} DeleteRole {HANDED_OVER}"
+    assert world.times("record.failed") == 0
+    [(name, clean_up)] = world.clean_ups(run.id)
+    assert re.fullmatch(f"{run.id}-cleanup-[0-9a-f]{{8}}", name)
     assert clean_up == {"schema": 1, "transaction_id": run.id}
 
-    world.fault(aws, "states:StartExecution", "AccessDeniedException", skip=1)
+    world.fault(aws, "states:StartExecution", "ThrottlingException", skip=1, times=3)
     run = Provisioning(world, undeletable)
-    assert run.path == f"{ISSUED} DeleteRole StartCleanUp Failed"
+    assert [clean_up for _, clean_up in world.clean_ups(run.id)] == [{"schema": 1, "transaction_id": run.id}]
+
+    world.fault(aws, "states:StartExecution", "AccessDeniedException", skip=1, times=4)
+    run = Provisioning(world, undeletable)
+    assert run.path == f"{ISSUED} DeleteRole {HANDED_OVER}"
     assert run.cause["reason"].startswith("IssueCredentials did not succeed ")
+    assert world.clean_ups(run.id) == []
 
 
 def test_the_age_of_a_role_is_told_when_it_is_known(world: World) -> None:
-    run = Provisioning(world, {"issue-creds": BROKEN})
+    run = Provisioning(world, {"issue-creds": BROKEN * 4})
     role = {"transaction_id": run.id, "role_arn": ROLE_ARN}
     assert world.payload("delete-role") == role | {"role_created_at": ROLE["created_at"]}
-    run = Provisioning(world, {"create-role": BROKEN})
+    run = Provisioning(world, {"create-role": BROKEN * 6})
     assert world.payload("delete-role") == role | {"transaction_id": run.id}
 
 
-@pytest.mark.parametrize("name", ["Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"])
-def test_an_earlier_attempt_may_have_made_a_role(world: World, name: str) -> None:
-    run = Provisioning(world, {"create-role": error("Daypass.Throttled") + error(name)})
-    assert (run.path, run.error) == (f"{CREATED} WasCreateRoleRetried {UNDONE}", name)
-    assert run.cause["reason"] == "this is why"
+@pytest.mark.parametrize("before", [error("Daypass.Throttled"), BROKEN, TIMED_OUT], ids=["ours", "crash", "time-out"])
+@pytest.mark.parametrize("name", ["Daypass.TargetAccountNotOnboarded", "Daypass.InvalidRequest"])
+def test_an_earlier_attempt_may_have_made_a_role(world: World, name: str, before: list[dict[str, Any]]) -> None:
+    run = Provisioning(world, {"create-role": before + error(name, times=10)})
+    assert (run.path, run.error) == (f"{CREATED} {AGAIN} {UNDONE}", name)
+    assert (run.cause["reason"], world.times("create-role")) == ("this is why", 2)
+
+
+@pytest.mark.parametrize(
+    "before", [error("Daypass.Throttled"), BROKEN * 3, TIMED_OUT], ids=["ours", "crash", "time-out"]
+)
+def test_a_role_that_was_read_and_is_not_ours_is_left_alone(world: World, before: list[dict[str, Any]]) -> None:
+    run = Provisioning(world, {"create-role": before + error("Daypass.RoleConflict", times=10)})
+    assert (run.path, run.error) == (f"{CREATED} {AGAIN} {FAILED}", "Daypass.RoleConflict")
+    assert (run.cause["reason"], world.times("create-role")) == ("this is why", len(before) + 1)
+    assert world.times("delete-role") == 0
 
 
 # Renew
