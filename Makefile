@@ -108,8 +108,13 @@ test-local: $(VENV)/.stamp ## the local AWS
 
 E2E := cargo test $(CRATES)
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
-	$(E2E) --test scenarios --test least_privilege --no-run
+	$(E2E) --test scenarios --test least_privilege --test schedules --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
+
+# All of them take minutes. `make test` plays the first few, which are always the same.
+test-schedules: build $(VENV)/.stamp $(CDK) ## seeded schedules of requests, ends, attacks and faults, on a local AWS of its own [SEEDS=1000] [SEED=…]
+	$(E2E) --test schedules --no-run
+	DAYPASS_SEEDS=$(or $(SEEDS),1000) DAYPASS_SEED=$(SEED) $(LOCAL) run -- $(E2E) --test schedules -- --nocapture
 
 # Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
 # and stops the work of somebody who has changed something else.
@@ -126,12 +131,13 @@ test-repeatedly: $(CDK) $(ACTION) $(VENV)/.stamp ## Rust tests TIMES times (50),
 test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
 	$(LOCAL) run -- $(E2E) --test scenarios examples::terraform -- --ignored
 
-# The second compares what the first has called with what is allowed. The third runs jobs with the GitHub action and with the
+# The second compares what the first has called with what is allowed. The third plays a few schedules; the fourth runs jobs with the GitHub action and with the
 # GitLab component, and the command that the first has built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	$(E2E) --no-fail-fast --test scenarios $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
+	$(if $(TEST),,$(E2E) --test schedules)
 	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
 
 BENCH := $(CRATES) --bin bench

@@ -13,6 +13,7 @@
     GET  /_daypass/settings              Settings
     POST /_daypass/settings              changes some of them
     POST /_daypass/executions/end-delay  {"execution_arn": …} → {"ended": whether it was in a delay}: `waits.py`
+    POST /_daypass/executions/end-delays  ends all of them → {"ended": how many}
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
     POST /_daypass/identity/group-external-ids  {"group_id": …, "external_ids": [{"Issuer", "Id"}]}
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
@@ -34,7 +35,7 @@ from typing import Any, Final
 from daypass_local import issuer, waits
 from daypass_local.patches.identitystore import DISABLED_USERS, GROUP_EXTERNAL_IDS
 from daypass_local.patches.tools import param, replace
-from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging
+from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging, transactions_in
 from daypass_local.settings import SETTINGS
 
 PREFIX: Final = "/_daypass/"
@@ -81,6 +82,8 @@ def answer(
             if not body.get("execution_arn"):
                 raise ValueError("needs `execution_arn`")
             return {"ended": waits.end_delay(body["execution_arn"])}
+        case "POST", "executions/end-delays":
+            return {"ended": waits.end_delays()}
         case _, below if below.startswith(issuer.PATH):
             return issuer.ISSUERS.answer(method, below, body, f"http://{host}", query, authorization)
         case "POST", "identity/user-status":
@@ -164,6 +167,15 @@ def _parameters(params: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def _written(action: str, body: bytes) -> dict[str, str]:
+    """Return what is written to a table: expressions of names, without values."""
+    if action.lower() not in ("dynamodb:updateitem", "dynamodb:transactwriteitems"):
+        return {}
+    request = json.loads(body or b"{}")
+    updates = [request, *(item.get("Update", {}) for item in request.get("TransactItems", []))]
+    return {"UpdateExpression": "; ".join(filter(None, (it.get("UpdateExpression") for it in updates)))}
+
+
 def record_calls() -> None:
     """Put the recorder between ministack's front door and its services."""
     import ministack.app
@@ -189,9 +201,10 @@ def record_calls() -> None:
             account=account,
             action=action,
             resource=iam_actions.extract_resource_arn(service, method, path, headers, body, params, region, account),
-            parameters=_parameters(params),
+            parameters=_parameters(params) | _written(action, body),
             source_identity=session.get("SourceIdentity"),
             via=session.get("SourcePrincipalArn"),
+            transactions=transactions_in(body),
         )
         fault = RECORDER.take_fault(call)
         if fault is None or fault.execute:

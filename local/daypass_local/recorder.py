@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-TRANSACTION_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TRANSACTION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LONGEST_REQUEST: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,14 @@ class Call:
     source_identity: str | None = None
     """Whom the caller's session names, as CloudTrail shows it for every call of the session."""
 
+    transactions: list[str] = field(default_factory=list)
+    """The ids of transactions that the request names, wherever in it."""
+
     status: int = 200
     """HTTP status of the answer."""
+
+    fault: str | None = None
+    """Whether a fault has taken the place of the `answer` only, or of the whole `call`."""
 
     error: str | None = None
     """AWS's error code, if the call failed."""
@@ -137,6 +144,13 @@ class Call:
 
     def _who(self) -> tuple[str, str | None]:
         return _anonymous(principal_of(self.caller)), _anonymous(maker_of(self.via)) if self.via else None
+
+
+def transactions_in(request: bytes | str) -> list[str]:
+    """Return the ids of transactions that a request names. What is long is no request about a transaction."""
+    text = request[:LONGEST_REQUEST]
+    found = TRANSACTION_ID.findall(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+    return sorted(set(found))
 
 
 def _anonymous(text: str) -> str:
@@ -200,6 +214,9 @@ class Fault:
     resource: str | None = None
     """Only calls whose resource's ARN contains this."""
 
+    transaction: str | None = None
+    """Only calls whose request names this transaction."""
+
     def fits(self, call: Call) -> bool:
         """Return whether `call` is one of those that this fault is about."""
         return (
@@ -207,6 +224,7 @@ class Fault:
             and self.account in (None, call.account)
             and (self.caller is None or self.caller in call.caller)
             and (self.resource is None or self.resource in call.resource)
+            and (self.transaction is None or self.transaction in call.transactions)
         )
 
 
@@ -222,6 +240,8 @@ class Recorder:
 
     def record(self, call: Call, fault: Fault | None = None) -> None:
         """Append a call that was answered, by `fault` if it met one."""
+        if fault:
+            call.fault = "answer" if fault.execute else "call"
         refused = fault is None and "AccessDenied" in (call.error or "")
         with self._lock:
             self._calls.append(call)

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use daypass::ids::TransactionId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -22,8 +23,14 @@ pub struct RecordedCall {
     pub source_identity: Option<String>,
     /// AWS's error code, when it failed.
     pub error: Option<String>,
+    /// What a fault took the place of, if one did: of its `answer` only, or of the whole `call`.
+    pub fault: Option<String>,
     /// The accounts of the caller and of the resource.
     pub accounts: Vec<String>,
+    /// The transactions that the request names.
+    pub transactions: Vec<String>,
+    /// When it came in.
+    pub at: String,
 }
 
 /// A permission that somebody's calls needed, since the engine started. Ids of transactions are `<id>`.
@@ -114,6 +121,8 @@ pub struct Fault {
     caller: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<String>,
 }
 
 impl Fault {
@@ -121,8 +130,8 @@ impl Fault {
     #[must_use]
     pub fn of(action: &str) -> Self {
         let (action, error) = (action.to_owned(), "ServiceUnavailable".to_owned());
-        let (cut_after, caller, resource) = (None, None, None);
-        Self { action, error, status: 503, times: 1, skip: 0, execute: false, cut_after, caller, resource }
+        let (cut_after, caller, resource, transaction) = (None, None, None, None);
+        Self { action, error, status: 503, times: 1, skip: 0, execute: false, cut_after, caller, resource, transaction }
     }
 
     /// With this error instead.
@@ -171,6 +180,12 @@ impl Fault {
     #[must_use]
     pub fn on(self, part: &str) -> Self {
         Self { resource: Some(part.to_owned()), ..self }
+    }
+
+    /// Only calls whose request names this transaction.
+    #[must_use]
+    pub fn about(self, transaction: TransactionId) -> Self {
+        Self { transaction: Some(transaction.to_string()), ..self }
     }
 }
 
@@ -302,6 +317,21 @@ impl Engine {
     /// Makes Wait states and delays between retries `scale` times as long: 1 is AWS's pace.
     pub async fn pace(&self, scale: f64) {
         self.post("/_ministack/config", &json!({"stepfunctions._SFN_WAIT_SCALE": scale})).await;
+    }
+
+    /// Ends the delay that an execution is in: a Wait state, or the pause before another attempt. Whether it was in one.
+    pub async fn end_delay(&self, execution_arn: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Answer {
+            ended: bool,
+        }
+        let answer = self.post("/_daypass/executions/end-delay", &json!({"execution_arn": execution_arn})).await;
+        serde_json::from_slice::<Answer>(&answer).expect("an answer").ended
+    }
+
+    /// Ends every delay that an execution is in.
+    pub async fn end_delays(&self) {
+        self.post("/_daypass/executions/end-delays", &json!({})).await;
     }
 
     /// Lets schedules fire, or not.

@@ -344,6 +344,11 @@ impl Stack {
         }
     }
 
+    /// An execution of the deprovision machine as it is now.
+    pub async fn described(&self, execution_arn: &str) -> Ended {
+        self.describe(execution_arn).await.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
     async fn describe(&self, execution_arn: &str) -> Result<Ended, Refused> {
         Self::describe_as(&self.invoker, execution_arn).await
     }

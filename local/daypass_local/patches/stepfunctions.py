@@ -241,7 +241,14 @@ def execution_role() -> None:
         if ":::aws-sdk:" in resource:
             prefix = SDK_ERROR_PREFIXES.get(service, prefix)
         keys = iam_actions.dynamodb_service_context(json.dumps(arguments).encode()) if service == "dynamodb" else None
-        call = recorder.Call(caller=role_arn, account=role_arn.split(":")[4], action=action, resource=arn)
+        call = recorder.Call(
+            caller=role_arn,
+            account=role_arn.split(":")[4],
+            action=action,
+            resource=arn,
+            parameters={"Name": arguments["Name"]} if action == "states:StartExecution" and "Name" in arguments else {},
+            transactions=recorder.transactions_in(json.dumps(arguments)),
+        )
         fault = recorder.RECORDER.take_fault(call)
         try:
             with recorder.judging(call):
