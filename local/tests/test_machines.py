@@ -224,7 +224,7 @@ def test_a_request_is_granted(world: World) -> None:
     recorded = transaction | SESSION | {"person": PERSON, "authorization": AUTHORIZATION, "role": ROLE}
     assert world.calls == [
         ("validate", execution | {"request": {"email": "alex@example.com"}}),
-        ("record.processing", by | {"operation": {"processing": run.transaction}}),
+        ("record.requested", by | {"operation": {"requested": run.transaction}}),
         ("prove", transaction | {"identity_token": None}),
         ("authn", transaction | {"proof": None}),
         ("authz", transaction | {"person": PERSON}),

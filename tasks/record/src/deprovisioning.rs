@@ -27,8 +27,9 @@ use crate::{
 /// statuses to go through.
 const ROUNDS: usize = 4;
 
-/// The longest that a provisioning can run: Step Functions ends an EXPRESS execution then.
-const LONGEST_PROVISIONING: Duration = Duration::from_mins(5);
+/// The longest that a provisioning can do anything: Step Functions ends an EXPRESS execution after five minutes, and a function
+/// that it has called may go on for as long as a state waits for one.
+const LONGEST_PROVISIONING: Duration = Duration::from_secs(330);
 
 /// The error of a transaction whose provisioning neither succeeded nor said that it had failed.
 const DIED: (&str, &str) =
@@ -39,7 +40,7 @@ const CANCELLED: (&str, &str) =
     ("Daypass.TransactionConflict", "it was released before it was provisioned; what there was of it is gone");
 
 impl Writer<'_> {
-    /// Looks a lease's transaction up, before the lease may wait.
+    /// Looks a lease's transaction up, before the lease may wait. One that comes before its time cancels the transaction.
     pub async fn waiting(&self, request: &Value) -> Result<Recorded, RecordError> {
         let request = read(request)?;
         let id = request.transaction_id;
@@ -47,16 +48,23 @@ impl Writer<'_> {
         if self.execution_arn.rsplit(':').next() != Some(&*id.to_string()) {
             return Err(RecordError::NoLease);
         }
-        let (_, transaction) = self.transaction(id).await?;
-        check(&request, &transaction)?;
-        if expires_at != transaction.expires_at {
-            let (given, recorded) = (expires_at.to_string(), transaction.expires_at.to_string());
-            return Err(RecordError::Mismatch { field: "expires_at", id, given, recorded });
+        for _ in 0..ROUNDS {
+            let (item, transaction) = self.transaction(id).await?;
+            check(&request, &transaction)?;
+            if expires_at != transaction.expires_at {
+                let (given, recorded) = (expires_at.to_string(), transaction.expires_at.to_string());
+                return Err(RecordError::Mismatch { field: "expires_at", id, given, recorded });
+            }
+            if transaction.role_may_exist || transaction.status.is_terminal() {
+                return Ok(found(id, transaction));
+            }
+            // An execution that is refused here has the name of the lease to come, and may still be taken for it: so there
+            // will be none.
+            if transaction.is_ending() || self.begin(id, item, transaction).await?.is_some() {
+                return Err(RecordError::NotLeased(id));
+            }
         }
-        if !transaction.role_may_exist && !transaction.status.is_terminal() {
-            return Err(RecordError::NotLeased(id));
-        }
-        Ok(found(id, transaction))
+        Err(RecordError::Contended(id))
     }
 
     /// Looks a transaction up for its end, and changes nothing.
@@ -140,8 +148,7 @@ impl Writer<'_> {
             if transaction.status.is_terminal() {
                 return Ok(ended(id, &transaction, transaction.status));
             }
-            let age = self.now.since(transaction.requested_at);
-            if transaction.role_may_exist || age < LONGEST_PROVISIONING {
+            if transaction.role_may_exist || self.may_be_provisioning(&transaction) {
                 return Err(RecordError::Contended(id));
             }
             let to = self.without_role(&transaction);
@@ -151,6 +158,11 @@ impl Writer<'_> {
             }
         }
         Err(RecordError::Contended(id))
+    }
+
+    /// Whether the execution that provisions may still be at work.
+    fn may_be_provisioning(&self, it: &RecordedTransaction) -> bool {
+        it.status == Status::Processing && self.now.since(it.requested_at) < LONGEST_PROVISIONING
     }
 
     /// The role is gone, and so is the transaction.
@@ -177,6 +189,13 @@ impl Writer<'_> {
             }
             if !transaction.is_ending() {
                 return Err(RecordError::NotEnding(id));
+            }
+            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up.
+            if matches!(end, End::Deprovisioned(_))
+                && transaction.error.is_none()
+                && self.may_be_provisioning(&transaction)
+            {
+                return Err(RecordError::StillProvisioning(id));
             }
             let original = Change::of(&id).to(&to)?.if_status(&[from])?;
             let original = match end {

@@ -33,8 +33,8 @@ mod tests;
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
-        AwsUnavailable, InvalidRequest, RecordBroken, Throttled, TransactionConflict, TransactionMismatch,
-        TransactionNotFound,
+        AwsUnavailable, InvalidRequest, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
+        TransactionMismatch, TransactionNotFound,
     };
     const OF_ITS_EXECUTION: &[ErrorName] = &[
         InvalidRequest,
@@ -65,7 +65,10 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
         ("deprovisioning", LOOKED_UP),
         ("look_up", LOOKED_UP),
         ("cancelled", OF_AN_END),
-        ("deprovisioned", OF_AN_END),
+        (
+            "deprovisioned",
+            &[InvalidRequest, TransactionNotFound, RecordBroken, RoleNotVisibleYet, Throttled, AwsUnavailable],
+        ),
         ("deprovision_failed", OF_AN_END),
     ]
 };
@@ -190,7 +193,7 @@ pub enum RecordError {
     )]
     NoLease,
     /// The transaction has no lease, because no role can exist of it yet.
-    #[error("transaction {0} has no lease yet; leave `expires_at` out to end it now")]
+    #[error("transaction {0} had no lease yet, and gets none: this start has cancelled it")]
     NotLeased(TransactionId),
     /// The request is of a version that only a newer record understands.
     #[error("`schema`: this version of Daypass understands 1, not {0}; leave it out")]
@@ -263,6 +266,9 @@ pub enum RecordError {
          else's: find out who has written to the table"
     )]
     EndTaken(TransactionId),
+    /// The role is gone, and may come again.
+    #[error("transaction {0} may still be provisioned, and its role made again; it has to be looked for once more")]
+    StillProvisioning(TransactionId),
     /// The end of the transaction has not begun.
     #[error("the end of transaction {0} has not begun")]
     NotEnding(TransactionId),
@@ -299,6 +305,7 @@ impl Named for RecordError {
             | Self::RenewedOften { .. } => ErrorName::TransactionConflict,
             Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
             Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => ErrorName::TransactionMismatch,
+            Self::StillProvisioning(_) => ErrorName::RoleNotVisibleYet,
             Self::Contended(_) => ErrorName::Throttled,
             Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
             Self::Table(TableError::Aws(error)) => error.name(),

@@ -21,7 +21,7 @@ const RELEASE: &str = "arn:aws:states:eu-central-1:111111111111:execution:daypas
 const RENEW: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:8c7a:1";
 const RENEW_TOO: &str = "arn:aws:states:eu-central-1:111111111111:express:daypass-renew:9d8b:1";
 /// The longest that a provisioning can run.
-const LONGEST: Duration = Duration::from_mins(5);
+const LONGEST: Duration = Duration::from_secs(330);
 const NEW_KEY: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
 
 /// What the machines say, in their words.
@@ -332,6 +332,25 @@ async fn only_a_lease_may_wait() {
     insta::assert_snapshot!(texts.join("\n"));
 }
 
+/// A lease that somebody starts before its time has the name of the one to come: no role comes into being.
+#[tokio::test]
+async fn a_lease_before_its_time_cancels() {
+    let own = &format!(
+        "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}",
+        samples::transaction().transaction_id
+    );
+    let table = FakeTable::after(&[(PROVISION, "requested")]).await;
+    for _ in 0..2 {
+        assert_eq!(table.tell(own, say("waiting")).await.unwrap_err().name(), ErrorName::TransactionMismatch);
+    }
+    assert_eq!(table.tell(PROVISION, say("leasing")).await.unwrap_err().name(), ErrorName::TransactionConflict);
+    // The mark comes between the look and the refusal: then it is the lease.
+    let table = FakeTable::after(&[(PROVISION, "requested")]).await;
+    let marked = FakeTable::after(LEASED).await.items();
+    table.trouble("UpdateItem", Trouble::Overtaken(Box::new(|items| *items = marked)));
+    assert_eq!(table.tell(own, say("waiting")).await.unwrap()["role_may_exist"], json!(true));
+}
+
 /// The item of an end is somebody else's: the role is found all the same, the transaction records its end alone, and that is
 /// an error.
 #[tokio::test]
@@ -368,7 +387,26 @@ async fn a_machine_of_the_version_before_may_make_a_role_at_any_time() {
     let table = FakeTable::after(requested).await;
     assert_eq!(table.tell(RELEASE, say("deprovisioning")).await.unwrap()["role_may_exist"], json!(true));
     assert_eq!(table.tell(PROVISION, say("provisioned")).await.unwrap_err().name(), ErrorName::TransactionConflict);
-    table.tell(RELEASE, say("deprovisioned")).await.unwrap();
+    let late = samples::requested_at().plus(LONGEST);
+    table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap();
+}
+
+/// A release has deleted the role while its maker was at work: it may be made again, until its maker has ended or given up.
+#[tokio::test]
+async fn an_end_waits_for_the_maker_of_the_role() {
+    let ending = &[LEASED, &[(RELEASE, "deprovisioning")]].concat();
+    let table = FakeTable::after(ending).await;
+    let items = table.items();
+    let error = table.tell(RELEASE, say("deprovisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::RoleNotVisibleYet);
+    assert_eq!(table.items(), items);
+    let late = samples::requested_at().plus(LONGEST);
+    assert_eq!(table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
+    for (gives_up, status) in [("failing", "processing"), ("failed", "failed")] {
+        let table = FakeTable::after(ending).await;
+        assert_eq!(table.tell(PROVISION, say(gives_up)).await.unwrap()["status"], status);
+        assert_eq!(table.tell(RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
+    }
 }
 
 /// Looked up without a change.
@@ -403,7 +441,7 @@ async fn every_operation_can_be_repeated() {
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovisioned", "TransactWriteItems"),
         (&provisioned_and(&[(LEASE, "deprovisioning")]), LEASE, "deprovision_failed", "TransactWriteItems"),
         (
-            &[(PROVISION, "requested"), (PROVISION, "leasing"), (LEASE, "deprovisioning")],
+            &[(PROVISION, "requested"), (PROVISION, "leasing"), (PROVISION, "failing"), (LEASE, "deprovisioning")],
             LEASE,
             "deprovisioned",
             "TransactWriteItems",
@@ -571,6 +609,9 @@ async fn assert_one_end(order: Before<'_>) {
             Ok(answer) if *operation == "deprovisioning" => open = Some(answer["role_may_exist"] == json!(true)),
             Ok(_) => denied |= *operation == "denied",
             Err(error) if error.name() == ErrorName::Throttled => assert_eq!(open, Some(false), "{order:?}: {error}"),
+            Err(error) if error.name() == ErrorName::RoleNotVisibleYet => {
+                assert_eq!(open, Some(true), "{order:?}: {error}")
+            }
             Err(error) => {
                 assert_eq!(error.name(), ErrorName::TransactionConflict, "{order:?}: {error}");
                 let failed = table.tell(by, say("failed")).await;
@@ -713,6 +754,7 @@ fn raises_what_it_says() {
         RecordError::OfAnother { id },
         RecordError::Released(id),
         RecordError::EndTaken(id),
+        RecordError::StillProvisioning(id),
         RecordError::Overtaken { id, to: Status::Failed, is: Status::Denied },
         RecordError::NotFound(id),
         RecordError::EndOf { id, original: String::new() },

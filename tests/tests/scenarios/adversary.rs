@@ -137,6 +137,20 @@ async fn a_release_hides_no_denial() {
     assert!(item["reason"].as_str().unwrap().contains("mallory"), "{item:#}");
 }
 
+/// A denial whose record was not heard of is told, since it is on record.
+#[tokio::test]
+async fn a_denial_whose_record_was_not_heard_of_is_told() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(0.01).await;
+    let request = Request::by("mallory");
+    stack.engine.arm(Fault::of("dynamodb:UpdateItem").with(400, "Unexpected").after_execution().skipping(1)).await;
+    stack.engine.arm(Fault::of("dynamodb:UpdateItem").with(400, "Unexpected").skipping(1).times(3)).await;
+    let failure = stack.failure(&request).await;
+    let item = stack.item(request.transaction_id()).await.unwrap();
+    assert_eq!(failure.cause.status, item["status"], "{item:#}");
+    assert_eq!(json!(failure.error), item["error"], "{item:#}");
+}
+
 #[tokio::test]
 async fn a_release_of_a_request_cancels_it() {
     let stack = Stack::alone().await;

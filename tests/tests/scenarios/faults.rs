@@ -121,7 +121,7 @@ async fn assert_failed_safely(stack: &Stack, request: &Request, answer: Answer, 
     match stack.item(id).await.as_ref().map(|item| item["status"].as_str().unwrap()) {
         None | Some("failed") => {}
         // What became of it could not be recorded, or it could not be told whether there is a role: others do it.
-        Some("processing" | "provisioned") if stack.lease_status(id).await.is_some() => {
+        Some("processing" | "provisioned" | "deprovisioning") if stack.lease_status(id).await.is_some() => {
             assert_eq!(stack.lease_status(id).await, Some(ExecutionStatus::Running));
             let clean_up = stack.started_by("cleanup", id).await.pop();
             let clean_up = async || stack.status_of(&clean_up?).await;

@@ -222,6 +222,14 @@ fn denials_of(machine: &Machine, records: &str, expected: Vec<(&str, &str, Vec<&
     let mut problems = vec![];
     for edge in machine.edges().filter(|edge| ["Denied", records].contains(&edge.to) && edge.from != records) {
         match edge.by {
+            // A denial whose record was not heard of.
+            By::Rule(rule) if edge.from == "IsDenialRecorded" && edge.to == "Denied" => {
+                if rule.condition != "{% $recorded = 'denied' and $denial != null %}"
+                    || rule.assign.get("failure") != Some(&json!("{% $denial %}"))
+                {
+                    problems.push(format!("{}: a denial is told that is not on record", machine.name));
+                }
+            }
             // What was verified, and is not accepted: prove answers with it, and does not fail.
             By::Rule(rule) if edge.from == "IsRunAccepted" && edge.to == records => {
                 if rule.condition != "{% $refusal != null %}"

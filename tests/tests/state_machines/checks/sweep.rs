@@ -34,8 +34,8 @@ fn minutes_before(text: &Value) -> Option<u32> {
 /// How long record believes that a provisioning may take.
 fn longest_provisioning() -> u32 {
     let source = fs::read_to_string(repository().join("tasks/record/src/deprovisioning.rs")).expect("a part of record");
-    let (_, rest) = source.split_once("LONGEST_PROVISIONING: Duration = Duration::from_mins(").expect("the constant");
-    rest.split(')').next().expect("a number").parse::<u32>().expect("minutes") * MINUTE
+    let (_, rest) = source.split_once("LONGEST_PROVISIONING: Duration = Duration::from_secs(").expect("the constant");
+    rest.split(')').next().expect("a number").parse().expect("seconds")
 }
 
 /// Two searches, which share the index between them: of what expired a while ago, everything that nobody ends; of the rest,
