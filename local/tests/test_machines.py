@@ -104,7 +104,7 @@ class World:
         text = (MACHINES / f"{name}.asl.json").read_text()
         for key, arn in self.arns.items():
             text = text.replace(f"${{{key}}}", arn)
-        return text.replace('"MaxAttempts": 220', f'"MaxAttempts": {ATTEMPTS - 1}')
+        return re.sub('"MaxAttempts": (220|300)', f'"MaxAttempts": {ATTEMPTS - 1}', text)
 
     def make(self, name: str, kind: str, definition: str) -> str:
         name = f"{name}-{self.suffix}"
@@ -225,7 +225,7 @@ def test_a_request_is_granted(world: World) -> None:
     assert world.calls == [
         ("validate", execution | {"request": {"email": "alex@example.com"}}),
         ("record.requested", by | {"operation": {"requested": run.transaction}}),
-        ("prove", transaction | {"identity_token": None}),
+        ("prove", transaction | {"identity_token": None, "answers_refusal": True}),
         ("authn", transaction | {"proof": None}),
         ("authz", transaction | {"person": PERSON}),
         ("record.leasing", by | {"operation": {"leasing": leasing}}),
@@ -292,7 +292,7 @@ def test_a_run_that_is_not_accepted_is_denied_with_whose_it_was(world: World) ->
     denied |= {"person": None, "authorization": None}
     by = {"execution_arn": run.execution}
     assert world.calls[-1] == ("record.denied", by | {"operation": {"denied": denied}})
-    assert [called for called, _ in world.calls] == ["validate", "record.processing", "prove", "record.denied"]
+    assert [called for called, _ in world.calls] == ["validate", "record.requested", "prove", "record.denied"]
 
 
 @pytest.mark.parametrize(
@@ -315,8 +315,8 @@ BROKEN_RECORD = "TransactionMismatch RecordBroken"
 ERRORS = [
     ("validate", "InvalidRequest", "Validate Denied"),
     ("validate", PASSING, "Validate Failed"),
-    ("record.processing", "TransactionConflict", "Validate RecordProcessing Denied"),
-    ("record.processing", f"InvalidRequest RecordBroken {PASSING}", f"Validate RecordProcessing {FAILED}"),
+    ("record.requested", "TransactionConflict", "Validate RecordProcessing Denied"),
+    ("record.requested", f"InvalidRequest RecordBroken {PASSING}", f"Validate RecordProcessing {FAILED}"),
     ("prove", "IdentityNotProven", f"{PROVEN} {DENIED}"),
     ("prove", f"InvalidRequest {PASSING}", f"{PROVEN} {FAILED}"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
@@ -363,7 +363,7 @@ def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: 
     ("task", "state", "path"),
     [
         ("validate", "Validate", "Validate Failed"),
-        ("record.processing", "RecordProcessing", f"Validate RecordProcessing {FAILED}"),
+        ("record.requested", "RecordProcessing", f"Validate RecordProcessing {FAILED}"),
         ("prove", "Prove", f"{PROVEN} {FAILED}"),
         ("authn", "Authenticate", f"{AUTHENTICATED} {FAILED}"),
         ("authz", "Authorize", f"{AUTHORIZED} {FAILED}"),
@@ -414,7 +414,7 @@ def test_what_passes_is_tried_again(world: World) -> None:
     quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
     slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet", times=2)
     tasks = ("validate", "prove", "authn", "authz", "issue-creds")
-    tasks += ("record.processing", "record.leasing", "record.provisioned")
+    tasks += ("record.requested", "record.leasing", "record.provisioned")
     run = Provisioning(world, dict.fromkeys(tasks, quick) | {"create-role": slow})
     assert (run.status, len(world.calls)) == ("SUCCEEDED", 8 * 5 + 6)
     assert run.path == PROVISIONED.replace("CreateRole", f"CreateRole {AGAIN}")
@@ -663,10 +663,11 @@ def test_credentials_are_renewed(world: World) -> None:
     by, transaction = {"execution_arn": run.execution}, {"transaction": RENEWED_TRANSACTION}
     recorded = transaction | {"proof": None, "authorization": AUTHORIZATION}
     recorded["credentials_expire_at"] = SESSION["credentials_expire_at"]
+    sent = {"identity_token": "a.b.c.d.e", "proof_of_request": None, "answers_refusal": True}
     assert world.calls == [
         ("validate", {"renewal": RENEWAL | {"identity_token": "a.b.c.d.e"}}),
         ("record.renewing", by | {"operation": {"renewing": RENEWAL}}),
-        ("prove", transaction | {"identity_token": "a.b.c.d.e", "proof_of_request": None}),
+        ("prove", transaction | sent),
         ("authn", transaction | {"proof": None}),
         ("authz", transaction | {"person": PERSON}),
         ("issue-creds", transaction | {"person": PERSON}),
@@ -1142,7 +1143,6 @@ def test_a_role_that_is_not_visible_yet_is_waited_for(world: World) -> None:
     assert (run.path, run.output, world.times("delete-role")) == (path, CANCELLED, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="RecordDeprovisioning and LookUpRole forget what was deleted before them")
 @pytest.mark.parametrize("unwritten_again", [[], NOT_BEGUN], ids=["written", "unwritten"])
 def test_what_is_waited_for_keeps_what_was_deleted_first(world: World, unwritten_again: list[dict[str, Any]]) -> None:
     """The role was deleted before its end could be recorded, so young that IAM's "no such role" proves nothing yet."""
