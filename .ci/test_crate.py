@@ -14,18 +14,45 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def main(crate: str, command: list[str]) -> int:
     """Build everything, run the crate's executables in its folder; 1 if one fails or there is none."""
-    folder = next((path for path in (REPOSITORY / "tasks" / crate, REPOSITORY / crate) if (path / "Cargo.toml").exists()), None)
+    folder = next(
+        (
+            path
+            for path in (REPOSITORY / "tasks" / crate, REPOSITORY / crate)
+            if (path / "Cargo.toml").exists()
+        ),
+        None,
+    )
     if not crate or folder is None:
-        print("say which: CRATE=core, cli, or the name of a folder in tasks/", file=sys.stderr)
+        print(
+            "say which: CRATE=core, cli, or the name of a folder in tasks/",
+            file=sys.stderr,
+        )
         return 2
-    built = subprocess.run([*command, "--no-run", "--message-format=json"], stdout=subprocess.PIPE, text=True, check=False)
+    built = subprocess.run(
+        [*command, "--no-run", "--message-format=json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if built.returncode != 0:
         return built.returncode
     messages = [json.loads(line) for line in built.stdout.splitlines()]
-    tests = [it["executable"] for it in messages if it.get("executable") and Path(it["manifest_path"]).parent == folder]
+    tests = [
+        it["executable"]
+        for it in messages
+        if it.get("executable") and Path(it["manifest_path"]).parent == folder
+    ]
     # As cargo sets it, from .cargo/config.toml.
-    seed = {"PROPTEST_RNG_SEED": os.environ.get("PROPTEST_RNG_SEED", "1"), "CARGO_MANIFEST_DIR": str(folder)}
-    codes = [subprocess.run([test], cwd=folder, env={**os.environ, **seed}, check=False).returncode for test in tests]
+    seed = {
+        "PROPTEST_RNG_SEED": os.environ.get("PROPTEST_RNG_SEED", "1"),
+        "CARGO_MANIFEST_DIR": str(folder),
+    }
+    codes = [
+        subprocess.run(
+            [test], cwd=folder, env={**os.environ, **seed}, check=False
+        ).returncode
+        for test in tests
+    ]
     return 0 if codes and not any(codes) else 1
 
 

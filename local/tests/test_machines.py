@@ -904,8 +904,12 @@ def test_an_input_that_can_never_be_right_is_refused_at_once(world: World, name:
     run = Ending(
         world, RELEASE, {"record.deprovisioning": NOT_BEGUN, "record.look_up": error(f"Daypass.{name}", times=9)}
     )
-    assert (run.path, run.error, run.cause) == (f"{UNRECORDED} Refused", f"Daypass.{name}", refused)
-    assert (world.times("record.look_up"), world.times("delete-role")) == (1, 0)
+    assert (world.times("record.look_up"), world.times("delete-role")) == (1, 0 if name != "InvalidRequest" else 1)
+    if name == "InvalidRequest":
+        # A record of the version before does not know the operation: the record comes first, with its patience.
+        assert (run.status, run.path.split()[3]) == ("SUCCEEDED", "RecordDeprovisioningLate")
+    else:
+        assert (run.path, run.error, run.cause) == (f"{UNRECORDED} Refused", f"Daypass.{name}", refused)
 
 
 def test_what_is_no_lease_is_refused_within_no_wait(world: World, aws: Aws) -> None:

@@ -23,7 +23,11 @@ from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
 
 ACT = Path(sys.executable).parent / "act"
 DAYPASS = REPOSITORY / "target/debug/daypass"
-INVOKERS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+INVOKERS_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
 REQUEST_TOKEN = "the-token-that-gets-identity-tokens"
 # How the local issuer's runs are described: `daypass_local/issuer.py`.
 RUN = {"GITHUB_RUN_ID": "42", "GITHUB_REPOSITORY": "example/payments"}
@@ -55,7 +59,11 @@ def options(name: str, values: Mapping[str, object]) -> list[str]:
 def write_repository(folder: Path, workflow: Path) -> None:
     """Write the repository of a developer, with this workflow."""
     (folder / ".github/workflows").mkdir(parents=True)
-    text = re.sub(r"my-organization/daypass(\S*)@\S+", r"example/daypass\1@v1", workflow.read_text())
+    text = re.sub(
+        r"my-organization/daypass(\S*)@\S+",
+        r"example/daypass\1@v1",
+        workflow.read_text(),
+    )
     (folder / ".github/workflows" / workflow.name).write_text(text)
     shutil.copy(REPOSITORY / "examples/github/template.yaml", folder)
     for command in (
@@ -76,7 +84,9 @@ def write_daypass(folder: Path, scan: str) -> str:
     shutil.copy(REPOSITORY / "action.yml", folder)
     shutil.copytree(REPOSITORY / "action/dist", folder / "action/dist")
     text = (REPOSITORY / ".github/workflows/jit-deploy.yml").read_text()
-    central = re.sub(r"uses: \$(\S*?)/?$", r"uses: example/daypass\1@v1", text, flags=re.MULTILINE)
+    central = re.sub(
+        r"uses: \$(\S*?)/?$", r"uses: example/daypass\1@v1", text, flags=re.MULTILINE
+    )
     (folder / ".github/workflows").mkdir(parents=True)
     (folder / ".github/workflows/jit-deploy.yml").write_text(central)
     write_stand_in(folder / ".github/actions/scan-iac", scan)
@@ -87,7 +97,11 @@ def write_stand_in(folder: Path, command: str) -> None:
     """Write an action that runs a command."""
     folder.mkdir(parents=True)
     step = {"run": command, "shell": "bash"}
-    action = {"name": folder.name, "description": "stands in", "runs": {"using": "composite", "steps": [step]}}
+    action = {
+        "name": folder.name,
+        "description": "stands in",
+        "runs": {"using": "composite", "steps": [step]},
+    }
     (folder / "action.yml").write_text(json.dumps(action))
 
 
@@ -104,13 +118,23 @@ class Job:
         """A folder that the deployment may write to, and that nobody prints."""
         return self.folder / "outside"
 
-    def start(self, workflow: Path, *, deploy: str = "true", scan: str = "true", only: str = "", **inputs: str) -> None:
+    def start(
+        self,
+        workflow: Path,
+        *,
+        deploy: str = "true",
+        scan: str = "true",
+        only: str = "",
+        **inputs: str,
+    ) -> None:
         """Start the workflow of a developer.
 
         Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the job
         to run. `inputs` are what the workflow takes from `env`.
         """
-        repository, daypass, stand_in = (self.folder / name for name in ("payments", "daypass", "stand-in"))
+        repository, daypass, stand_in = (
+            self.folder / name for name in ("payments", "daypass", "stand-in")
+        )
         write_repository(repository, workflow)
         central = write_daypass(daypass, scan)
         # GitHub's own actions would be fetched, and have nothing to do here.
@@ -119,41 +143,78 @@ class Job:
 
         self.outside.mkdir()
         event = self.folder / "event.json"
-        event.write_text(json.dumps({"ref": "refs/heads/main", "pusher": {"email": "alex@example.com"}}))
+        event.write_text(
+            json.dumps(
+                {"ref": "refs/heads/main", "pusher": {"email": "alex@example.com"}}
+            )
+        )
         on_path = self.folder / "bin"
         on_path.mkdir()
         (on_path / "daypass").symlink_to(DAYPASS)
         # What the stack gives to a pipeline, but for what is found by the name of the first machine. The rest of this
         # process's environment stays here.
-        stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
+        stack = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("AWS_", "DAYPASS_"))
+        }
         del stack["DAYPASS_DEPROVISION_ARN"]
         stack.pop("DAYPASS_RENEW_ARN", None)
-        shared = {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}
-        if "invoker_role_arn" in inputs:  # whoever becomes the invoker with a token has no credentials
-            stack = {name: value for name, value in stack.items() if name not in INVOKERS_CREDENTIALS}
+        shared = {
+            name: value for name, value in stack.items() if name.startswith("DAYPASS_")
+        }
+        if (
+            "invoker_role_arn" in inputs
+        ):  # whoever becomes the invoker with a token has no credentials
+            stack = {
+                name: value
+                for name, value in stack.items()
+                if name not in INVOKERS_CREDENTIALS
+            }
             shared["DAYPASS_INVOKER_ROLE_ARN"] = inputs["invoker_role_arn"]
         issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0"
         variables = (
             stack
             | RUN
-            | {"ACTIONS_ID_TOKEN_REQUEST_URL": issuer, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN}
+            | {
+                "ACTIONS_ID_TOKEN_REQUEST_URL": issuer,
+                "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
+            }
             | {"OUTSIDE": str(self.outside), "DEPLOY": deploy, "PYTHON": sys.executable}
             | {name.upper(): value for name, value in inputs.items()}
         )
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(ACT, "push", "--workflows", f".github/workflows/{workflow.name}", "--eventpath", event),
-                    *("--platform", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--actor", "alex"),
+                    *(
+                        ACT,
+                        "push",
+                        "--workflows",
+                        f".github/workflows/{workflow.name}",
+                        "--eventpath",
+                        event,
+                    ),
+                    *(
+                        "--platform",
+                        "ubuntu-24.04=-self-hosted",
+                        "--no-cache-server",
+                        "--actor",
+                        "alex",
+                    ),
                     *(["--job", only] if only else []),
-                    *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
+                    *options(
+                        "--local-repository", {"example/daypass@v1": daypass} | foreign
+                    ),
                     *options("--env", variables),
                     # GitHub's runner masks it by itself; act masks secrets.
                     *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN}),
                     *options("--var", shared),
                 ],
                 cwd=repository,
-                env={"PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}", "HOME": str(self.folder / "home")},
+                env={
+                    "PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}",
+                    "HOME": str(self.folder / "home"),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -177,7 +238,11 @@ class Job:
 
     def created(self) -> list[str]:
         """The names of the roles that were made since the test began."""
-        calls = [call for call in self.aws.calls() if call["action"] == "iam:CreateRole" and call["status"] == 200]
+        calls = [
+            call
+            for call in self.aws.calls()
+            if call["action"] == "iam:CreateRole" and call["status"] == 200
+        ]
         return [call["parameters"]["RoleName"] for call in calls]
 
     def is_gone(self, role: str, account: str = TARGET_ACCOUNT) -> bool:
@@ -193,7 +258,9 @@ class Job:
         """What Daypass has recorded of the role's transaction."""
         table = self.aws.root("dynamodb", HUB_ACCOUNT)
         key = {"transaction_id": {"S": role.removeprefix("daypass-")}}
-        item: dict[str, Any] = table.get_item(TableName=os.environ["DAYPASS_TABLE"], Key=key)["Item"]
+        item: dict[str, Any] = table.get_item(
+            TableName=os.environ["DAYPASS_TABLE"], Key=key
+        )["Item"]
         return item
 
     def secrets(self) -> dict[str, str]:
@@ -212,15 +279,21 @@ def invoker_role_arn(aws: Aws) -> str:
     provider = aws.url.removeprefix("http://") + "/_daypass/issuers/github"
     trust = {
         "Effect": "Allow",
-        "Principal": {"Federated": f"arn:aws:iam::{HUB_ACCOUNT}:oidc-provider/{provider}"},
+        "Principal": {
+            "Federated": f"arn:aws:iam::{HUB_ACCOUNT}:oidc-provider/{provider}"
+        },
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": {"StringEquals": {f"{provider}:aud": "sts.amazonaws.com"}},
     }
     name = f"jobs-of-github-{uuid.uuid4()}"
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)[
+        "Role"
+    ]["Arn"]
     for policy in iam.list_role_policies(RoleName=INVOKER)["PolicyNames"]:
-        document = json.dumps(iam.get_role_policy(RoleName=INVOKER, PolicyName=policy)["PolicyDocument"])
+        document = json.dumps(
+            iam.get_role_policy(RoleName=INVOKER, PolicyName=policy)["PolicyDocument"]
+        )
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
     return arn
 

@@ -16,14 +16,18 @@ from daypass_local.names import PRODUCTION_ACCOUNT, TARGET_ACCOUNT
 WORKFLOW: Final = Path(__file__).parent / "deploy.yml"
 WHO_AM_I: Final = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"'
 # Prints every variable, as a careless deployment does, and keeps them where the test can read them.
-CARELESS: Final = 'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
+CARELESS: Final = (
+    'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
+)
 
 
 def assert_nothing_secret_is_said(job: Job) -> None:
     """Searches the log, with the job's summary in it, for every secret that there is or could be."""
     log = job.log
     secrets = job.secrets()
-    assert len(secrets) > 10, "the engine knows of no sessions: nothing would be searched for"
+    assert len(secrets) > 10, (
+        "the engine knows of no sessions: nothing would be searched for"
+    )
     assert [what for what, secret in secrets.items() if secret in log] == []
     assert re.findall(r"AGE-SECRET-KEY-|-----BEGIN|\beyJ[\w-]{20,}", log) == []
 
@@ -54,7 +58,9 @@ def test_a_job_has_the_role_while_it_runs(job: Job) -> None:
 
 
 def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
-    job.start(WORKFLOW, group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"')
+    job.start(
+        WORKFLOW, group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"'
+    )
     assert job.wait() == 1
     assert "Daypass: access denied" in job.log
     assert "Daypass.NotAMember" in job.log
@@ -62,7 +68,9 @@ def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
     assert "errors.md#daypassnotamember" in job.log
     assert not (job.outside / "started").exists()
     assert job.created() == []
-    assert [call for call in job.aws.calls() if call["action"] == "states:StartExecution"] == []
+    assert [
+        call for call in job.aws.calls() if call["action"] == "states:StartExecution"
+    ] == []
     assert_nothing_secret_is_said(job)
 
 
@@ -88,7 +96,9 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
     job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 4})
     job.start(WORKFLOW, deploy='touch "$OUTSIDE/started"')
-    attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]  # noqa: E731
+    attempts = lambda: [
+        call for call in job.aws.calls() if call["action"] == "iam:CreateRole"
+    ]  # noqa: E731
     until("the request is on its way", attempts)
     job.cancel()
     assert job.wait() == 1
@@ -100,14 +110,22 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     begun = {"ending_since", "deprovisioning_transaction_id"}
     ended = ("deprovisioned", "failed")
     item = lambda: job.recorded(role)  # noqa: E731
-    until("the end has begun", lambda: item()["status"]["S"] in ended or begun & item().keys())
+    until(
+        "the end has begun",
+        lambda: item()["status"]["S"] in ended or begun & item().keys(),
+    )
     until("the role is gone", lambda: job.is_gone(role))
     assert_nothing_secret_is_said(job)
 
 
 def test_a_profile_gives_what_a_long_job_needs(job: Job, invoker_role_arn: str) -> None:
     deploy = f'{CARELESS}; [ -z "${{AWS_ACCESS_KEY_ID:-}}" ]; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
-    job.start(WORKFLOW, credentials="process", invoker_role_arn=invoker_role_arn, deploy=deploy)
+    job.start(
+        WORKFLOW,
+        credentials="process",
+        invoker_role_arn=invoker_role_arn,
+        deploy=deploy,
+    )
     assert job.wait() == 0, job.log
     (role,) = job.created()
     assert f"assumed-role/{role}/" in (job.outside / "identity").read_text()
@@ -120,13 +138,18 @@ def test_the_job_proves_whose_run_it_is(job: Job, invoker_role_arn: str) -> None
     assert job.wait() == 0, job.log
     (role,) = job.created()
     proof = job.recorded(role)["proof"]["M"]
-    assert (proof["repository"]["S"], proof["run_id"]["S"]) == ("example/payments", "42")
+    assert (proof["repository"]["S"], proof["run_id"]["S"]) == (
+        "example/payments",
+        "42",
+    )
     assert_released(job)
     assert_nothing_secret_is_said(job)
 
 
 @pytest.mark.parametrize("credentials", ["environment", "process"])
-def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_arn: str, credentials: str) -> None:
+def test_a_job_can_have_a_role_in_each_of_two_accounts(
+    job: Job, invoker_role_arn: str, credentials: str
+) -> None:
     who = '"$PYTHON" -m awscli sts get-caller-identity --query Account --output text'
     both = f"{who} --profile payments-dev; {who} --profile payments-prod; {who}"
     job.start(
@@ -139,7 +162,15 @@ def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_ar
     assert job.wait() == 0, job.log
     assert (job.outside / "first").read_text().split() == [TARGET_ACCOUNT]
     profiles = [TARGET_ACCOUNT, PRODUCTION_ACCOUNT] if credentials == "process" else []
-    assert (job.outside / "second").read_text().split() == [*profiles, PRODUCTION_ACCOUNT]
-    for role, account in zip(job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True):
-        until(f"{role} is gone", lambda role=role, account=account: job.is_gone(role, account))
+    assert (job.outside / "second").read_text().split() == [
+        *profiles,
+        PRODUCTION_ACCOUNT,
+    ]
+    for role, account in zip(
+        job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True
+    ):
+        until(
+            f"{role} is gone",
+            lambda role=role, account=account: job.is_gone(role, account),
+        )
     assert_nothing_secret_is_said(job)

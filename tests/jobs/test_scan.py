@@ -10,7 +10,13 @@ import pytest
 from daypass_local.names import REPOSITORY
 
 SCAN = REPOSITORY / ".github/actions/scan-iac/scan.py"
-NOTHING: Any = {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0}
+NOTHING: Any = {
+    "passed": 0,
+    "failed": 0,
+    "skipped": 0,
+    "parsing_errors": 0,
+    "resource_count": 0,
+}
 
 
 def finding(check: str, name: str = "Ensure that it is right") -> dict[str, Any]:
@@ -24,8 +30,18 @@ def finding(check: str, name: str = "Ensure that it is right") -> dict[str, Any]
 
 
 def framework(*failed: dict[str, Any], passed: int = 3) -> dict[str, Any]:
-    summary = {"passed": passed, "failed": len(failed), "skipped": 0, "parsing_errors": 0, "resource_count": 1}
-    return {"check_type": "cloudformation", "results": {"failed_checks": list(failed)}, "summary": summary}
+    summary = {
+        "passed": passed,
+        "failed": len(failed),
+        "skipped": 0,
+        "parsing_errors": 0,
+        "resource_count": 1,
+    }
+    return {
+        "check_type": "cloudformation",
+        "results": {"failed_checks": list(failed)},
+        "summary": summary,
+    }
 
 
 def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
@@ -35,7 +51,11 @@ def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
     checkov.chmod(0o755)
     done = subprocess.run(
         [sys.executable, SCAN, checkov],
-        env={"SCAN_PATH": str(folder), "SCAN_FAIL_ON": fail_on, "GITHUB_STEP_SUMMARY": str(summary)},
+        env={
+            "SCAN_PATH": str(folder),
+            "SCAN_FAIL_ON": fail_on,
+            "GITHUB_STEP_SUMMARY": str(summary),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -45,7 +65,9 @@ def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
 
 
 def test_what_is_grave_fails_and_what_is_not_is_shown(tmp_path: Path) -> None:
-    status, printed, summary = scan(tmp_path, framework(finding("CKV_AWS_21"), finding("CKV_AWS_20")))
+    status, printed, summary = scan(
+        tmp_path, framework(finding("CKV_AWS_21"), finding("CKV_AWS_20"))
+    )
     assert status == 1
     where = f"file={tmp_path}/app/template.yaml,line=4::"
     assert f"::warning {where}CKV_AWS_21: Ensure" in printed
@@ -60,7 +82,9 @@ def test_what_is_not_grave_does_not_fail(tmp_path: Path) -> None:
     assert scan(tmp_path, framework())[0] == 0
 
 
-@pytest.mark.parametrize("answer", [NOTHING, framework(passed=0), [framework(passed=0), framework(passed=0)]])
+@pytest.mark.parametrize(
+    "answer", [NOTHING, framework(passed=0), [framework(passed=0), framework(passed=0)]]
+)
 def test_nothing_to_scan_fails(tmp_path: Path, answer: Any) -> None:
     status, printed, _ = scan(tmp_path, answer)
     assert status == 1
@@ -71,7 +95,10 @@ def test_every_framework_counts(tmp_path: Path) -> None:
     assert scan(tmp_path, [framework(), framework(finding("CKV_SECRET_6"))])[0] == 1
 
 
-@pytest.mark.parametrize(("fail_on", "status"), [("CKV_AWS_21", 1), ("CKV_AWS_*, other", 1), ("CKV_AWS_2", 0)])
+@pytest.mark.parametrize(
+    ("fail_on", "status"),
+    [("CKV_AWS_21", 1), ("CKV_AWS_*, other", 1), ("CKV_AWS_2", 0)],
+)
 def test_what_is_grave_can_be_said(tmp_path: Path, fail_on: str, status: int) -> None:
     assert scan(tmp_path, framework(finding("CKV_AWS_21")), fail_on)[0] == status
 

@@ -25,7 +25,12 @@ LOGS: Final = STATE / "upgrade"
 def main() -> int:
     """Play, and return the exit code."""
     parser = argparse.ArgumentParser(prog="upgrade", description=__doc__)
-    parser.add_argument("--record", type=Path, metavar="FOLDER", help="only record items of the version before there")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FOLDER",
+        help="only record items of the version before there",
+    )
     options = parser.parse_args()
     timeline = Timeline()
     shutil.rmtree(LOGS, ignore_errors=True)
@@ -33,7 +38,9 @@ def main() -> int:
         with ending_on_signals():
             old = before(timeline.done)
             with process.running(LOGS) as engine:
-                timeline.section(f"An engine on {engine.aws.url}, and the version before on it")
+                timeline.section(
+                    f"An engine on {engine.aws.url}, and the version before on it"
+                )
                 seed.seed(engine.aws, REPOSITORY / "personas.json")
                 old.deploy(engine.aws, LOGS, (HUB, *TARGETS), timeline.done)
                 world = World(engine.aws)
@@ -41,10 +48,18 @@ def main() -> int:
                     timeline.step("record", lambda: record(world, options.record))
                 else:
                     play(timeline, world, old, present())
-    except (BrokenPromiseError, ClientError, DeployError, EngineError, VersionError) as error:
+    except (
+        BrokenPromiseError,
+        ClientError,
+        DeployError,
+        EngineError,
+        VersionError,
+    ) as error:
         print(f"\n✗ not as promised: {error}\n  logs: {LOGS}", flush=True)
         return 1
-    print(f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped")
+    print(
+        f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped"
+    )
     return 0
 
 
@@ -54,10 +69,15 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
     def deploy(version: Version, stacks: tuple[tuple[str, str], ...]) -> None:
         before = world.functions()
         version.deploy(world.aws, LOGS, stacks, timeline.done)
-        promise(HUB not in stacks or world.functions() != before, "both versions have the same functions")
+        promise(
+            HUB not in stacks or world.functions() != before,
+            "both versions have the same functions",
+        )
         world.look_up()
 
-    def in_between(definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False) -> None:
+    def in_between(
+        definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False
+    ) -> None:
         """What a deployment leaves undone for some seconds: the functions are new, the definitions are not yet."""
         started, broken = time.monotonic(), len(world.broken)
         own = world.definitions()
@@ -66,12 +86,16 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         world.put_definitions(own)
         world.end_in_between(opened, rolled_back=rolled_back)
         said = f"ask in the middle of the deployment: {len(opened)} transactions"
-        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
+        timeline.done(
+            said, time.monotonic() - started, kept=len(world.broken) == broken
+        )
 
     def open_all(name: str, *, attacked: bool = False) -> None:
         started = time.monotonic()
         sets[name] = world.open_all() + (world.open_attacked() if attacked else [])
-        timeline.done(f"open {name}: {len(sets[name])} transactions", time.monotonic() - started)
+        timeline.done(
+            f"open {name}: {len(sets[name])} transactions", time.monotonic() - started
+        )
 
     def proven(name: str) -> Transaction:
         return next(it for it in sets[name] if it.kind == "proven")
@@ -80,18 +104,24 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         started, broken = time.monotonic(), len(world.broken)
         world.end_all(sets[name], rolled_back=rolled_back)
         said = f"end {name}: each as its kind says, and its lease"
-        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
+        timeline.done(
+            said, time.monotonic() - started, kept=len(world.broken) == broken
+        )
 
     sets: dict[str, list[Transaction]] = {}
     open_all("A", attacked=True)
     open_all("B", attacked=True)
     gone = world.open_gone()
-    timeline.section("The present version in the hub; the targets are of the version before")
+    timeline.section(
+        "The present version in the hub; the targets are of the version before"
+    )
     definitions = world.definitions()
     deploy(new, (HUB,))
     in_between(definitions, proven("A"))
     end_all("A")
-    timeline.step("release what nobody can see to be gone", lambda: world.release_unseen(gone))
+    timeline.step(
+        "release what nobody can see to be gone", lambda: world.release_unseen(gone)
+    )
     open_all("C")
     timeline.section("The present version in the targets as well")
     deploy(new, TARGETS)

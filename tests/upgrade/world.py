@@ -22,7 +22,11 @@ ALWAYS: Final = {"caller": ":role/daypass-provision", "times": 1000}
 AFTER_CREATE_ROLE: Final = (
     {"action": "lambda:InvokeFunction", "resource": "daypass-issue-creds", **ALWAYS},
     {"action": "lambda:InvokeFunction", "resource": "daypass-delete-role", **ALWAYS},
-    {"action": "states:StartExecution", "skip": 1, **ALWAYS},  # the first one is the lease
+    {
+        "action": "states:StartExecution",
+        "skip": 1,
+        **ALWAYS,
+    },  # the first one is the lease
 )
 """Provisioning dies after CreateRole: every task that would come after it fails, and so does its clean-up."""
 
@@ -67,9 +71,15 @@ class World:
 
     def look_up(self) -> None:
         """Look the deployed names up, and get fresh credentials of the invoker: after each deployment."""
-        stack = self.aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(StackName="DaypassHub")["Stacks"][0]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        issued = self.aws.root("sts", HUB_ACCOUNT).assume_role(RoleArn=INVOKER_ROLE, RoleSessionName="pipeline")
+        stack = self.aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(
+            StackName="DaypassHub"
+        )["Stacks"][0]
+        outputs = {
+            output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]
+        }
+        issued = self.aws.root("sts", HUB_ACCOUNT).assume_role(
+            RoleArn=INVOKER_ROLE, RoleSessionName="pipeline"
+        )
         self.names = outputs
         self._pipeline = Pipeline(
             self.aws,
@@ -85,7 +95,9 @@ class World:
 
     def functions(self) -> str:
         """Return what tells the functions of one version from those of another."""
-        found = self.aws.root("lambda", HUB_ACCOUNT).get_function_configuration(FunctionName="daypass-record")
+        found = self.aws.root("lambda", HUB_ACCOUNT).get_function_configuration(
+            FunctionName="daypass-record"
+        )
         return str(found["CodeSha256"])
 
     # What is opened.
@@ -109,19 +121,28 @@ class World:
 
     def open_attacked(self) -> list[Transaction]:
         """Open transactions that somebody makes unreleasable, where the id of an end can be the name of a request."""
-        released, left, ending = (self._provisioned(kind) for kind in ("released", "left to its lease", "being ended"))
+        released, left, ending = (
+            self._provisioned(kind)
+            for kind in ("released", "left to its lease", "being ended")
+        )
         for victim in (released, left, ending):
             self._denied(place_of_end(victim.id))
             victim.kind = f"attacked, {victim.kind}"
         ending.release = self._start_release(ending)
-        until(lambda: self._has_failed_once(ending.release), "the attack does not hinder a release")
+        until(
+            lambda: self._has_failed_once(ending.release),
+            "the attack does not hinder a release",
+        )
         return [released, left, ending]
 
     def _provisioned(self, kind: str, **more: Any) -> Transaction:
         it = self._add(kind, "deprovisioned")
         key = pyrage.x25519.Identity.generate()
         answer = self._ask("Provision", it.id, request(str(key.to_public()), **more))
-        promise(answer["status"] == "SUCCEEDED", f"{kind}: {answer.get('error')}: {answer.get('cause')}")
+        promise(
+            answer["status"] == "SUCCEEDED",
+            f"{kind}: {answer.get('error')}: {answer.get('cause')}",
+        )
         self._take(it, json.loads(answer["output"]), key)
         return it
 
@@ -136,7 +157,9 @@ class World:
         return it
 
     def _proven(self) -> Transaction:
-        return self._provisioned("proven", branch="main", identity_token=self._pipeline.identity_token())
+        return self._provisioned(
+            "proven", branch="main", identity_token=self._pipeline.identity_token()
+        )
 
     def _died(self, kind: str) -> Transaction:
         it = self._add(kind, "failed")
@@ -152,7 +175,9 @@ class World:
         self._refuse_to_delete(it)
         it.release = self._start_release(it)
         until(lambda: self._has_failed_once(it.release), "IAM did not refuse")
-        promise(self._status(it) == "deprovisioning", f"{it.kind}: it is {self._status(it)}")
+        promise(
+            self._status(it) == "deprovisioning", f"{it.kind}: it is {self._status(it)}"
+        )
         return it
 
     def _deprovision_failed(self) -> Transaction:
@@ -161,22 +186,32 @@ class World:
         release = self._start_release(it)
         self.may_fail.add(release)
         self._hurry(release)
-        promise(self._execution(release)["status"] == "FAILED", "it succeeded though IAM refused")
-        promise(self._status(it) == "deprovision_failed", f"{it.kind}: it is {self._status(it)}")
+        promise(
+            self._execution(release)["status"] == "FAILED",
+            "it succeeded though IAM refused",
+        )
+        promise(
+            self._status(it) == "deprovision_failed",
+            f"{it.kind}: it is {self._status(it)}",
+        )
         self._drop(fault)
         return it
 
     def _denied(self, name: str | None = None) -> Transaction:
         it = self._add("denied", "denied", name)
         token = self._pipeline.identity_token(actor="mallory")
-        asked = request(email="mallory@example.com", branch="main", identity_token=token)
+        asked = request(
+            email="mallory@example.com", branch="main", identity_token=token
+        )
         answer = self._ask("Provision", it.id, asked)
         promise(answer.get("error") == "Daypass.NotAMember", f"{it.kind}: {answer}")
         return it
 
     def _failed(self) -> Transaction:
         it = self._add("failed", "failed")
-        with self._faults({"action": "lambda:InvokeFunction", "resource": "daypass-authz", **ALWAYS}):
+        with self._faults(
+            {"action": "lambda:InvokeFunction", "resource": "daypass-authz", **ALWAYS}
+        ):
             answer = self._ask("Provision", it.id, request())
         promise(answer.get("error") == "Daypass.AwsUnavailable", f"{it.kind}: {answer}")
         return it
@@ -187,7 +222,9 @@ class World:
         """Open a transaction whose role somebody deletes by hand."""
         it = self._provisioned("gone by hand")
         iam = self.aws.root("iam", TARGET_ACCOUNT)
-        for policy in iam.list_attached_role_policies(RoleName=it.role_name)["AttachedPolicies"]:
+        for policy in iam.list_attached_role_policies(RoleName=it.role_name)[
+            "AttachedPolicies"
+        ]:
             iam.detach_role_policy(RoleName=it.role_name, PolicyArn=policy["PolicyArn"])
         for name in iam.list_role_policies(RoleName=it.role_name)["PolicyNames"]:
             iam.delete_role_policy(RoleName=it.role_name, PolicyName=name)
@@ -202,10 +239,18 @@ class World:
             self.may_fail.add(release)
             self._hurry(release)
         ended = self._execution(release)
-        promise(ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}")
-        promise(self._status(it) == "deprovision_failed", f"{it.kind}: it is {self._status(it)}")
+        promise(
+            ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}"
+        )
+        promise(
+            self._status(it) == "deprovision_failed",
+            f"{it.kind}: it is {self._status(it)}",
+        )
         reason = str(json.loads(ended["cause"])["reason"])
-        promise("DaypassTarget" in reason and TARGET_ACCOUNT in reason, f"it does not say what to do: {reason}")
+        promise(
+            "DaypassTarget" in reason and TARGET_ACCOUNT in reason,
+            f"it does not say what to do: {reason}",
+        )
         return reason
 
     def release_seen(self, it: Transaction) -> str:
@@ -229,14 +274,19 @@ class World:
     def definitions(self) -> dict[str, str]:
         """Return the definitions of the machines that a deployment replaces after their functions."""
         machines = [self.names[f"{machine}Arn"] for machine in ("Provision", "Renew")]
-        return {arn: self._hub.describe_state_machine(stateMachineArn=arn)["definition"] for arn in machines}
+        return {
+            arn: self._hub.describe_state_machine(stateMachineArn=arn)["definition"]
+            for arn in machines
+        }
 
     def put_definitions(self, definitions: dict[str, str]) -> None:
         """Give machines the definitions of the other version, or their own again."""
         for arn, definition in definitions.items():
             self._hub.update_state_machine(stateMachineArn=arn, definition=definition)
 
-    def open_in_between(self, proven: Transaction, *, rolled_back: bool) -> list[Transaction]:
+    def open_in_between(
+        self, proven: Transaction, *, rolled_back: bool
+    ) -> list[Transaction]:
         """Ask while functions and definitions are of two versions. It may fail, and nothing may come of that.
 
         On the way back, a request that was denied may be recorded as one that failed: the older functions do not
@@ -255,33 +305,55 @@ class World:
         promise(answer["status"] == "FAILED", "provisioning lived")
 
         strange = self._add("strange in between", f"denied or {nothing}")
-        token = self._pipeline.identity_token(repository="example/other", repository_id="7")
-        answer = self._ask("Provision", strange.id, request(branch="main", identity_token=token))
+        token = self._pipeline.identity_token(
+            repository="example/other", repository_id="7"
+        )
+        answer = self._ask(
+            "Provision", strange.id, request(branch="main", identity_token=token)
+        )
         touched = any(
-            call["action"] == "iam:CreateRole" and strange.role_name in call["resource"] for call in self.aws.calls()
+            call["action"] == "iam:CreateRole" and strange.role_name in call["resource"]
+            for call in self.aws.calls()
         )
         with self._noting():
-            promise(answer["status"] == "FAILED", "in between, a run of another repository got a role")
-            promise(not touched, "in between, a role was made for a run of another repository")
+            promise(
+                answer["status"] == "FAILED",
+                "in between, a run of another repository got a role",
+            )
+            promise(
+                not touched,
+                "in between, a role was made for a run of another repository",
+            )
         token = self._pipeline.identity_token(run_id="666")
         recipient = str(pyrage.x25519.Identity.generate().to_public())
-        renewal = {"transaction_id": proven.id, "recipient": recipient, "identity_token": token}
+        renewal = {
+            "transaction_id": proven.id,
+            "recipient": recipient,
+            "identity_token": token,
+        }
         with self._noting():
-            promise(self._ask("Renew", None, renewal)["status"] == "FAILED", "in between, another run can renew")
+            promise(
+                self._ask("Renew", None, renewal)["status"] == "FAILED",
+                "in between, another run can renew",
+            )
 
         denied = self._add("denied in between", f"denied or {nothing}")
         answer = self._ask("Provision", denied.id, request(email="mallory@example.com"))
         promise(answer["status"] == "FAILED", "mallory got a role")
         return [it for it in (asked, died, strange, denied) if self._is_on_record(it)]
 
-    def end_in_between(self, transactions: list[Transaction], *, rolled_back: bool) -> None:
+    def end_in_between(
+        self, transactions: list[Transaction], *, rolled_back: bool
+    ) -> None:
         """End them as if an hour had passed: then even what is not there is believed to be gone."""
         for it in transactions:
             self._is_an_hour_old(it)
             for clean_up in self._running(it) - {self.lease_of(it)}:
                 if rolled_back:
                     # It has learnt the age of the role before that hour.
-                    self._hub.stop_execution(executionArn=clean_up, cause="nobody waits for it")
+                    self._hub.stop_execution(
+                        executionArn=clean_up, cause="nobody waits for it"
+                    )
                     self.may_fail.add(clean_up)
                 else:
                     self._hurry(clean_up)
@@ -305,18 +377,27 @@ class World:
                 TableName=self.names["TableName"],
                 Key={"transaction_id": {"S": it.id}},
                 UpdateExpression=f"SET {name} = :earlier",
-                ExpressionAttributeValues={":earlier": {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}},
+                ExpressionAttributeValues={
+                    ":earlier": {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}
+                },
             )
 
     def _running(self, it: Transaction) -> set[str]:
         pages = self._hub.get_paginator("list_executions").paginate(
             stateMachineArn=self.names["DeprovisionArn"], statusFilter="RUNNING"
         )
-        return {one["executionArn"] for page in pages for one in page["executions"] if one["name"].startswith(it.id)}
+        return {
+            one["executionArn"]
+            for page in pages
+            for one in page["executions"]
+            if one["name"].startswith(it.id)
+        }
 
     # What ends it.
 
-    def end_all(self, transactions: list[Transaction], *, rolled_back: bool = False) -> None:
+    def end_all(
+        self, transactions: list[Transaction], *, rolled_back: bool = False
+    ) -> None:
         """End each in the way that its kind says, and then its lease.
 
         An end that a newer version is in the middle of, an older one does not understand: it fails, and another release
@@ -364,11 +445,20 @@ class World:
 
     def _has_ended_well(self, it: Transaction, execution: str) -> None:
         """The execution succeeds, and says where the end is on record."""
-        until(lambda: self._execution(execution)["status"] != "RUNNING", f"{it.kind}: {execution} did not end")
+        until(
+            lambda: self._execution(execution)["status"] != "RUNNING",
+            f"{it.kind}: {execution} did not end",
+        )
         ended = self._execution(execution)
-        promise(ended["status"] == "SUCCEEDED", f"{it.kind}: {execution}: {ended.get('error')}: {ended.get('cause')}")
+        promise(
+            ended["status"] == "SUCCEEDED",
+            f"{it.kind}: {execution}: {ended.get('error')}: {ended.get('cause')}",
+        )
         output = json.loads(ended["output"])
-        promise(output["status"] in it.ends_as, f"{it.kind}: {execution} answers {output['status']}")
+        promise(
+            output["status"] in it.ends_as,
+            f"{it.kind}: {execution} answers {output['status']}",
+        )
         end = output["deprovisioning_transaction_id"]
         if end is not None:
             recorded = self._item(end).get("original_transaction_id", {}).get("S")
@@ -384,16 +474,28 @@ class World:
     def _renew(self, it: Transaction, token: str | None = None) -> None:
         key = pyrage.x25519.Identity.generate()
         asked = {"transaction_id": it.id, "recipient": str(key.to_public())}
-        answer = self._ask("Renew", None, asked | ({"identity_token": token} if token else {}))
-        promise(answer["status"] == "SUCCEEDED", f"{it.kind}: {answer.get('error')}: {answer.get('cause')}")
+        answer = self._ask(
+            "Renew", None, asked | ({"identity_token": token} if token else {})
+        )
+        promise(
+            answer["status"] == "SUCCEEDED",
+            f"{it.kind}: {answer.get('error')}: {answer.get('cause')}",
+        )
         self._take(it, json.loads(answer["output"]), key)
 
     def _renew_with_proof(self, it: Transaction) -> None:
         recipient = str(pyrage.x25519.Identity.generate().to_public())
         foreign = self._pipeline.identity_token(run_id="666")
-        asked = {"transaction_id": it.id, "recipient": recipient, "identity_token": foreign}
+        asked = {
+            "transaction_id": it.id,
+            "recipient": recipient,
+            "identity_token": foreign,
+        }
         answer = self._ask("Renew", None, asked)
-        promise(answer.get("error") == "Daypass.IdentityNotProven", f"another run renews: {answer}")
+        promise(
+            answer.get("error") == "Daypass.IdentityNotProven",
+            f"another run renews: {answer}",
+        )
         self._renew(it, self._pipeline.identity_token())
 
     # What must be so.
@@ -405,19 +507,31 @@ class World:
             with self._noting():
                 self._judge(it)
             with self._noting():
-                touched = self._status(it) == "denied" and any(it.role_name in call for call in calls)
+                touched = self._status(it) == "denied" and any(
+                    it.role_name in call for call in calls
+                )
                 promise(not touched, f"{it.kind} {it.id} was touched")
         for account in (TARGET_ACCOUNT, PRODUCTION_ACCOUNT):
-            left = self.aws.root("iam", account).list_roles(PathPrefix="/daypass/")["Roles"]
+            left = self.aws.root("iam", account).list_roles(PathPrefix="/daypass/")[
+                "Roles"
+            ]
             names = ", ".join(role["RoleName"] for role in left)
             with self._noting():
                 promise(not left, f"left in {account}: {names}")
-        pages = self._hub.get_paginator("list_executions").paginate(stateMachineArn=self.names["DeprovisionArn"])
+        pages = self._hub.get_paginator("list_executions").paginate(
+            stateMachineArn=self.names["DeprovisionArn"]
+        )
         executions = [execution for page in pages for execution in page["executions"]]
         for execution in executions:
-            well = execution["status"] == "SUCCEEDED" or execution["executionArn"] in self.may_fail
+            well = (
+                execution["status"] == "SUCCEEDED"
+                or execution["executionArn"] in self.may_fail
+            )
             with self._noting():
-                promise(well and execution["status"] != "RUNNING", f"{execution['name']} is {execution['status']}")
+                promise(
+                    well and execution["status"] != "RUNNING",
+                    f"{execution['name']} is {execution['status']}",
+                )
         promise(not self.broken, "\n".join(["", *dict.fromkeys(self.broken)]))
         sessions = sum(len(it.sessions) for it in self.transactions)
         return (
@@ -430,13 +544,22 @@ class World:
         item = self._item(it.id)
         had = [change["M"]["status"]["S"] for change in item["status_changes"]["L"]]
         status = item["status"]["S"]
-        promise(status in TERMINAL and status in it.ends_as, f"{it.kind} {it.id} is {status}")
-        promise([other for other in had if other in TERMINAL] == [status], f"{it.kind} {it.id} was {had}")
+        promise(
+            status in TERMINAL and status in it.ends_as,
+            f"{it.kind} {it.id} is {status}",
+        )
+        promise(
+            [other for other in had if other in TERMINAL] == [status],
+            f"{it.kind} {it.id} was {had}",
+        )
         for session in it.sessions:
             dead = refusal(self.aws.client("s3", session).list_buckets) is not None
             promise(dead, f"{it.kind} {it.id}: a session of its role still works")
             again = refusal(self._assume, session=session, role_arn=it.role_arn)
-            promise(again is not None, f"{it.kind} {it.id}: a session can still assume its role")
+            promise(
+                again is not None,
+                f"{it.kind} {it.id}: a session can still assume its role",
+            )
 
     # What it is all made of.
 
@@ -456,7 +579,9 @@ class World:
     def item_of(self, key: str) -> dict[str, Any] | None:
         """Return an item of the table, in DynamoDB's notation."""
         found = self._table.get_item(
-            TableName=self.names["TableName"], Key={"transaction_id": {"S": key}}, ConsistentRead=True
+            TableName=self.names["TableName"],
+            Key={"transaction_id": {"S": key}},
+            ConsistentRead=True,
         )
         item: dict[str, Any] | None = found.get("Item")
         return item
@@ -477,19 +602,33 @@ class World:
     def _ask(self, machine: str, name: str | None, body: dict[str, Any]) -> Any:
         named = {"name": name} if name else {}
         machine_arn = self.names[f"{machine}Arn"]
-        return self._pipeline.states.start_sync_execution(stateMachineArn=machine_arn, input=json.dumps(body), **named)
+        return self._pipeline.states.start_sync_execution(
+            stateMachineArn=machine_arn, input=json.dumps(body), **named
+        )
 
-    def _take(self, it: Transaction, output: dict[str, Any], key: pyrage.x25519.Identity) -> None:
+    def _take(
+        self, it: Transaction, output: dict[str, Any], key: pyrage.x25519.Identity
+    ) -> None:
         """Open the credentials, and use them: the role works."""
-        inside = json.loads(pyrage.decrypt(output["sealed_credentials"].encode(), [key]))
-        session = Credentials(inside["access_key_id"], inside["secret_access_key"], inside["session_token"])
+        inside = json.loads(
+            pyrage.decrypt(output["sealed_credentials"].encode(), [key])
+        )
+        session = Credentials(
+            inside["access_key_id"],
+            inside["secret_access_key"],
+            inside["session_token"],
+        )
         it.role_arn = str(output["iam_role_arn"])
-        role = Credentials.from_sts(self._assume(session=session, role_arn=it.role_arn)["Credentials"])
+        role = Credentials.from_sts(
+            self._assume(session=session, role_arn=it.role_arn)["Credentials"]
+        )
         self.aws.client("s3", role).list_buckets()
         it.sessions += [session, role]
 
     def _assume(self, session: Credentials, role_arn: str) -> Any:
-        return self.aws.client("sts", session).assume_role(RoleArn=role_arn, RoleSessionName="deployment")
+        return self.aws.client("sts", session).assume_role(
+            RoleArn=role_arn, RoleSessionName="deployment"
+        )
 
     def _start_release(self, it: Transaction) -> str:
         started = self._pipeline.states.start_execution(
@@ -514,7 +653,12 @@ class World:
 
         def goes_on() -> bool:
             return (
-                bool(self.aws.control("/_daypass/executions/end-delay", {"execution_arn": arn})["ended"]) or has_ended()
+                bool(
+                    self.aws.control(
+                        "/_daypass/executions/end-delay", {"execution_arn": arn}
+                    )["ended"]
+                )
+                or has_ended()
             )
 
         while not has_ended():
@@ -529,7 +673,12 @@ class World:
         return True
 
     def _refuse_to_delete(self, it: Transaction) -> dict[str, Any]:
-        fault = {"action": "iam:DeleteRole", "error": "DeleteConflict", "status": 409, "times": 1_000_000}
+        fault = {
+            "action": "iam:DeleteRole",
+            "error": "DeleteConflict",
+            "status": 409,
+            "times": 1_000_000,
+        }
         fault["resource"] = it.role_name
         self.aws.control("/_daypass/faults", fault)
         return fault
@@ -542,7 +691,10 @@ class World:
         armed = self.aws.control("/_daypass/faults")["faults"]
         self.aws.control("/_daypass/faults/reset", {})
         for other in armed:
-            if any(other[name] != fault[name] for name in {"action", "resource", "caller"} & fault.keys()):
+            if any(
+                other[name] != fault[name]
+                for name in {"action", "resource", "caller"} & fault.keys()
+            ):
                 self.aws.control("/_daypass/faults", other)
 
     @contextmanager

@@ -23,14 +23,22 @@ TARGET: Final = WORK / "target"
 def main() -> int:
     """Return 1 when a control can be weakened without a test that notices, or the table is wrong."""
     parser = argparse.ArgumentParser(prog="weaken", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="see whether the table is right, and weaken nothing")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="see whether the table is right, and weaken nothing",
+    )
     parser.add_argument("--said", action="store_true", help="show what each test says")
     parser.add_argument("words", nargs="*", metavar="WORD")
     arguments = parser.parse_args()
 
     controls = read()
     wrong = list(problems(controls))
-    chosen = [it for it in controls if not arguments.words or any(word in it.name for word in arguments.words)]
+    chosen = [
+        it
+        for it in controls
+        if not arguments.words or any(word in it.name for word in arguments.words)
+    ]
     if not chosen:
         wrong.append("no control has such a word in its name")
     for problem in wrong:
@@ -51,9 +59,14 @@ def main() -> int:
 def problems(controls: list[Control]) -> Iterator[str]:
     """Say what is wrong with the table, without running anything."""
     names = [control.name for control in controls]
-    yield from (f"two controls have the name {name}" for name in sorted({it for it in names if names.count(it) > 1}))
+    yield from (
+        f"two controls have the name {name}"
+        for name in sorted({it for it in names if names.count(it) > 1})
+    )
     for control in controls:
-        yield from (f"{control.name}: {problem}" for problem in control.problems(REPOSITORY))
+        yield from (
+            f"{control.name}: {problem}" for problem in control.problems(REPOSITORY)
+        )
 
 
 def passes(controls: list[Control]) -> bool:
@@ -62,13 +75,20 @@ def passes(controls: list[Control]) -> bool:
     try:
         answers = ask(control.test for control in controls)
     except (NoAnswerError, TimeoutError) as error:
-        print(f"nothing weakened, and the tests cannot be asked: {error}", file=sys.stderr)
+        print(
+            f"nothing weakened, and the tests cannot be asked: {error}", file=sys.stderr
+        )
         return False
-    failed = {test: complaint for test, complaint in answers.items() if complaint is not None}
+    failed = {
+        test: complaint for test, complaint in answers.items() if complaint is not None
+    }
     for test, complaint in failed.items():
         print(f"nothing weakened, and {test} fails: {complaint}", file=sys.stderr)
     if not failed:
-        print(f"nothing weakened: all {len(answers)} tests pass ({time.monotonic() - started:.0f} s)\n", flush=True)
+        print(
+            f"nothing weakened: all {len(answers)} tests pass ({time.monotonic() - started:.0f} s)\n",
+            flush=True,
+        )
     return not failed
 
 
@@ -87,7 +107,9 @@ def weaken(controls: list[Control], *, said: bool) -> bool:
             complaint, reason = None, str(error)
         caught += complaint is not None
         verdict = f"NOT CAUGHT: {reason}" if complaint is None else "caught"
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        cells = "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        )
         print(f"{cells}  {time.monotonic() - started:3.0f} s  {verdict}", flush=True)
         if said and complaint:
             print(f"    {complaint.splitlines()[0][:160]}", flush=True)

@@ -10,7 +10,14 @@ from weaken.process import run
 from weaken.test import Answers, NoAnswerError, Test
 
 # All of the workspace, as in the Makefile: with one set of features, dependencies are built once.
-BUILD: Final = ("cargo", "test", "--workspace", "--locked", "--no-run", "--message-format=json-render-diagnostics")
+BUILD: Final = (
+    "cargo",
+    "test",
+    "--workspace",
+    "--locked",
+    "--no-run",
+    "--message-format=json-render-diagnostics",
+)
 
 # The one crate that has no library.
 COMMAND: Final = Path("cli/src/main.rs")
@@ -48,7 +55,10 @@ def _binaries(tree: Path, messages: str) -> Iterator[tuple[str, str]]:
     for line in messages.splitlines():
         message: dict[str, Any] = json.loads(line)
         if message["reason"] == "compiler-artifact" and message["executable"]:
-            yield str(Path(message["target"]["src_path"]).relative_to(tree)), message["executable"]
+            yield (
+                str(Path(message["target"]["src_path"]).relative_to(tree)),
+                message["executable"],
+            )
 
 
 def _answer(tree: Path, binary: str, test: Test) -> str | None:
@@ -56,7 +66,9 @@ def _answer(tree: Path, binary: str, test: Test) -> str | None:
     names = re.findall(rf"^((?:.*::)?{test.name}): test$", listed, re.MULTILINE)
     if len(names) != 1:
         raise NoAnswerError(f"{len(names)} tests have the name {test.name}")
-    ran = run([binary, "--exact", names[0]], tree, INSTA_UPDATE="no", RUST_BACKTRACE="0")
+    ran = run(
+        [binary, "--exact", names[0]], tree, INSTA_UPDATE="no", RUST_BACKTRACE="0"
+    )
     if ran.returncode == 0 and "1 passed" in ran.stdout:
         return None
     panic = re.search(r"panicked at (.+):\d+:\d+:\n(.*)", ran.stdout)

@@ -221,10 +221,11 @@ async fn a_renewal_that_cannot_be_understood_leaves_no_trace() {
     assert_eq!(stack.item(&request.name).await, before);
     assert_eq!(stack.item(&nobody).await, None);
 
-    // The item that records an end is no transaction.
+    // The item that records an end is no transaction, and what it is called is no transaction's id.
     let end = stack.released(&access).await.output["deprovisioning_transaction_id"].clone();
     let failure = stack.no_renewal(&with("transaction_id", end)).await;
-    assert_eq!(failure.error, "Daypass.TransactionNotFound");
+    assert_eq!(failure.error, "Daypass.InvalidRequest");
+    assert!(failure.cause.reason.contains("`transaction_id`"), "{}", failure.cause.reason);
     assert!(failure.cause.reason.contains(&request.name), "{}", failure.cause.reason);
 }
 

@@ -189,8 +189,8 @@ async fn no_secret_is_kept_anywhere() {
     // Credentials are issued, and each state from there on fails.
     stack.engine.pace(PACE).await;
     let mut failed = BTreeSet::new();
-    // The first record is RecordProcessing; the next four are RecordProvisioned with its retries.
-    let record = || task("record").skipping(1);
+    // The first two of record are RecordProcessing and RecordLease; the next four are RecordProvisioned with its retries.
+    let record = || task("record").skipping(2);
     failed.extend(story.fail([record().times(4)]).await);
     let withheld = sealed_in(&json!(stack.history(story.executions.last().unwrap()).await));
     let withheld = story.requests.last().unwrap().unseal(&withheld);

@@ -175,6 +175,7 @@ pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
         ("RecordDeprovisioning", "LookUpRole"),
         ("DeleteRole", "WaitForIam"),
         ("RecordDeprovisioned", "WaitForIam"),
+        ("LookUpRole", "RecordDeprovisioningLate"),
     ];
     each(machines, |machine| {
         let mut problems = vec![];
