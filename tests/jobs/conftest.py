@@ -84,9 +84,7 @@ def write_daypass(folder: Path, scan: str) -> str:
     shutil.copy(REPOSITORY / "action.yml", folder)
     shutil.copytree(REPOSITORY / "action/dist", folder / "action/dist")
     text = (REPOSITORY / ".github/workflows/jit-deploy.yml").read_text()
-    central = re.sub(
-        r"uses: \$(\S*?)/?$", r"uses: example/daypass\1@v1", text, flags=re.MULTILINE
-    )
+    central = re.sub(r"uses: \$(\S*?)/?$", r"uses: example/daypass\1@v1", text, flags=re.MULTILINE)
     (folder / ".github/workflows").mkdir(parents=True)
     (folder / ".github/workflows/jit-deploy.yml").write_text(central)
     write_stand_in(folder / ".github/actions/scan-iac", scan)
@@ -132,9 +130,7 @@ class Job:
         Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the job
         to run. `inputs` are what the workflow takes from `env`.
         """
-        repository, daypass, stand_in = (
-            self.folder / name for name in ("payments", "daypass", "stand-in")
-        )
+        repository, daypass, stand_in = (self.folder / name for name in ("payments", "daypass", "stand-in"))
         write_repository(repository, workflow)
         central = write_daypass(daypass, scan)
         # GitHub's own actions would be fetched, and have nothing to do here.
@@ -143,34 +139,18 @@ class Job:
 
         self.outside.mkdir()
         event = self.folder / "event.json"
-        event.write_text(
-            json.dumps(
-                {"ref": "refs/heads/main", "pusher": {"email": "alex@example.com"}}
-            )
-        )
+        event.write_text(json.dumps({"ref": "refs/heads/main", "pusher": {"email": "alex@example.com"}}))
         on_path = self.folder / "bin"
         on_path.mkdir()
         (on_path / "daypass").symlink_to(DAYPASS)
         # What the stack gives to a pipeline, but for what is found by the name of the first machine. The rest of this
         # process's environment stays here.
-        stack = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(("AWS_", "DAYPASS_"))
-        }
+        stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
         del stack["DAYPASS_DEPROVISION_ARN"]
         stack.pop("DAYPASS_RENEW_ARN", None)
-        shared = {
-            name: value for name, value in stack.items() if name.startswith("DAYPASS_")
-        }
-        if (
-            "invoker_role_arn" in inputs
-        ):  # whoever becomes the invoker with a token has no credentials
-            stack = {
-                name: value
-                for name, value in stack.items()
-                if name not in INVOKERS_CREDENTIALS
-            }
+        shared = {name: value for name, value in stack.items() if name.startswith("DAYPASS_")}
+        if "invoker_role_arn" in inputs:  # whoever becomes the invoker with a token has no credentials
+            stack = {name: value for name, value in stack.items() if name not in INVOKERS_CREDENTIALS}
             shared["DAYPASS_INVOKER_ROLE_ARN"] = inputs["invoker_role_arn"]
         issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0"
         variables = (
@@ -202,9 +182,7 @@ class Job:
                         "alex",
                     ),
                     *(["--job", only] if only else []),
-                    *options(
-                        "--local-repository", {"example/daypass@v1": daypass} | foreign
-                    ),
+                    *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
                     *options("--env", variables),
                     # GitHub's runner masks it by itself; act masks secrets.
                     *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN}),
@@ -238,11 +216,7 @@ class Job:
 
     def created(self) -> list[str]:
         """The names of the roles that were made since the test began."""
-        calls = [
-            call
-            for call in self.aws.calls()
-            if call["action"] == "iam:CreateRole" and call["status"] == 200
-        ]
+        calls = [call for call in self.aws.calls() if call["action"] == "iam:CreateRole" and call["status"] == 200]
         return [call["parameters"]["RoleName"] for call in calls]
 
     def is_gone(self, role: str, account: str = TARGET_ACCOUNT) -> bool:
@@ -258,9 +232,7 @@ class Job:
         """What Daypass has recorded of the role's transaction."""
         table = self.aws.root("dynamodb", HUB_ACCOUNT)
         key = {"transaction_id": {"S": role.removeprefix("daypass-")}}
-        item: dict[str, Any] = table.get_item(
-            TableName=os.environ["DAYPASS_TABLE"], Key=key
-        )["Item"]
+        item: dict[str, Any] = table.get_item(TableName=os.environ["DAYPASS_TABLE"], Key=key)["Item"]
         return item
 
     def secrets(self) -> dict[str, str]:
@@ -279,21 +251,15 @@ def invoker_role_arn(aws: Aws) -> str:
     provider = aws.url.removeprefix("http://") + "/_daypass/issuers/github"
     trust = {
         "Effect": "Allow",
-        "Principal": {
-            "Federated": f"arn:aws:iam::{HUB_ACCOUNT}:oidc-provider/{provider}"
-        },
+        "Principal": {"Federated": f"arn:aws:iam::{HUB_ACCOUNT}:oidc-provider/{provider}"},
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": {"StringEquals": {f"{provider}:aud": "sts.amazonaws.com"}},
     }
     name = f"jobs-of-github-{uuid.uuid4()}"
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)[
-        "Role"
-    ]["Arn"]
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
     for policy in iam.list_role_policies(RoleName=INVOKER)["PolicyNames"]:
-        document = json.dumps(
-            iam.get_role_policy(RoleName=INVOKER, PolicyName=policy)["PolicyDocument"]
-        )
+        document = json.dumps(iam.get_role_policy(RoleName=INVOKER, PolicyName=policy)["PolicyDocument"])
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
     return arn
 

@@ -16,18 +16,14 @@ from daypass_local.names import PRODUCTION_ACCOUNT, TARGET_ACCOUNT
 WORKFLOW: Final = Path(__file__).parent / "deploy.yml"
 WHO_AM_I: Final = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"'
 # Prints every variable, as a careless deployment does, and keeps them where the test can read them.
-CARELESS: Final = (
-    'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
-)
+CARELESS: Final = 'env | tee "$OUTSIDE/env"; cat "$GITHUB_ENV" 2> /dev/null; touch "$OUTSIDE/started"'
 
 
 def assert_nothing_secret_is_said(job: Job) -> None:
     """Searches the log, with the job's summary in it, for every secret that there is or could be."""
     log = job.log
     secrets = job.secrets()
-    assert len(secrets) > 10, (
-        "the engine knows of no sessions: nothing would be searched for"
-    )
+    assert len(secrets) > 10, "the engine knows of no sessions: nothing would be searched for"
     assert [what for what, secret in secrets.items() if secret in log] == []
     assert re.findall(r"AGE-SECRET-KEY-|-----BEGIN|\beyJ[\w-]{20,}", log) == []
 
@@ -58,9 +54,7 @@ def test_a_job_has_the_role_while_it_runs(job: Job) -> None:
 
 
 def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
-    job.start(
-        WORKFLOW, group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"'
-    )
+    job.start(WORKFLOW, group_type="Network-Deployers", deploy='touch "$OUTSIDE/started"')
     assert job.wait() == 1
     assert "Daypass: access denied" in job.log
     assert "Daypass.NotAMember" in job.log
@@ -68,9 +62,7 @@ def test_a_denial_says_why_and_what_to_do(job: Job) -> None:
     assert "errors.md#daypassnotamember" in job.log
     assert not (job.outside / "started").exists()
     assert job.created() == []
-    assert [
-        call for call in job.aws.calls() if call["action"] == "states:StartExecution"
-    ] == []
+    assert [call for call in job.aws.calls() if call["action"] == "states:StartExecution"] == []
     assert_nothing_secret_is_said(job)
 
 
@@ -96,9 +88,7 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
     job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 4})
     job.start(WORKFLOW, deploy='touch "$OUTSIDE/started"')
-    attempts = lambda: [
-        call for call in job.aws.calls() if call["action"] == "iam:CreateRole"
-    ]  # noqa: E731
+    attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]
     until("the request is on its way", attempts)
     job.cancel()
     assert job.wait() == 1
@@ -147,9 +137,7 @@ def test_the_job_proves_whose_run_it_is(job: Job, invoker_role_arn: str) -> None
 
 
 @pytest.mark.parametrize("credentials", ["environment", "process"])
-def test_a_job_can_have_a_role_in_each_of_two_accounts(
-    job: Job, invoker_role_arn: str, credentials: str
-) -> None:
+def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_arn: str, credentials: str) -> None:
     who = '"$PYTHON" -m awscli sts get-caller-identity --query Account --output text'
     both = f"{who} --profile payments-dev; {who} --profile payments-prod; {who}"
     job.start(
@@ -166,9 +154,7 @@ def test_a_job_can_have_a_role_in_each_of_two_accounts(
         *profiles,
         PRODUCTION_ACCOUNT,
     ]
-    for role, account in zip(
-        job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True
-    ):
+    for role, account in zip(job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True):
         until(
             f"{role} is gone",
             lambda role=role, account=account: job.is_gone(role, account),

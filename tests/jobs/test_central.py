@@ -9,9 +9,7 @@ DEVELOPERS = REPOSITORY / "examples/github/.github/workflows/deploy.yml"
 def test_what_the_scan_has_passed_is_deployed(job: Job, invoker_role_arn: str) -> None:
     job.start(DEVELOPERS, only="development", invoker_role_arn=invoker_role_arn)
     assert job.wait() == 0, job.log
-    stack = job.aws.root("cloudformation", TARGET_ACCOUNT).describe_stacks(
-        StackName="receipts"
-    )["Stacks"][0]
+    stack = job.aws.root("cloudformation", TARGET_ACCOUNT).describe_stacks(StackName="receipts")["Stacks"][0]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     (role,) = job.created()
     until(f"{role} is gone", lambda: job.is_gone(role))
@@ -22,6 +20,4 @@ def test_what_the_scan_refuses_is_not_even_asked_for(job: Job) -> None:
     job.start(DEVELOPERS, only="development", scan="echo something grave; exit 1")
     assert job.wait() == 1
     assert "something grave" in job.log
-    assert [
-        call for call in job.aws.calls() if call["action"].startswith("states:")
-    ] == []
+    assert [call for call in job.aws.calls() if call["action"].startswith("states:")] == []

@@ -12,27 +12,16 @@ from conftest import DAYPASS, Job, until
 from ruamel.yaml import YAML
 
 
-def test_the_component_deploys_and_gives_the_role_back(
-    job: Job, tmp_path: Path
-) -> None:
+def test_the_component_deploys_and_gives_the_role_back(job: Job, tmp_path: Path) -> None:
     who = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"; env > "$OUTSIDE/env"; env'
     header, template = YAML(typ="safe").load_all(COMPONENT)
-    inputs = {
-        name: str(spec.get("default", ""))
-        for name, spec in header["spec"]["inputs"].items()
-    }
-    (component,) = filled(
-        template, inputs | {"account": "payments-dev", "deploy": who, "ttl": "30m"}
-    ).values()
+    inputs = {name: str(spec.get("default", "")) for name, spec in header["spec"]["inputs"].items()}
+    (component,) = filled(template, inputs | {"account": "payments-dev", "deploy": who, "ttl": "30m"}).values()
 
     token = job.aws.control("/_daypass/issuers/gitlab/tokens", {"claims": {}})["token"]
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/daypass").symlink_to(DAYPASS)
-    stack = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("AWS_", "DAYPASS_"))
-    }
+    stack = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "DAYPASS_"))}
     script = "\n".join(component["script"])
     done = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", script],
@@ -70,7 +59,4 @@ def test_the_component_deploys_and_gives_the_role_back(
 
 def variables(said: dict[str, Any]) -> dict[str, str]:
     """A job's variables, of which some are said at length."""
-    return {
-        name: value["value"] if isinstance(value, dict) else str(value)
-        for name, value in said.items()
-    }
+    return {name: value["value"] if isinstance(value, dict) else str(value) for name, value in said.items()}

@@ -65,9 +65,7 @@ def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
 
 
 def test_what_is_grave_fails_and_what_is_not_is_shown(tmp_path: Path) -> None:
-    status, printed, summary = scan(
-        tmp_path, framework(finding("CKV_AWS_21"), finding("CKV_AWS_20"))
-    )
+    status, printed, summary = scan(tmp_path, framework(finding("CKV_AWS_21"), finding("CKV_AWS_20")))
     assert status == 1
     where = f"file={tmp_path}/app/template.yaml,line=4::"
     assert f"::warning {where}CKV_AWS_21: Ensure" in printed
@@ -82,9 +80,7 @@ def test_what_is_not_grave_does_not_fail(tmp_path: Path) -> None:
     assert scan(tmp_path, framework())[0] == 0
 
 
-@pytest.mark.parametrize(
-    "answer", [NOTHING, framework(passed=0), [framework(passed=0), framework(passed=0)]]
-)
+@pytest.mark.parametrize("answer", [NOTHING, framework(passed=0), [framework(passed=0), framework(passed=0)]])
 def test_nothing_to_scan_fails(tmp_path: Path, answer: Any) -> None:
     status, printed, _ = scan(tmp_path, answer)
     assert status == 1

@@ -38,9 +38,7 @@ def main() -> int:
         with ending_on_signals():
             old = before(timeline.done)
             with process.running(LOGS) as engine:
-                timeline.section(
-                    f"An engine on {engine.aws.url}, and the version before on it"
-                )
+                timeline.section(f"An engine on {engine.aws.url}, and the version before on it")
                 seed.seed(engine.aws, REPOSITORY / "personas.json")
                 old.deploy(engine.aws, LOGS, (HUB, *TARGETS), timeline.done)
                 world = World(engine.aws)
@@ -57,9 +55,7 @@ def main() -> int:
     ) as error:
         print(f"\n✗ not as promised: {error}\n  logs: {LOGS}", flush=True)
         return 1
-    print(
-        f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped"
-    )
+    print(f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped")
     return 0
 
 
@@ -75,9 +71,7 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         )
         world.look_up()
 
-    def in_between(
-        definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False
-    ) -> None:
+    def in_between(definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False) -> None:
         """What a deployment leaves undone for some seconds: the functions are new, the definitions are not yet."""
         started, broken = time.monotonic(), len(world.broken)
         own = world.definitions()
@@ -86,16 +80,12 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         world.put_definitions(own)
         world.end_in_between(opened, rolled_back=rolled_back)
         said = f"ask in the middle of the deployment: {len(opened)} transactions"
-        timeline.done(
-            said, time.monotonic() - started, kept=len(world.broken) == broken
-        )
+        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
 
     def open_all(name: str, *, attacked: bool = False) -> None:
         started = time.monotonic()
         sets[name] = world.open_all() + (world.open_attacked() if attacked else [])
-        timeline.done(
-            f"open {name}: {len(sets[name])} transactions", time.monotonic() - started
-        )
+        timeline.done(f"open {name}: {len(sets[name])} transactions", time.monotonic() - started)
 
     def proven(name: str) -> Transaction:
         return next(it for it in sets[name] if it.kind == "proven")
@@ -104,24 +94,18 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
         started, broken = time.monotonic(), len(world.broken)
         world.end_all(sets[name], rolled_back=rolled_back)
         said = f"end {name}: each as its kind says, and its lease"
-        timeline.done(
-            said, time.monotonic() - started, kept=len(world.broken) == broken
-        )
+        timeline.done(said, time.monotonic() - started, kept=len(world.broken) == broken)
 
     sets: dict[str, list[Transaction]] = {}
     open_all("A", attacked=True)
     open_all("B", attacked=True)
     gone = world.open_gone()
-    timeline.section(
-        "The present version in the hub; the targets are of the version before"
-    )
+    timeline.section("The present version in the hub; the targets are of the version before")
     definitions = world.definitions()
     deploy(new, (HUB,))
     in_between(definitions, proven("A"))
     end_all("A")
-    timeline.step(
-        "release what nobody can see to be gone", lambda: world.release_unseen(gone)
-    )
+    timeline.step("release what nobody can see to be gone", lambda: world.release_unseen(gone))
     open_all("C")
     timeline.section("The present version in the targets as well")
     deploy(new, TARGETS)

@@ -32,8 +32,5 @@ def _lines(value: Any, depth: int = 0) -> str:
     if depth > 2 or not isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     margin = "  " * depth
-    lines = [
-        f"{margin}  {json.dumps(key)}: {_lines(inner, depth + 1)}"
-        for key, inner in sorted(value.items())
-    ]
+    lines = [f"{margin}  {json.dumps(key)}: {_lines(inner, depth + 1)}" for key, inner in sorted(value.items())]
     return "{\n" + ",\n".join(lines) + f"\n{margin}}}"

@@ -41,9 +41,7 @@ class Version:
     name: str
     checkout: Path
 
-    def deploy(
-        self, aws: Aws, state: Path, stacks: tuple[tuple[str, str], ...], report: Report
-    ) -> None:
+    def deploy(self, aws: Aws, state: Path, stacks: tuple[tuple[str, str], ...], report: Report) -> None:
         """Deploy stacks of this version, with its own CDK app and the configuration that it has for a local AWS."""
         Deployment(
             aws,
@@ -94,17 +92,13 @@ def before(report: Report) -> Version:
                 **CHEAP,
             )
             if done.returncode != 0:
-                raise VersionError(
-                    f"the version before, {checkout}, cannot be built:\n{done.stderr[-4000:]}"
-                )
+                raise VersionError(f"the version before, {checkout}, cannot be built:\n{done.stderr[-4000:]}")
             built.touch()
     return Version("before", checkout)
 
 
 def _check_out(folder: Path) -> None:
-    archive = subprocess.run(
-        ["git", "archive", BEFORE], cwd=REPOSITORY, check=False, capture_output=True
-    )
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=REPOSITORY, check=False, capture_output=True)
     if archive.returncode != 0:
         raise VersionError(
             f"the version before is commit {BEFORE} of this repository, and git does not have it here "

@@ -71,15 +71,9 @@ class World:
 
     def look_up(self) -> None:
         """Look the deployed names up, and get fresh credentials of the invoker: after each deployment."""
-        stack = self.aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(
-            StackName="DaypassHub"
-        )["Stacks"][0]
-        outputs = {
-            output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]
-        }
-        issued = self.aws.root("sts", HUB_ACCOUNT).assume_role(
-            RoleArn=INVOKER_ROLE, RoleSessionName="pipeline"
-        )
+        stack = self.aws.root("cloudformation", HUB_ACCOUNT).describe_stacks(StackName="DaypassHub")["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        issued = self.aws.root("sts", HUB_ACCOUNT).assume_role(RoleArn=INVOKER_ROLE, RoleSessionName="pipeline")
         self.names = outputs
         self._pipeline = Pipeline(
             self.aws,
@@ -95,9 +89,7 @@ class World:
 
     def functions(self) -> str:
         """Return what tells the functions of one version from those of another."""
-        found = self.aws.root("lambda", HUB_ACCOUNT).get_function_configuration(
-            FunctionName="daypass-record"
-        )
+        found = self.aws.root("lambda", HUB_ACCOUNT).get_function_configuration(FunctionName="daypass-record")
         return str(found["CodeSha256"])
 
     # What is opened.
@@ -121,10 +113,7 @@ class World:
 
     def open_attacked(self) -> list[Transaction]:
         """Open transactions that somebody makes unreleasable, where the id of an end can be the name of a request."""
-        released, left, ending = (
-            self._provisioned(kind)
-            for kind in ("released", "left to its lease", "being ended")
-        )
+        released, left, ending = (self._provisioned(kind) for kind in ("released", "left to its lease", "being ended"))
         for victim in (released, left, ending):
             self._denied(place_of_end(victim.id))
             victim.kind = f"attacked, {victim.kind}"
@@ -157,9 +146,7 @@ class World:
         return it
 
     def _proven(self) -> Transaction:
-        return self._provisioned(
-            "proven", branch="main", identity_token=self._pipeline.identity_token()
-        )
+        return self._provisioned("proven", branch="main", identity_token=self._pipeline.identity_token())
 
     def _died(self, kind: str) -> Transaction:
         it = self._add(kind, "failed")
@@ -175,9 +162,7 @@ class World:
         self._refuse_to_delete(it)
         it.release = self._start_release(it)
         until(lambda: self._has_failed_once(it.release), "IAM did not refuse")
-        promise(
-            self._status(it) == "deprovisioning", f"{it.kind}: it is {self._status(it)}"
-        )
+        promise(self._status(it) == "deprovisioning", f"{it.kind}: it is {self._status(it)}")
         return it
 
     def _deprovision_failed(self) -> Transaction:
@@ -200,18 +185,14 @@ class World:
     def _denied(self, name: str | None = None) -> Transaction:
         it = self._add("denied", "denied", name)
         token = self._pipeline.identity_token(actor="mallory")
-        asked = request(
-            email="mallory@example.com", branch="main", identity_token=token
-        )
+        asked = request(email="mallory@example.com", branch="main", identity_token=token)
         answer = self._ask("Provision", it.id, asked)
         promise(answer.get("error") == "Daypass.NotAMember", f"{it.kind}: {answer}")
         return it
 
     def _failed(self) -> Transaction:
         it = self._add("failed", "failed")
-        with self._faults(
-            {"action": "lambda:InvokeFunction", "resource": "daypass-authz", **ALWAYS}
-        ):
+        with self._faults({"action": "lambda:InvokeFunction", "resource": "daypass-authz", **ALWAYS}):
             answer = self._ask("Provision", it.id, request())
         promise(answer.get("error") == "Daypass.AwsUnavailable", f"{it.kind}: {answer}")
         return it
@@ -222,9 +203,7 @@ class World:
         """Open a transaction whose role somebody deletes by hand."""
         it = self._provisioned("gone by hand")
         iam = self.aws.root("iam", TARGET_ACCOUNT)
-        for policy in iam.list_attached_role_policies(RoleName=it.role_name)[
-            "AttachedPolicies"
-        ]:
+        for policy in iam.list_attached_role_policies(RoleName=it.role_name)["AttachedPolicies"]:
             iam.detach_role_policy(RoleName=it.role_name, PolicyArn=policy["PolicyArn"])
         for name in iam.list_role_policies(RoleName=it.role_name)["PolicyNames"]:
             iam.delete_role_policy(RoleName=it.role_name, PolicyName=name)
@@ -239,9 +218,7 @@ class World:
             self.may_fail.add(release)
             self._hurry(release)
         ended = self._execution(release)
-        promise(
-            ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}"
-        )
+        promise(ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}")
         promise(
             self._status(it) == "deprovision_failed",
             f"{it.kind}: it is {self._status(it)}",
@@ -274,19 +251,14 @@ class World:
     def definitions(self) -> dict[str, str]:
         """Return the definitions of the machines that a deployment replaces after their functions."""
         machines = [self.names[f"{machine}Arn"] for machine in ("Provision", "Renew")]
-        return {
-            arn: self._hub.describe_state_machine(stateMachineArn=arn)["definition"]
-            for arn in machines
-        }
+        return {arn: self._hub.describe_state_machine(stateMachineArn=arn)["definition"] for arn in machines}
 
     def put_definitions(self, definitions: dict[str, str]) -> None:
         """Give machines the definitions of the other version, or their own again."""
         for arn, definition in definitions.items():
             self._hub.update_state_machine(stateMachineArn=arn, definition=definition)
 
-    def open_in_between(
-        self, proven: Transaction, *, rolled_back: bool
-    ) -> list[Transaction]:
+    def open_in_between(self, proven: Transaction, *, rolled_back: bool) -> list[Transaction]:
         """Ask while functions and definitions are of two versions. It may fail, and nothing may come of that.
 
         On the way back, a request that was denied may be recorded as one that failed: the older functions do not
@@ -305,15 +277,10 @@ class World:
         promise(answer["status"] == "FAILED", "provisioning lived")
 
         strange = self._add("strange in between", f"denied or {nothing}")
-        token = self._pipeline.identity_token(
-            repository="example/other", repository_id="7"
-        )
-        answer = self._ask(
-            "Provision", strange.id, request(branch="main", identity_token=token)
-        )
+        token = self._pipeline.identity_token(repository="example/other", repository_id="7")
+        answer = self._ask("Provision", strange.id, request(branch="main", identity_token=token))
         touched = any(
-            call["action"] == "iam:CreateRole" and strange.role_name in call["resource"]
-            for call in self.aws.calls()
+            call["action"] == "iam:CreateRole" and strange.role_name in call["resource"] for call in self.aws.calls()
         )
         with self._noting():
             promise(
@@ -342,18 +309,14 @@ class World:
         promise(answer["status"] == "FAILED", "mallory got a role")
         return [it for it in (asked, died, strange, denied) if self._is_on_record(it)]
 
-    def end_in_between(
-        self, transactions: list[Transaction], *, rolled_back: bool
-    ) -> None:
+    def end_in_between(self, transactions: list[Transaction], *, rolled_back: bool) -> None:
         """End them as if an hour had passed: then even what is not there is believed to be gone."""
         for it in transactions:
             self._is_an_hour_old(it)
             for clean_up in self._running(it) - {self.lease_of(it)}:
                 if rolled_back:
                     # It has learnt the age of the role before that hour.
-                    self._hub.stop_execution(
-                        executionArn=clean_up, cause="nobody waits for it"
-                    )
+                    self._hub.stop_execution(executionArn=clean_up, cause="nobody waits for it")
                     self.may_fail.add(clean_up)
                 else:
                     self._hurry(clean_up)
@@ -377,27 +340,18 @@ class World:
                 TableName=self.names["TableName"],
                 Key={"transaction_id": {"S": it.id}},
                 UpdateExpression=f"SET {name} = :earlier",
-                ExpressionAttributeValues={
-                    ":earlier": {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}
-                },
+                ExpressionAttributeValues={":earlier": {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}},
             )
 
     def _running(self, it: Transaction) -> set[str]:
         pages = self._hub.get_paginator("list_executions").paginate(
             stateMachineArn=self.names["DeprovisionArn"], statusFilter="RUNNING"
         )
-        return {
-            one["executionArn"]
-            for page in pages
-            for one in page["executions"]
-            if one["name"].startswith(it.id)
-        }
+        return {one["executionArn"] for page in pages for one in page["executions"] if one["name"].startswith(it.id)}
 
     # What ends it.
 
-    def end_all(
-        self, transactions: list[Transaction], *, rolled_back: bool = False
-    ) -> None:
+    def end_all(self, transactions: list[Transaction], *, rolled_back: bool = False) -> None:
         """End each in the way that its kind says, and then its lease.
 
         An end that a newer version is in the middle of, an older one does not understand: it fails, and another release
@@ -474,9 +428,7 @@ class World:
     def _renew(self, it: Transaction, token: str | None = None) -> None:
         key = pyrage.x25519.Identity.generate()
         asked = {"transaction_id": it.id, "recipient": str(key.to_public())}
-        answer = self._ask(
-            "Renew", None, asked | ({"identity_token": token} if token else {})
-        )
+        answer = self._ask("Renew", None, asked | ({"identity_token": token} if token else {}))
         promise(
             answer["status"] == "SUCCEEDED",
             f"{it.kind}: {answer.get('error')}: {answer.get('cause')}",
@@ -507,26 +459,17 @@ class World:
             with self._noting():
                 self._judge(it)
             with self._noting():
-                touched = self._status(it) == "denied" and any(
-                    it.role_name in call for call in calls
-                )
+                touched = self._status(it) == "denied" and any(it.role_name in call for call in calls)
                 promise(not touched, f"{it.kind} {it.id} was touched")
         for account in (TARGET_ACCOUNT, PRODUCTION_ACCOUNT):
-            left = self.aws.root("iam", account).list_roles(PathPrefix="/daypass/")[
-                "Roles"
-            ]
+            left = self.aws.root("iam", account).list_roles(PathPrefix="/daypass/")["Roles"]
             names = ", ".join(role["RoleName"] for role in left)
             with self._noting():
                 promise(not left, f"left in {account}: {names}")
-        pages = self._hub.get_paginator("list_executions").paginate(
-            stateMachineArn=self.names["DeprovisionArn"]
-        )
+        pages = self._hub.get_paginator("list_executions").paginate(stateMachineArn=self.names["DeprovisionArn"])
         executions = [execution for page in pages for execution in page["executions"]]
         for execution in executions:
-            well = (
-                execution["status"] == "SUCCEEDED"
-                or execution["executionArn"] in self.may_fail
-            )
+            well = execution["status"] == "SUCCEEDED" or execution["executionArn"] in self.may_fail
             with self._noting():
                 promise(
                     well and execution["status"] != "RUNNING",
@@ -602,33 +545,23 @@ class World:
     def _ask(self, machine: str, name: str | None, body: dict[str, Any]) -> Any:
         named = {"name": name} if name else {}
         machine_arn = self.names[f"{machine}Arn"]
-        return self._pipeline.states.start_sync_execution(
-            stateMachineArn=machine_arn, input=json.dumps(body), **named
-        )
+        return self._pipeline.states.start_sync_execution(stateMachineArn=machine_arn, input=json.dumps(body), **named)
 
-    def _take(
-        self, it: Transaction, output: dict[str, Any], key: pyrage.x25519.Identity
-    ) -> None:
+    def _take(self, it: Transaction, output: dict[str, Any], key: pyrage.x25519.Identity) -> None:
         """Open the credentials, and use them: the role works."""
-        inside = json.loads(
-            pyrage.decrypt(output["sealed_credentials"].encode(), [key])
-        )
+        inside = json.loads(pyrage.decrypt(output["sealed_credentials"].encode(), [key]))
         session = Credentials(
             inside["access_key_id"],
             inside["secret_access_key"],
             inside["session_token"],
         )
         it.role_arn = str(output["iam_role_arn"])
-        role = Credentials.from_sts(
-            self._assume(session=session, role_arn=it.role_arn)["Credentials"]
-        )
+        role = Credentials.from_sts(self._assume(session=session, role_arn=it.role_arn)["Credentials"])
         self.aws.client("s3", role).list_buckets()
         it.sessions += [session, role]
 
     def _assume(self, session: Credentials, role_arn: str) -> Any:
-        return self.aws.client("sts", session).assume_role(
-            RoleArn=role_arn, RoleSessionName="deployment"
-        )
+        return self.aws.client("sts", session).assume_role(RoleArn=role_arn, RoleSessionName="deployment")
 
     def _start_release(self, it: Transaction) -> str:
         started = self._pipeline.states.start_execution(
@@ -653,12 +586,7 @@ class World:
 
         def goes_on() -> bool:
             return (
-                bool(
-                    self.aws.control(
-                        "/_daypass/executions/end-delay", {"execution_arn": arn}
-                    )["ended"]
-                )
-                or has_ended()
+                bool(self.aws.control("/_daypass/executions/end-delay", {"execution_arn": arn})["ended"]) or has_ended()
             )
 
         while not has_ended():
@@ -691,10 +619,7 @@ class World:
         armed = self.aws.control("/_daypass/faults")["faults"]
         self.aws.control("/_daypass/faults/reset", {})
         for other in armed:
-            if any(
-                other[name] != fault[name]
-                for name in {"action", "resource", "caller"} & fault.keys()
-            ):
+            if any(other[name] != fault[name] for name in {"action", "resource", "caller"} & fault.keys()):
                 self.aws.control("/_daypass/faults", other)
 
     @contextmanager

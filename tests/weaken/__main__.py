@@ -34,11 +34,7 @@ def main() -> int:
 
     controls = read()
     wrong = list(problems(controls))
-    chosen = [
-        it
-        for it in controls
-        if not arguments.words or any(word in it.name for word in arguments.words)
-    ]
+    chosen = [it for it in controls if not arguments.words or any(word in it.name for word in arguments.words)]
     if not chosen:
         wrong.append("no control has such a word in its name")
     for problem in wrong:
@@ -59,14 +55,9 @@ def main() -> int:
 def problems(controls: list[Control]) -> Iterator[str]:
     """Say what is wrong with the table, without running anything."""
     names = [control.name for control in controls]
-    yield from (
-        f"two controls have the name {name}"
-        for name in sorted({it for it in names if names.count(it) > 1})
-    )
+    yield from (f"two controls have the name {name}" for name in sorted({it for it in names if names.count(it) > 1}))
     for control in controls:
-        yield from (
-            f"{control.name}: {problem}" for problem in control.problems(REPOSITORY)
-        )
+        yield from (f"{control.name}: {problem}" for problem in control.problems(REPOSITORY))
 
 
 def passes(controls: list[Control]) -> bool:
@@ -75,13 +66,9 @@ def passes(controls: list[Control]) -> bool:
     try:
         answers = ask(control.test for control in controls)
     except (NoAnswerError, TimeoutError) as error:
-        print(
-            f"nothing weakened, and the tests cannot be asked: {error}", file=sys.stderr
-        )
+        print(f"nothing weakened, and the tests cannot be asked: {error}", file=sys.stderr)
         return False
-    failed = {
-        test: complaint for test, complaint in answers.items() if complaint is not None
-    }
+    failed = {test: complaint for test, complaint in answers.items() if complaint is not None}
     for test, complaint in failed.items():
         print(f"nothing weakened, and {test} fails: {complaint}", file=sys.stderr)
     if not failed:
@@ -107,9 +94,7 @@ def weaken(controls: list[Control], *, said: bool) -> bool:
             complaint, reason = None, str(error)
         caught += complaint is not None
         verdict = f"NOT CAUGHT: {reason}" if complaint is None else "caught"
-        cells = "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        )
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(f"{cells}  {time.monotonic() - started:3.0f} s  {verdict}", flush=True)
         if said and complaint:
             print(f"    {complaint.splitlines()[0][:160]}", flush=True)

@@ -11,9 +11,7 @@ PATIENCE_SECONDS: Final = 1200.0
 """For a weakening that makes something wait forever. A first build may take minutes."""
 
 
-def run(
-    command: list[str], folder: Path, **environment: str
-) -> "subprocess.CompletedProcess[str]":
+def run(command: list[str], folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end; it, and whatever it has started, does not outlive this call."""
     process = subprocess.Popen(
         command,
@@ -28,9 +26,7 @@ def run(
     try:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired as expired:
-        raise TimeoutError(
-            f"{command[0]} did not end within {PATIENCE_SECONDS:.0f} seconds"
-        ) from expired
+        raise TimeoutError(f"{command[0]} did not end within {PATIENCE_SECONDS:.0f} seconds") from expired
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

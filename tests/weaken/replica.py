@@ -14,9 +14,7 @@ LINKED = ("action/node_modules", "cdk/node_modules")
 def bring_up_to_date(repository: Path, tree: Path) -> None:
     """Make `tree` a copy of what git tracks, or would. What has not changed is left alone, and not built again."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(
-        listed, cwd=repository, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
+    names = subprocess.run(listed, cwd=repository, capture_output=True, text=True, check=True).stdout.split("\0")
     wanted = {Path(name) for name in names if name and not name.startswith(LEFT_OUT)}
     wanted = {name for name in wanted if (repository / name).is_file()}
     # First, so that nothing below looks through a link, or takes away what is behind it.
@@ -26,9 +24,7 @@ def bring_up_to_date(repository: Path, tree: Path) -> None:
     for name in there - wanted:
         (tree / name).unlink()
     for name in wanted:
-        if name not in there or not filecmp.cmp(
-            repository / name, tree / name, shallow=False
-        ):
+        if name not in there or not filecmp.cmp(repository / name, tree / name, shallow=False):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(repository / name, tree / name)
     for name in LINKED:
@@ -49,7 +45,5 @@ def seed(repository_target: Path, target: Path) -> None:
         shutil.copytree(built / name, new / name, ignore=own, symlinks=True)
     (new / "deps").mkdir()
     for library in (built / "deps").iterdir():
-        if library.suffix in {".rlib", ".rmeta", ".so"} and not library.name.startswith(
-            "libdaypass"
-        ):
+        if library.suffix in {".rlib", ".rmeta", ".so"} and not library.name.startswith("libdaypass"):
             os.link(library, new / "deps" / library.name)

@@ -66,9 +66,7 @@ def _answer(tree: Path, binary: str, test: Test) -> str | None:
     names = re.findall(rf"^((?:.*::)?{test.name}): test$", listed, re.MULTILINE)
     if len(names) != 1:
         raise NoAnswerError(f"{len(names)} tests have the name {test.name}")
-    ran = run(
-        [binary, "--exact", names[0]], tree, INSTA_UPDATE="no", RUST_BACKTRACE="0"
-    )
+    ran = run([binary, "--exact", names[0]], tree, INSTA_UPDATE="no", RUST_BACKTRACE="0")
     if ran.returncode == 0 and "1 passed" in ran.stdout:
         return None
     panic = re.search(r"panicked at (.+):\d+:\d+:\n(.*)", ran.stdout)

@@ -30,11 +30,7 @@ class Test:
     def is_in(self, tree: Path) -> bool:
         """Return whether the file has such a test."""
         file = tree / self.file
-        pattern = (
-            rf"\bfn {self.name}\("
-            if self.is_rust
-            else rf"(['\"`]){re.escape(self.name)}\1"
-        )
+        pattern = rf"\bfn {self.name}\(" if self.is_rust else rf"(['\"`]){re.escape(self.name)}\1"
         return file.is_file() and re.search(pattern, file.read_text()) is not None
 
     def __str__(self) -> str:

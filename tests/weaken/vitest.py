@@ -32,19 +32,11 @@ def _titles(test: Test) -> str:
 
 
 def _answer(results: dict[str, Any], test: Test) -> str | None:
-    cases = [
-        case
-        for case in results["assertionResults"]
-        if re.fullmatch(_titles(test), case["title"])
-    ]
+    cases = [case for case in results["assertionResults"] if re.fullmatch(_titles(test), case["title"])]
     if not cases or any(case["status"] not in {"failed", "passed"} for case in cases):
         raise NoAnswerError(f"{test.name} did not run: {results['message']}")
-    complaints = [
-        case["failureMessages"][0] for case in cases if case["status"] == "failed"
-    ]
-    said = [
-        complaint for complaint in complaints if complaint.startswith("AssertionError")
-    ]
+    complaints = [case["failureMessages"][0] for case in cases if case["status"] == "failed"]
+    said = [complaint for complaint in complaints if complaint.startswith("AssertionError")]
     if complaints and not said:
         raise NoAnswerError(f"it crashed: {complaints[0]}")
     return said[0] if said else None
