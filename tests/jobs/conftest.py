@@ -23,11 +23,7 @@ from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
 
 ACT = Path(sys.executable).parent / "act"
 DAYPASS = REPOSITORY / "target/debug/daypass"
-INVOKERS_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
+INVOKERS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 REQUEST_TOKEN = "the-token-that-gets-identity-tokens"
 # How the local issuer's runs are described: `daypass_local/issuer.py`.
 RUN = {"GITHUB_RUN_ID": "42", "GITHUB_REPOSITORY": "example/payments"}
@@ -59,11 +55,7 @@ def options(name: str, values: Mapping[str, object]) -> list[str]:
 def write_repository(folder: Path, workflow: Path) -> None:
     """Write the repository of a developer, with this workflow."""
     (folder / ".github/workflows").mkdir(parents=True)
-    text = re.sub(
-        r"my-organization/daypass(\S*)@\S+",
-        r"example/daypass\1@v1",
-        workflow.read_text(),
-    )
+    text = re.sub(r"my-organization/daypass(\S*)@\S+", r"example/daypass\1@v1", workflow.read_text())
     (folder / ".github/workflows" / workflow.name).write_text(text)
     shutil.copy(REPOSITORY / "examples/github/template.yaml", folder)
     for command in (
@@ -95,11 +87,7 @@ def write_stand_in(folder: Path, command: str) -> None:
     """Write an action that runs a command."""
     folder.mkdir(parents=True)
     step = {"run": command, "shell": "bash"}
-    action = {
-        "name": folder.name,
-        "description": "stands in",
-        "runs": {"using": "composite", "steps": [step]},
-    }
+    action = {"name": folder.name, "description": "stands in", "runs": {"using": "composite", "steps": [step]}}
     (folder / "action.yml").write_text(json.dumps(action))
 
 
@@ -116,15 +104,7 @@ class Job:
         """A folder that the deployment may write to, and that nobody prints."""
         return self.folder / "outside"
 
-    def start(
-        self,
-        workflow: Path,
-        *,
-        deploy: str = "true",
-        scan: str = "true",
-        only: str = "",
-        **inputs: str,
-    ) -> None:
+    def start(self, workflow: Path, *, deploy: str = "true", scan: str = "true", only: str = "", **inputs: str) -> None:
         """Start the workflow of a developer.
 
         Its deployment is a command of bash. `scan` stands in for the scan of the central workflow, `only` is the job
@@ -156,31 +136,15 @@ class Job:
         variables = (
             stack
             | RUN
-            | {
-                "ACTIONS_ID_TOKEN_REQUEST_URL": issuer,
-                "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
-            }
+            | {"ACTIONS_ID_TOKEN_REQUEST_URL": issuer, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN}
             | {"OUTSIDE": str(self.outside), "DEPLOY": deploy, "PYTHON": sys.executable}
             | {name.upper(): value for name, value in inputs.items()}
         )
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(
-                        ACT,
-                        "push",
-                        "--workflows",
-                        f".github/workflows/{workflow.name}",
-                        "--eventpath",
-                        event,
-                    ),
-                    *(
-                        "--platform",
-                        "ubuntu-24.04=-self-hosted",
-                        "--no-cache-server",
-                        "--actor",
-                        "alex",
-                    ),
+                    *(ACT, "push", "--workflows", f".github/workflows/{workflow.name}", "--eventpath", event),
+                    *("--platform", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--actor", "alex"),
                     *(["--job", only] if only else []),
                     *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
                     *options("--env", variables),
@@ -189,10 +153,7 @@ class Job:
                     *options("--var", shared),
                 ],
                 cwd=repository,
-                env={
-                    "PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}",
-                    "HOME": str(self.folder / "home"),
-                },
+                env={"PATH": f"{on_path}:{ACT.parent}:{os.environ['PATH']}", "HOME": str(self.folder / "home")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -88,7 +88,7 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     # The first attempts to make the role fail, which keeps the request going for seconds: long enough to be cancelled.
     job.aws.control("/_daypass/faults", {"action": "iam:CreateRole", "times": 4})
     job.start(WORKFLOW, deploy='touch "$OUTSIDE/started"')
-    attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]
+    attempts = lambda: [call for call in job.aws.calls() if call["action"] == "iam:CreateRole"]  # noqa: E731
     until("the request is on its way", attempts)
     job.cancel()
     assert job.wait() == 1
@@ -100,22 +100,14 @@ def test_a_job_that_is_cancelled_while_it_asks_keeps_nothing(job: Job) -> None:
     begun = {"ending_since", "deprovisioning_transaction_id"}
     ended = ("deprovisioned", "failed")
     item = lambda: job.recorded(role)  # noqa: E731
-    until(
-        "the end has begun",
-        lambda: item()["status"]["S"] in ended or begun & item().keys(),
-    )
+    until("the end has begun", lambda: item()["status"]["S"] in ended or begun & item().keys())
     until("the role is gone", lambda: job.is_gone(role))
     assert_nothing_secret_is_said(job)
 
 
 def test_a_profile_gives_what_a_long_job_needs(job: Job, invoker_role_arn: str) -> None:
     deploy = f'{CARELESS}; [ -z "${{AWS_ACCESS_KEY_ID:-}}" ]; [ "$AWS_PROFILE" = payments-dev ]; {WHO_AM_I}'
-    job.start(
-        WORKFLOW,
-        credentials="process",
-        invoker_role_arn=invoker_role_arn,
-        deploy=deploy,
-    )
+    job.start(WORKFLOW, credentials="process", invoker_role_arn=invoker_role_arn, deploy=deploy)
     assert job.wait() == 0, job.log
     (role,) = job.created()
     assert f"assumed-role/{role}/" in (job.outside / "identity").read_text()
@@ -128,10 +120,7 @@ def test_the_job_proves_whose_run_it_is(job: Job, invoker_role_arn: str) -> None
     assert job.wait() == 0, job.log
     (role,) = job.created()
     proof = job.recorded(role)["proof"]["M"]
-    assert (proof["repository"]["S"], proof["run_id"]["S"]) == (
-        "example/payments",
-        "42",
-    )
+    assert (proof["repository"]["S"], proof["run_id"]["S"]) == ("example/payments", "42")
     assert_released(job)
     assert_nothing_secret_is_said(job)
 
@@ -150,13 +139,7 @@ def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_ar
     assert job.wait() == 0, job.log
     assert (job.outside / "first").read_text().split() == [TARGET_ACCOUNT]
     profiles = [TARGET_ACCOUNT, PRODUCTION_ACCOUNT] if credentials == "process" else []
-    assert (job.outside / "second").read_text().split() == [
-        *profiles,
-        PRODUCTION_ACCOUNT,
-    ]
+    assert (job.outside / "second").read_text().split() == [*profiles, PRODUCTION_ACCOUNT]
     for role, account in zip(job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True):
-        until(
-            f"{role} is gone",
-            lambda role=role, account=account: job.is_gone(role, account),
-        )
+        until(f"{role} is gone", lambda role=role, account=account: job.is_gone(role, account))
     assert_nothing_secret_is_said(job)

@@ -10,13 +10,7 @@ import pytest
 from daypass_local.names import REPOSITORY
 
 SCAN = REPOSITORY / ".github/actions/scan-iac/scan.py"
-NOTHING: Any = {
-    "passed": 0,
-    "failed": 0,
-    "skipped": 0,
-    "parsing_errors": 0,
-    "resource_count": 0,
-}
+NOTHING: Any = {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0}
 
 
 def finding(check: str, name: str = "Ensure that it is right") -> dict[str, Any]:
@@ -30,18 +24,8 @@ def finding(check: str, name: str = "Ensure that it is right") -> dict[str, Any]
 
 
 def framework(*failed: dict[str, Any], passed: int = 3) -> dict[str, Any]:
-    summary = {
-        "passed": passed,
-        "failed": len(failed),
-        "skipped": 0,
-        "parsing_errors": 0,
-        "resource_count": 1,
-    }
-    return {
-        "check_type": "cloudformation",
-        "results": {"failed_checks": list(failed)},
-        "summary": summary,
-    }
+    summary = {"passed": passed, "failed": len(failed), "skipped": 0, "parsing_errors": 0, "resource_count": 1}
+    return {"check_type": "cloudformation", "results": {"failed_checks": list(failed)}, "summary": summary}
 
 
 def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
@@ -51,11 +35,7 @@ def scan(folder: Path, answer: Any, fail_on: str = "") -> tuple[int, str, str]:
     checkov.chmod(0o755)
     done = subprocess.run(
         [sys.executable, SCAN, checkov],
-        env={
-            "SCAN_PATH": str(folder),
-            "SCAN_FAIL_ON": fail_on,
-            "GITHUB_STEP_SUMMARY": str(summary),
-        },
+        env={"SCAN_PATH": str(folder), "SCAN_FAIL_ON": fail_on, "GITHUB_STEP_SUMMARY": str(summary)},
         capture_output=True,
         text=True,
         check=False,
@@ -91,10 +71,7 @@ def test_every_framework_counts(tmp_path: Path) -> None:
     assert scan(tmp_path, [framework(), framework(finding("CKV_SECRET_6"))])[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("fail_on", "status"),
-    [("CKV_AWS_21", 1), ("CKV_AWS_*, other", 1), ("CKV_AWS_2", 0)],
-)
+@pytest.mark.parametrize(("fail_on", "status"), [("CKV_AWS_21", 1), ("CKV_AWS_*, other", 1), ("CKV_AWS_2", 0)])
 def test_what_is_grave_can_be_said(tmp_path: Path, fail_on: str, status: int) -> None:
     assert scan(tmp_path, framework(finding("CKV_AWS_21")), fail_on)[0] == status
 

@@ -25,12 +25,7 @@ LOGS: Final = STATE / "upgrade"
 def main() -> int:
     """Play, and return the exit code."""
     parser = argparse.ArgumentParser(prog="upgrade", description=__doc__)
-    parser.add_argument(
-        "--record",
-        type=Path,
-        metavar="FOLDER",
-        help="only record items of the version before there",
-    )
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="only record items of the version before there")
     options = parser.parse_args()
     timeline = Timeline()
     shutil.rmtree(LOGS, ignore_errors=True)
@@ -46,13 +41,7 @@ def main() -> int:
                     timeline.step("record", lambda: record(world, options.record))
                 else:
                     play(timeline, world, old, present())
-    except (
-        BrokenPromiseError,
-        ClientError,
-        DeployError,
-        EngineError,
-        VersionError,
-    ) as error:
+    except (BrokenPromiseError, ClientError, DeployError, EngineError, VersionError) as error:
         print(f"\n✗ not as promised: {error}\n  logs: {LOGS}", flush=True)
         return 1
     print(f"\n✓ everything as promised, in {timeline.seconds:.1f} s; everything that was started is stopped")
@@ -65,10 +54,7 @@ def play(timeline: Timeline, world: World, old: Version, new: Version) -> None:
     def deploy(version: Version, stacks: tuple[tuple[str, str], ...]) -> None:
         before = world.functions()
         version.deploy(world.aws, LOGS, stacks, timeline.done)
-        promise(
-            HUB not in stacks or world.functions() != before,
-            "both versions have the same functions",
-        )
+        promise(HUB not in stacks or world.functions() != before, "both versions have the same functions")
         world.look_up()
 
     def in_between(definitions: dict[str, str], proven: Transaction, *, rolled_back: bool = False) -> None:

@@ -43,26 +43,13 @@ class Version:
 
     def deploy(self, aws: Aws, state: Path, stacks: tuple[tuple[str, str], ...], report: Report) -> None:
         """Deploy stacks of this version, with its own CDK app and the configuration that it has for a local AWS."""
-        Deployment(
-            aws,
-            state / self.name,
-            report,
-            self.checkout / "cdk",
-            self._settings(aws.url),
-        ).run(stacks)
+        Deployment(aws, state / self.name, report, self.checkout / "cdk", self._settings(aws.url)).run(stacks)
 
     def _settings(self, engine: str) -> dict[str, Any]:
         program = f"import json; from daypass_local import deploy; print(json.dumps(deploy.configuration({engine!r})))"
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(self.checkout / "local"),
-        }
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(self.checkout / "local")}
         said = subprocess.run(
-            [sys.executable, "-c", program],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
+            [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
         )
         settings: dict[str, Any] = json.loads(said.stdout)
         return settings
@@ -85,12 +72,7 @@ def before(report: Report) -> Version:
         if not built.exists():
             report("build the version before: some minutes, once", 0)
             # Its own make knows what it needs. What this make was told is not for it.
-            done = run(
-                ["make", "build", "cdk/node_modules/.package-lock.json"],
-                checkout,
-                MAKEFLAGS="",
-                **CHEAP,
-            )
+            done = run(["make", "build", "cdk/node_modules/.package-lock.json"], checkout, MAKEFLAGS="", **CHEAP)
             if done.returncode != 0:
                 raise VersionError(f"the version before, {checkout}, cannot be built:\n{done.stderr[-4000:]}")
             built.touch()

@@ -22,11 +22,7 @@ ALWAYS: Final = {"caller": ":role/daypass-provision", "times": 1000}
 AFTER_CREATE_ROLE: Final = (
     {"action": "lambda:InvokeFunction", "resource": "daypass-issue-creds", **ALWAYS},
     {"action": "lambda:InvokeFunction", "resource": "daypass-delete-role", **ALWAYS},
-    {
-        "action": "states:StartExecution",
-        "skip": 1,
-        **ALWAYS,
-    },  # the first one is the lease
+    {"action": "states:StartExecution", "skip": 1, **ALWAYS},  # the first one is the lease
 )
 """Provisioning dies after CreateRole: every task that would come after it fails, and so does its clean-up."""
 
@@ -118,20 +114,14 @@ class World:
             self._denied(place_of_end(victim.id))
             victim.kind = f"attacked, {victim.kind}"
         ending.release = self._start_release(ending)
-        until(
-            lambda: self._has_failed_once(ending.release),
-            "the attack does not hinder a release",
-        )
+        until(lambda: self._has_failed_once(ending.release), "the attack does not hinder a release")
         return [released, left, ending]
 
     def _provisioned(self, kind: str, **more: Any) -> Transaction:
         it = self._add(kind, "deprovisioned")
         key = pyrage.x25519.Identity.generate()
         answer = self._ask("Provision", it.id, request(str(key.to_public()), **more))
-        promise(
-            answer["status"] == "SUCCEEDED",
-            f"{kind}: {answer.get('error')}: {answer.get('cause')}",
-        )
+        promise(answer["status"] == "SUCCEEDED", f"{kind}: {answer.get('error')}: {answer.get('cause')}")
         self._take(it, json.loads(answer["output"]), key)
         return it
 
@@ -171,14 +161,8 @@ class World:
         release = self._start_release(it)
         self.may_fail.add(release)
         self._hurry(release)
-        promise(
-            self._execution(release)["status"] == "FAILED",
-            "it succeeded though IAM refused",
-        )
-        promise(
-            self._status(it) == "deprovision_failed",
-            f"{it.kind}: it is {self._status(it)}",
-        )
+        promise(self._execution(release)["status"] == "FAILED", "it succeeded though IAM refused")
+        promise(self._status(it) == "deprovision_failed", f"{it.kind}: it is {self._status(it)}")
         self._drop(fault)
         return it
 
@@ -219,15 +203,9 @@ class World:
             self._hurry(release)
         ended = self._execution(release)
         promise(ended["status"] == "FAILED", f"{it.kind}: {release} is {ended['status']}")
-        promise(
-            self._status(it) == "deprovision_failed",
-            f"{it.kind}: it is {self._status(it)}",
-        )
+        promise(self._status(it) == "deprovision_failed", f"{it.kind}: it is {self._status(it)}")
         reason = str(json.loads(ended["cause"])["reason"])
-        promise(
-            "DaypassTarget" in reason and TARGET_ACCOUNT in reason,
-            f"it does not say what to do: {reason}",
-        )
+        promise("DaypassTarget" in reason and TARGET_ACCOUNT in reason, f"it does not say what to do: {reason}")
         return reason
 
     def release_seen(self, it: Transaction) -> str:
@@ -283,26 +261,13 @@ class World:
             call["action"] == "iam:CreateRole" and strange.role_name in call["resource"] for call in self.aws.calls()
         )
         with self._noting():
-            promise(
-                answer["status"] == "FAILED",
-                "in between, a run of another repository got a role",
-            )
-            promise(
-                not touched,
-                "in between, a role was made for a run of another repository",
-            )
+            promise(answer["status"] == "FAILED", "in between, a run of another repository got a role")
+            promise(not touched, "in between, a role was made for a run of another repository")
         token = self._pipeline.identity_token(run_id="666")
         recipient = str(pyrage.x25519.Identity.generate().to_public())
-        renewal = {
-            "transaction_id": proven.id,
-            "recipient": recipient,
-            "identity_token": token,
-        }
+        renewal = {"transaction_id": proven.id, "recipient": recipient, "identity_token": token}
         with self._noting():
-            promise(
-                self._ask("Renew", None, renewal)["status"] == "FAILED",
-                "in between, another run can renew",
-            )
+            promise(self._ask("Renew", None, renewal)["status"] == "FAILED", "in between, another run can renew")
 
         denied = self._add("denied in between", f"denied or {nothing}")
         answer = self._ask("Provision", denied.id, request(email="mallory@example.com"))
@@ -399,20 +364,11 @@ class World:
 
     def _has_ended_well(self, it: Transaction, execution: str) -> None:
         """The execution succeeds, and says where the end is on record."""
-        until(
-            lambda: self._execution(execution)["status"] != "RUNNING",
-            f"{it.kind}: {execution} did not end",
-        )
+        until(lambda: self._execution(execution)["status"] != "RUNNING", f"{it.kind}: {execution} did not end")
         ended = self._execution(execution)
-        promise(
-            ended["status"] == "SUCCEEDED",
-            f"{it.kind}: {execution}: {ended.get('error')}: {ended.get('cause')}",
-        )
+        promise(ended["status"] == "SUCCEEDED", f"{it.kind}: {execution}: {ended.get('error')}: {ended.get('cause')}")
         output = json.loads(ended["output"])
-        promise(
-            output["status"] in it.ends_as,
-            f"{it.kind}: {execution} answers {output['status']}",
-        )
+        promise(output["status"] in it.ends_as, f"{it.kind}: {execution} answers {output['status']}")
         end = output["deprovisioning_transaction_id"]
         if end is not None:
             recorded = self._item(end).get("original_transaction_id", {}).get("S")
@@ -429,25 +385,15 @@ class World:
         key = pyrage.x25519.Identity.generate()
         asked = {"transaction_id": it.id, "recipient": str(key.to_public())}
         answer = self._ask("Renew", None, asked | ({"identity_token": token} if token else {}))
-        promise(
-            answer["status"] == "SUCCEEDED",
-            f"{it.kind}: {answer.get('error')}: {answer.get('cause')}",
-        )
+        promise(answer["status"] == "SUCCEEDED", f"{it.kind}: {answer.get('error')}: {answer.get('cause')}")
         self._take(it, json.loads(answer["output"]), key)
 
     def _renew_with_proof(self, it: Transaction) -> None:
         recipient = str(pyrage.x25519.Identity.generate().to_public())
         foreign = self._pipeline.identity_token(run_id="666")
-        asked = {
-            "transaction_id": it.id,
-            "recipient": recipient,
-            "identity_token": foreign,
-        }
+        asked = {"transaction_id": it.id, "recipient": recipient, "identity_token": foreign}
         answer = self._ask("Renew", None, asked)
-        promise(
-            answer.get("error") == "Daypass.IdentityNotProven",
-            f"another run renews: {answer}",
-        )
+        promise(answer.get("error") == "Daypass.IdentityNotProven", f"another run renews: {answer}")
         self._renew(it, self._pipeline.identity_token())
 
     # What must be so.
@@ -471,10 +417,7 @@ class World:
         for execution in executions:
             well = execution["status"] == "SUCCEEDED" or execution["executionArn"] in self.may_fail
             with self._noting():
-                promise(
-                    well and execution["status"] != "RUNNING",
-                    f"{execution['name']} is {execution['status']}",
-                )
+                promise(well and execution["status"] != "RUNNING", f"{execution['name']} is {execution['status']}")
         promise(not self.broken, "\n".join(["", *dict.fromkeys(self.broken)]))
         sessions = sum(len(it.sessions) for it in self.transactions)
         return (
@@ -487,22 +430,13 @@ class World:
         item = self._item(it.id)
         had = [change["M"]["status"]["S"] for change in item["status_changes"]["L"]]
         status = item["status"]["S"]
-        promise(
-            status in TERMINAL and status in it.ends_as,
-            f"{it.kind} {it.id} is {status}",
-        )
-        promise(
-            [other for other in had if other in TERMINAL] == [status],
-            f"{it.kind} {it.id} was {had}",
-        )
+        promise(status in TERMINAL and status in it.ends_as, f"{it.kind} {it.id} is {status}")
+        promise([other for other in had if other in TERMINAL] == [status], f"{it.kind} {it.id} was {had}")
         for session in it.sessions:
             dead = refusal(self.aws.client("s3", session).list_buckets) is not None
             promise(dead, f"{it.kind} {it.id}: a session of its role still works")
             again = refusal(self._assume, session=session, role_arn=it.role_arn)
-            promise(
-                again is not None,
-                f"{it.kind} {it.id}: a session can still assume its role",
-            )
+            promise(again is not None, f"{it.kind} {it.id}: a session can still assume its role")
 
     # What it is all made of.
 
@@ -522,9 +456,7 @@ class World:
     def item_of(self, key: str) -> dict[str, Any] | None:
         """Return an item of the table, in DynamoDB's notation."""
         found = self._table.get_item(
-            TableName=self.names["TableName"],
-            Key={"transaction_id": {"S": key}},
-            ConsistentRead=True,
+            TableName=self.names["TableName"], Key={"transaction_id": {"S": key}}, ConsistentRead=True
         )
         item: dict[str, Any] | None = found.get("Item")
         return item
@@ -550,11 +482,7 @@ class World:
     def _take(self, it: Transaction, output: dict[str, Any], key: pyrage.x25519.Identity) -> None:
         """Open the credentials, and use them: the role works."""
         inside = json.loads(pyrage.decrypt(output["sealed_credentials"].encode(), [key]))
-        session = Credentials(
-            inside["access_key_id"],
-            inside["secret_access_key"],
-            inside["session_token"],
-        )
+        session = Credentials(inside["access_key_id"], inside["secret_access_key"], inside["session_token"])
         it.role_arn = str(output["iam_role_arn"])
         role = Credentials.from_sts(self._assume(session=session, role_arn=it.role_arn)["Credentials"])
         self.aws.client("s3", role).list_buckets()
@@ -601,12 +529,7 @@ class World:
         return True
 
     def _refuse_to_delete(self, it: Transaction) -> dict[str, Any]:
-        fault = {
-            "action": "iam:DeleteRole",
-            "error": "DeleteConflict",
-            "status": 409,
-            "times": 1_000_000,
-        }
+        fault = {"action": "iam:DeleteRole", "error": "DeleteConflict", "status": 409, "times": 1_000_000}
         fault["resource"] = it.role_name
         self.aws.control("/_daypass/faults", fault)
         return fault

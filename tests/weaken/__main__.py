@@ -23,11 +23,7 @@ TARGET: Final = WORK / "target"
 def main() -> int:
     """Return 1 when a control can be weakened without a test that notices, or the table is wrong."""
     parser = argparse.ArgumentParser(prog="weaken", description=__doc__)
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="see whether the table is right, and weaken nothing",
-    )
+    parser.add_argument("--check", action="store_true", help="see whether the table is right, and weaken nothing")
     parser.add_argument("--said", action="store_true", help="show what each test says")
     parser.add_argument("words", nargs="*", metavar="WORD")
     arguments = parser.parse_args()
@@ -72,10 +68,7 @@ def passes(controls: list[Control]) -> bool:
     for test, complaint in failed.items():
         print(f"nothing weakened, and {test} fails: {complaint}", file=sys.stderr)
     if not failed:
-        print(
-            f"nothing weakened: all {len(answers)} tests pass ({time.monotonic() - started:.0f} s)\n",
-            flush=True,
-        )
+        print(f"nothing weakened: all {len(answers)} tests pass ({time.monotonic() - started:.0f} s)\n", flush=True)
     return not failed
 
 

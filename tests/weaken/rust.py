@@ -10,14 +10,7 @@ from weaken.process import run
 from weaken.test import Answers, NoAnswerError, Test
 
 # All of the workspace, as in the Makefile: with one set of features, dependencies are built once.
-BUILD: Final = (
-    "cargo",
-    "test",
-    "--workspace",
-    "--locked",
-    "--no-run",
-    "--message-format=json-render-diagnostics",
-)
+BUILD: Final = ("cargo", "test", "--workspace", "--locked", "--no-run", "--message-format=json-render-diagnostics")
 
 # The one crate that has no library.
 COMMAND: Final = Path("cli/src/main.rs")
@@ -55,10 +48,7 @@ def _binaries(tree: Path, messages: str) -> Iterator[tuple[str, str]]:
     for line in messages.splitlines():
         message: dict[str, Any] = json.loads(line)
         if message["reason"] == "compiler-artifact" and message["executable"]:
-            yield (
-                str(Path(message["target"]["src_path"]).relative_to(tree)),
-                message["executable"],
-            )
+            yield str(Path(message["target"]["src_path"]).relative_to(tree)), message["executable"]
 
 
 def _answer(tree: Path, binary: str, test: Test) -> str | None:
