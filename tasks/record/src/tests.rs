@@ -610,7 +610,7 @@ async fn assert_one_end(order: Before<'_>) {
             Ok(_) => denied |= *operation == "denied",
             Err(error) if error.name() == ErrorName::Throttled => assert_eq!(open, Some(false), "{order:?}: {error}"),
             Err(error) if error.name() == ErrorName::RoleNotVisibleYet => {
-                assert_eq!(open, Some(true), "{order:?}: {error}")
+                assert_eq!(open, Some(true), "{order:?}: {error}");
             }
             Err(error) => {
                 assert_eq!(error.name(), ErrorName::TransactionConflict, "{order:?}: {error}");
