@@ -329,6 +329,9 @@ class World:
                 self.may_fail.add(str(it.release))
                 self._is_an_hour_old(it)
                 it.release = self._start_release(it)
+            if it.kind.startswith("died"):
+                # Who was making its role can do nothing any more.
+                self._is_an_hour_old(it)
             with self._noting():
                 self._end(it)
             with self._noting():

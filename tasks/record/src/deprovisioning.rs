@@ -45,7 +45,7 @@ impl Writer<'_> {
         let request = read(request)?;
         let id = request.transaction_id;
         let Some(expires_at) = request.expires_at else { return Err(RecordError::NoExpiry) };
-        if self.execution_arn.rsplit(':').next() != Some(&*id.to_string()) {
+        if !self.is_lease_of(id) {
             return Err(RecordError::NoLease);
         }
         for _ in 0..ROUNDS {
@@ -160,6 +160,12 @@ impl Writer<'_> {
         Err(RecordError::Contended(id))
     }
 
+    /// Whether this execution has the name of the transaction's lease. Nobody else can have it where a role was made: of one
+    /// that somebody has started before, the lease cannot start, and nothing is made.
+    fn is_lease_of(&self, id: TransactionId) -> bool {
+        self.execution_arn.rsplit(':').next() == Some(&*id.to_string())
+    }
+
     /// Whether the execution that provisions may still be at work.
     fn may_be_provisioning(&self, it: &RecordedTransaction) -> bool {
         it.status == Status::Processing && self.now.since(it.requested_at) < LONGEST_PROVISIONING
@@ -190,9 +196,11 @@ impl Writer<'_> {
             if !transaction.is_ending() {
                 return Err(RecordError::NotEnding(id));
             }
-            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up.
+            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up. A lease comes
+            // long after that: it has waited.
             if matches!(end, End::Deprovisioned(_))
                 && transaction.error.is_none()
+                && !self.is_lease_of(id)
                 && self.may_be_provisioning(&transaction)
             {
                 return Err(RecordError::StillProvisioning(id));

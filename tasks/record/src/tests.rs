@@ -402,6 +402,12 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     assert_eq!(table.items(), items);
     let late = samples::requested_at().plus(LONGEST);
     assert_eq!(table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
+    let lease = &format!(
+        "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}",
+        samples::transaction().transaction_id
+    );
+    let table = FakeTable::after(ending).await;
+    assert_eq!(table.tell(lease, say("deprovisioned")).await.unwrap()["status"], "failed", "it has waited");
     for (gives_up, status) in [("failing", "processing"), ("failed", "failed")] {
         let table = FakeTable::after(ending).await;
         assert_eq!(table.tell(PROVISION, say(gives_up)).await.unwrap()["status"], status);
