@@ -24,7 +24,10 @@ async fn no_call_is_made_that_the_readme_does_not_list() {
     let lease = stack.lease(access.transaction_id);
     until("the lease waits", async || stack.states_of(&lease).await.last().is_some_and(|it| it == "WaitForExpiry"))
         .await;
-    let provisioning = stack.engine.calls().await;
+    // Its look comes at any moment after its start: it is listed last.
+    let (beside, mut provisioning): (Vec<_>, Vec<_>) =
+        stack.engine.calls().await.into_iter().partition(|call| call.action == "dynamodb:GetItem");
+    provisioning.extend(beside);
     stack.engine.forget_calls().await;
     stack.renew(&request).await;
     let renewal = stack.engine.calls().await;
