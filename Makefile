@@ -131,8 +131,8 @@ test-repeatedly: $(CDK) $(ACTION) $(VENV)/.stamp ## Rust tests TIMES times (50),
 test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
 	$(LOCAL) run -- $(E2E) --test scenarios examples::terraform -- --ignored
 
-# The second compares what the first has called with what is allowed. The third plays a few schedules; the fourth runs jobs with the GitHub action and with the
-# GitLab component, and the command that the first has built.
+# The second compares what the first has called with what is allowed. The third plays a few schedules; the fourth runs jobs with
+# the GitHub action and with the GitLab component, and the command that the first has built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
 	$(E2E) --no-fail-fast --test scenarios $(TEST)

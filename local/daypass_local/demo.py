@@ -208,7 +208,7 @@ class Pipeline:
         """Give the role back; return the ARN of the execution that takes it away."""
         started = self.states.start_execution(
             stateMachineArn=self.environment["DAYPASS_DEPROVISION_ARN"],
-            name=f"{access.transaction_id}-release",
+            name=f"{access.transaction_id}-release-{uuid.uuid4().hex[:8]}",
             input=json.dumps({"transaction_id": access.transaction_id}),
         )
         return str(started["executionArn"])

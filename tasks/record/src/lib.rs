@@ -199,12 +199,12 @@ pub enum RecordError {
     #[error("`schema`: this version of Daypass understands 1, not {0}; leave it out")]
     Schema(u32),
     /// Another execution has the id.
-    #[error("transaction {id} is there already ({}); start again, under a new name or none", .status.as_str())]
+    #[error("transaction {id} is there already ({as_what}); start again, under a new name or none")]
     InUse {
         /// The transaction.
         id: TransactionId,
-        /// What it is.
-        status: Status,
+        /// Its status, or what else has the id.
+        as_what: &'static str,
     },
     /// Another execution has made the transaction.
     #[error("transaction {id} is that of another execution; start again, under a new name or none")]

@@ -33,10 +33,14 @@ impl Writer<'_> {
         };
         let new = Change::of(&id).set_all(transaction)?.set_all(&beside)?.if_without(TRANSACTION_ID);
         if !self.table.change(new).await? {
-            match self.find(id).await? {
-                Some((_, it)) if it.was_moved_to(status, self.execution_arn) => (),
-                Some((_, it)) => return Err(RecordError::InUse { id, status: it.status }),
-                None => return Err(RecordError::Contended(id)),
+            match self.find(id).await {
+                Ok(Some((_, it))) if it.was_moved_to(status, self.execution_arn) => (),
+                Ok(Some((_, it))) => return Err(RecordError::InUse { id, as_what: it.status.as_str() }),
+                Ok(None) => return Err(RecordError::Contended(id)),
+                Err(RecordError::EndOf { id, .. }) => {
+                    return Err(RecordError::InUse { id, as_what: "the end of another" });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(Recorded::Status { transaction_id: id, status })
@@ -51,12 +55,9 @@ impl Writer<'_> {
         let change = self.if_processing(change)?.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE);
         if !self.table.change(change).await? {
             let recorded = self.own(id).await?;
-            let marked_before = recorded.status == status && recorded.role_may_exist;
-            if recorded.is_ending() && recorded.status == status {
-                return Err(RecordError::Released(id));
-            }
+            let marked_before = recorded.status == status && recorded.role_may_exist && !recorded.is_ending();
             if !marked_before {
-                return Err(RecordError::Overtaken { id, to: Status::Provisioned, is: recorded.status });
+                return Err(overtaken(id, Status::Provisioned, &recorded));
             }
         }
         Ok(Recorded::Status { transaction_id: id, status })
@@ -140,16 +141,22 @@ impl Writer<'_> {
         if it.was_moved_to(status, self.execution_arn) || (status, it.status) == (Status::Failed, Status::Failed) {
             return Ok(Recorded::Status { transaction_id: id, status });
         }
-        if it.is_ending() && it.status == Status::Processing {
-            return Err(RecordError::Released(id));
-        }
-        Err(RecordError::Overtaken { id, to: status, is: it.status })
+        Err(overtaken(id, status, &it))
     }
 
     /// The transaction, which has to be one that this execution made.
     async fn own(&self, id: TransactionId) -> Result<RecordedTransaction, RecordError> {
         let (_, it) = self.transaction(id).await?;
         if it.execution_arn == self.execution_arn { Ok(it) } else { Err(RecordError::OfAnother { id }) }
+    }
+}
+
+/// Why the transaction cannot become `to` any more.
+fn overtaken(id: TransactionId, to: Status, it: &RecordedTransaction) -> RecordError {
+    if it.is_ending() && it.status == Status::Processing {
+        RecordError::Released(id)
+    } else {
+        RecordError::Overtaken { id, to, is: it.status }
     }
 }
 

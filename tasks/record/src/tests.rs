@@ -484,6 +484,13 @@ async fn an_id_can_be_used_once() {
         }
         assert_eq!(table.items(), items);
     }
+    // The version before named the ends of transactions with UUIDs, too.
+    let id = samples::transaction().transaction_id.to_string();
+    let end = json!({"transaction_id": {"S": id}, "original_transaction_id": {"S": "another"}, "status": {"S": "deprovisioned"}});
+    let table = FakeTable::of(Items::from([(id, end.as_object().unwrap().clone())]));
+    let error = table.tell(OTHER, say("requested")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::TransactionConflict);
+    insta::assert_snapshot!(error);
     // Not even the one that had it can have it again.
     let table = FakeTable::after(PROVISIONED).await;
     assert_eq!(table.tell(PROVISION, say("requested")).await.unwrap_err().name(), ErrorName::TransactionConflict);
@@ -753,7 +760,7 @@ fn raises_what_it_says() {
         request(),
         RecordError::NoObject,
         RecordError::Schema(2),
-        RecordError::InUse { id, status: Status::Processing },
+        RecordError::InUse { id, as_what: "processing" },
         RecordError::NoExpiry,
         RecordError::NoLease,
         RecordError::NotLeased(id),

@@ -118,7 +118,7 @@ fn request(who: Who, account: Account, lease: Lease) -> Request {
     };
     let request = Request::by(login).to(account).lasting(match lease {
         Lease::Seconds(seconds) => Duration::from_secs(seconds.into()),
-        Lease::Long => Duration::from_hours(20),
+        Lease::Long => Duration::from_hours(7),
     });
     match who {
         Who::Unproven => request.with("identity_token", NO_TOKEN).with("repository", "example/payments"),
