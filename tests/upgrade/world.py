@@ -278,7 +278,7 @@ class World:
         """End them as if an hour had passed: then even what is not there is believed to be gone."""
         for it in transactions:
             self._is_an_hour_old(it)
-            for clean_up in self._running(it) - {self.lease_of(it)}:
+            for clean_up in self._executions(it, statusFilter="RUNNING") - {self.lease_of(it)}:
                 if rolled_back:
                     # It has learnt the age of the role before that hour.
                     self._hub.stop_execution(executionArn=clean_up, cause="nobody waits for it")
@@ -291,9 +291,10 @@ class World:
                 self._end_lease(it)
 
     def _is_on_record(self, it: Transaction) -> bool:
-        """Whether it got that far; what did not is forgotten."""
+        """Whether it got that far; what did not is forgotten, and whoever was started to end it finds nothing."""
         if self.item_of(it.id) is None:
             self.transactions.remove(it)
+            self.may_fail |= self._executions(it)
             return False
         return True
 
@@ -308,10 +309,9 @@ class World:
                 ExpressionAttributeValues={":earlier": {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}},
             )
 
-    def _running(self, it: Transaction) -> set[str]:
-        pages = self._hub.get_paginator("list_executions").paginate(
-            stateMachineArn=self.names["DeprovisionArn"], statusFilter="RUNNING"
-        )
+    def _executions(self, it: Transaction, **of: str) -> set[str]:
+        """Return the executions that wait for its end, or end it: all of them, or those that `of` says."""
+        pages = self._hub.get_paginator("list_executions").paginate(stateMachineArn=self.names["DeprovisionArn"], **of)
         return {one["executionArn"] for page in pages for one in page["executions"] if one["name"].startswith(it.id)}
 
     # What ends it.
@@ -420,7 +420,7 @@ class World:
         for execution in executions:
             well = execution["status"] == "SUCCEEDED" or execution["executionArn"] in self.may_fail
             with self._noting():
-                promise(well and execution["status"] != "RUNNING", f"{execution['name']} is {execution['status']}")
+                promise(well and execution["status"] != "RUNNING", self._ended_badly(execution))
         promise(not self.broken, "\n".join(["", *dict.fromkeys(self.broken)]))
         sessions = sum(len(it.sessions) for it in self.transactions)
         return (
@@ -428,6 +428,11 @@ class World:
             f"no role is left; none of {sessions} sessions works; what was denied was never touched\n"
             f"{len(executions)} executions of deprovision have ended, {len(self.may_fail)} of them may have failed"
         )
+
+    def _ended_badly(self, execution: dict[str, Any]) -> str:
+        kinds = [it.kind for it in self.transactions if execution["name"].startswith(it.id)]
+        ended = self._execution(execution["executionArn"])
+        return f"{', '.join(kinds)}: {execution['name']} is {ended['status']}: {ended.get('error')}: {ended.get('cause')}"
 
     def _judge(self, it: Transaction) -> None:
         item = self._item(it.id)
