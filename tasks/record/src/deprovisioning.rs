@@ -166,6 +166,12 @@ impl Writer<'_> {
         self.execution_arn.rsplit(':').next() == Some(&*id.to_string())
     }
 
+    /// Whether this execution is the transaction's lease, and one that is longer than any provisioning: whoever made the role
+    /// has ended since.
+    fn has_waited_for(&self, id: TransactionId, it: &RecordedTransaction) -> bool {
+        self.is_lease_of(id) && it.expires_at.since(it.requested_at) >= LONGEST_PROVISIONING
+    }
+
     /// Whether the execution that provisions may still be at work.
     fn may_be_provisioning(&self, it: &RecordedTransaction) -> bool {
         it.status == Status::Processing && self.now.since(it.requested_at) < LONGEST_PROVISIONING
@@ -196,11 +202,10 @@ impl Writer<'_> {
             if !transaction.is_ending() {
                 return Err(RecordError::NotEnding(id));
             }
-            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up. A lease comes
-            // long after that: it has waited.
+            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up.
             if matches!(end, End::Deprovisioned(_))
                 && transaction.error.is_none()
-                && !self.is_lease_of(id)
+                && !self.has_waited_for(id, &transaction)
                 && self.may_be_provisioning(&transaction)
             {
                 return Err(RecordError::StillProvisioning(id));

@@ -152,8 +152,8 @@ fn told(it: &Played, of: usize, id: TransactionId, found: &mut Vec<String>) {
                 }
             }
             (Err(failure), item) => {
-                let made = it.calls.iter().filter(|call| call.action == "iam:CreateRole");
-                if item.is_none() && made.count() > 0 {
+                let made = it.calls.iter().any(|call| call.action == "iam:CreateRole" && names(call, id));
+                if item.is_none() && made {
                     found.push(format!("told {}, a role was made, and nothing is on record", failure.error));
                 }
             }
