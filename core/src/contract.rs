@@ -10,6 +10,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     ids::{AccountId, Email, EndId, RoleArn, TransactionId},
+    issuer::Provider,
     timestamp::Timestamp,
 };
 
@@ -192,6 +193,9 @@ pub struct Proven {
 pub struct Proof {
     /// Who issued the token: its `iss`.
     pub issuer: String,
+    /// What kind of issuer that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
     /// Whom it was issued to: its `sub`.
     pub subject: String,
     /// SHA-256 of what the issuer signed, in hexadecimal: the key under which the token counts as used.
@@ -213,12 +217,24 @@ pub struct Proof {
     /// Which attempt of the run (GitHub), or which job of the pipeline (GitLab).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_attempt: Option<String>,
+    /// The one job that asks, by the finest identity that the issuer gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
     /// Who triggered it, by the id that the issuer gives to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<String>,
     /// The definition that the job runs, with its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_ref: Option<String>,
+    /// Whether the issuer protects the ref that is deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ref_protected: Option<bool>,
+    /// The issuer's own environment that the job is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// What has started the run, such as `push`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
 }
 
 /// Whose run it is: the user of Identity Center who has this value in this attribute.
@@ -404,6 +420,8 @@ pub struct Ended {
 pub struct Leasing {
     /// The transaction.
     pub transaction_id: TransactionId,
+    /// The target account.
+    pub target_aws_account_id: AccountId,
     /// The requester.
     pub person: Person,
     /// The decision.

@@ -25,7 +25,7 @@ pub enum ErrorName {
     TargetAccountNotOnboarded,
     /// A role of the transaction's name exists and is not the transaction's.
     RoleConflict,
-    /// A quota of IAM is exhausted in the target account.
+    /// A quota of IAM is exhausted in the target account, or a limit of the deployment's own.
     QuotaExceeded,
     /// AWS asked to slow down.
     Throttled,

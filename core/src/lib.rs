@@ -11,6 +11,7 @@ pub mod identity_center;
 pub mod ids;
 #[cfg(any(test, feature = "samples"))]
 pub mod invariants;
+pub mod issuer;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod persona;

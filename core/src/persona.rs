@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod json;
+mod origin;
 mod parse;
 mod path;
 mod rule;
@@ -20,6 +21,7 @@ mod rule;
 mod tests;
 
 pub use self::{
+    origin::{OriginError, Repository},
     path::{JsonPath, Step},
     rule::Rule,
 };
@@ -70,11 +72,13 @@ pub struct Entitlement {
     pub custom_policy: Option<Policy>,
 }
 
-/// What several accounts have in common: which branches may deploy there, and for how long.
+/// What several accounts have in common: what may deploy there, and for how long.
 #[derive(Clone, Debug)]
 pub struct Environment {
     name: String,
     branches: Vec<WildMatch>,
+    requires_proof: bool,
+    requires_protected_ref: bool,
     max_role_ttl: Duration,
 }
 
@@ -85,6 +89,7 @@ pub struct Account {
     name: String,
     environment: Environment,
     personas: Vec<String>,
+    repositories: Vec<Repository>,
 }
 
 /// Everything that is wrong with a `personas.json`.
@@ -281,6 +286,18 @@ impl Environment {
         self.branches.iter().map(WildMatch::to_string)
     }
 
+    /// Whether whoever asks has to prove whose run it is, wherever an issuer is configured that could.
+    #[must_use]
+    pub fn requires_proof(&self) -> bool {
+        self.requires_proof
+    }
+
+    /// Whether a run that is proven has to be of a ref that the issuer protects.
+    #[must_use]
+    pub fn requires_protected_ref(&self) -> bool {
+        self.requires_protected_ref
+    }
+
     /// How long a deploy role may live there, at most [`MAX_ROLE_TTL`].
     #[must_use]
     pub fn max_role_ttl(&self) -> Duration {
@@ -305,6 +322,12 @@ impl Account {
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The repositories that may deploy there.
+    #[must_use]
+    pub fn repositories(&self) -> &[Repository] {
+        &self.repositories
     }
 
     /// Whether the persona may have a deploy role in the account at all.

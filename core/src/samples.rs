@@ -13,6 +13,7 @@ pub use service::{Refusal, http_service, json_service, query_service};
 use crate::{
     contract::{Authorization, CreatedRole, Person, Proof, Transaction, UserAttribute, UserClaim, in_hours},
     ids::{AccountId, TransactionId},
+    issuer::Provider,
     timestamp::Timestamp,
 };
 
@@ -62,6 +63,7 @@ pub fn person() -> Person {
 pub fn proof() -> Proof {
     Proof {
         issuer: "https://token.actions.githubusercontent.com".to_owned(),
+        provider: Some(Provider::Github),
         subject: "repo:example@1234567/payments@7654321:environment:production".to_owned(),
         token_id: "5f".repeat(32),
         token_ends_at: requested_at().plus(Duration::from_mins(5)).unix_seconds(),
@@ -75,8 +77,12 @@ pub fn proof() -> Proof {
         repository_id: Some("7654321".to_owned()),
         run_id: Some("1".to_owned()),
         run_attempt: Some("1".to_owned()),
+        job_id: Some("1001".to_owned()),
         actor_id: Some("4711".to_owned()),
         workflow_ref: Some("example/daypass/.github/workflows/deploy.yml@refs/tags/v1.0.0".to_owned()),
+        ref_protected: Some(true),
+        environment: Some("production".to_owned()),
+        event: Some("push".to_owned()),
     }
 }
 

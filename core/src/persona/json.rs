@@ -15,7 +15,7 @@ use super::{
 /// A JSON value; an object keeps the order of its keys, and repeated ones.
 pub(super) enum Json {
     Null,
-    Bool,
+    Bool(bool),
     Number(Number),
     Text(String),
     List(Vec<Self>),
@@ -26,7 +26,7 @@ impl Json {
     fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool => "true or false",
+            Self::Bool(_) => "true or false",
             Self::Number(_) => "a number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
@@ -50,8 +50,8 @@ impl<'de> Deserialize<'de> for Json {
                 Ok(Json::Null)
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-                Ok(Json::Bool)
+            fn visit_bool<E>(self, flag: bool) -> Result<Json, E> {
+                Ok(Json::Bool(flag))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
@@ -130,6 +130,11 @@ impl<'a> Place<'a> {
     pub(super) fn text(&self) -> Option<&'a str> {
         let Json::Text(text) = self.json else { return self.must_be("text in quotes") };
         Some(text)
+    }
+
+    pub(super) fn flag(&self) -> Option<bool> {
+        let Json::Bool(flag) = self.json else { return self.must_be("true or false") };
+        Some(*flag)
     }
 
     pub(super) fn number(&self) -> Option<f64> {

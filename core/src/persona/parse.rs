@@ -12,12 +12,13 @@ use wildmatch::WildMatch;
 
 use super::{
     Account, Entitlement, Environment, GUARD_POLICY_CHARS, Location, MAX_ROLE_TTL, Persona, Personas, Piece, Problem,
-    Rule,
+    Repository, Rule,
     json::{Fields, Json, Place, Problems},
 };
 use crate::{
     branch::is_branch_pattern,
     ids::IdError,
+    issuer::Provider,
     policy::{Effect, OneOrMany, Policy, Statement},
     text::Quoted,
 };
@@ -283,8 +284,10 @@ fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Optio
 }
 
 fn environment(name: &str, place: &Place<'_>) -> Option<Environment> {
-    let fields = place.fields(&["branches", "max_role_ttl_hours"])?;
+    let fields = place.fields(&["branches", "identity_token", "protected_ref", "max_role_ttl_hours"])?;
     let max_role_ttl = max_role_ttl(&fields);
+    let requires_proof = fields.optional("identity_token").and_then(|place| requires_proof(&place)).unwrap_or(true);
+    let protected = fields.optional("protected_ref").and_then(|place| place.flag());
     let place =
         fields.required("branches", "the patterns of the branches that may deploy, such as main or release/*")?;
     let patterns = some_texts(&place, "add a pattern, such as main or release/*")?;
@@ -301,7 +304,30 @@ fn environment(name: &str, place: &Place<'_>) -> Option<Environment> {
         }
     }
     let branches = patterns.into_iter().map(|(_, pattern)| WildMatch::new(pattern)).collect();
-    Some(Environment { name: name.to_owned(), branches, max_role_ttl })
+    Some(Environment {
+        name: name.to_owned(),
+        branches,
+        requires_proof,
+        // Where nobody has to prove anything, the ref of who does it is no better than one that is only said.
+        requires_protected_ref: protected.unwrap_or(requires_proof),
+        max_role_ttl,
+    })
+}
+
+fn requires_proof(place: &Place<'_>) -> Option<bool> {
+    match place.text()? {
+        "required" => Some(true),
+        "optional" => Some(false),
+        other => {
+            let message = format!("{} is neither required nor optional", Quoted(other));
+            place.problem(
+                Rule::IdentityToken,
+                message,
+                "write required or optional, or leave it out: it is required then",
+            );
+            None
+        }
+    }
 }
 
 fn max_role_ttl(fields: &Fields<'_>) -> Duration {
@@ -569,7 +595,7 @@ fn accounts_of(
     let (mut ids, mut names) = (HashMap::new(), HashMap::new());
     let mut accounts = Vec::new();
     for place in place.items()? {
-        let Some(fields) = place.fields(&["id", "name", "environment", "personas"]) else { continue };
+        let Some(fields) = place.fields(&["id", "name", "environment", "personas", "repositories"]) else { continue };
         let id = fields.required("id", "the 12 digits of the account").and_then(|place| {
             let id = place.text()?;
             check_first(id, &place, &mut ids);
@@ -605,9 +631,82 @@ fn accounts_of(
             }
             Some(open.into_iter().map(|(_, persona)| persona.to_owned()).collect())
         });
+        let repositories = fields.optional("repositories").and_then(|place| repositories(&place)).unwrap_or_default();
         if let (Some(id), Some(name), Some(environment), Some(personas)) = (id, name, environment, open) {
-            accounts.push(Account { id, name: name.to_owned(), environment: environment.clone(), personas });
+            let (name, environment) = (name.to_owned(), environment.clone());
+            accounts.push(Account { id, name, environment, personas, repositories });
         }
     }
     Some(accounts)
+}
+
+fn repositories(list: &Place<'_>) -> Option<Vec<Repository>> {
+    let items = list.items()?;
+    if items.is_empty() {
+        list.problem(
+            Rule::Empty,
+            "is empty",
+            "add a repository, or leave the list out: then no proven run may deploy there",
+        );
+    }
+    let mut known: Vec<Repository> = Vec::new();
+    for place in items {
+        let Some(repository) = repository(&place) else { continue };
+        if known.iter().any(|other| other.is_the_same(&repository)) {
+            place.problem(Rule::Repetition, format!("{repository} is in the list already"), "remove it");
+        }
+        known.push(repository);
+    }
+    Some(known)
+}
+
+fn repository(place: &Place<'_>) -> Option<Repository> {
+    let fields = place.fields(&["provider", "issuer", "id", "name"])?;
+    let provider = fields.required("provider", "github, gitlab or other").and_then(|place| {
+        let name = place.text()?;
+        let provider = Provider::named(name);
+        if provider.is_none() {
+            let remedy = "write github, gitlab or other, as the issuer has it in the deployment's configuration";
+            place.problem(Rule::Repository, format!("{} is no kind of issuer", Quoted(name)), remedy);
+        }
+        provider
+    });
+    let issuer = fields.optional("issuer").and_then(|place| {
+        let url = place.text()?;
+        let is_url = url.split_once("://").is_some_and(|(scheme, rest)| {
+            matches!(scheme, "https" | "http") && !rest.is_empty() && url.bytes().all(|b| b.is_ascii_graphic())
+        });
+        if !is_url {
+            let remedy = "write the issuer's URL exactly as its tokens have it in `iss`";
+            place.problem(Rule::Repository, format!("{} is no URL", Quoted(url)), remedy);
+        }
+        Some(url.to_owned())
+    });
+    let id = fields.optional("id").and_then(|place| Some((place.text()?, place)));
+    let name = fields.required("name", "the repository's name, such as example/payments, for people to read")?;
+    let pattern = name.text()?;
+    let is_text = |text: &str| !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic());
+    let numbered = provider.is_some_and(Provider::numbers_repositories);
+    if let Some((id, place)) = &id {
+        let fits = if numbered { id.bytes().all(|b| b.is_ascii_digit()) } else { true };
+        if !is_text(id) || !fits {
+            let remedy = "write the number that the issuer knows the repository by, in quotes";
+            place.problem(Rule::Repository, format!("{} is no repository's id", Quoted(id)), remedy);
+        }
+    }
+    // With an id the name is for people; without one, it is what counts.
+    if !is_text(pattern) || (id.is_some() && pattern.contains(['*', '?'])) {
+        let remedy =
+            "write it as the issuer does, such as example/payments; * and ? are wildcards where there is no id";
+        name.problem(Rule::Repository, format!("{} is no repository's name", Quoted(pattern)), remedy);
+    } else if numbered && !could_have_owner(pattern) {
+        let message = format!("{} matches no repository", Quoted(pattern));
+        name.problem(Rule::Repository, message, "write it with its owner or group, such as example/payments");
+    }
+    Some(Repository::new(provider?, issuer, id.map(|(id, _)| id.to_owned()), pattern))
+}
+
+/// Whether a name, or one that the pattern matches, has an owner and a name of its own.
+fn could_have_owner(pattern: &str) -> bool {
+    pattern.contains('*') || pattern.split_once('/').is_some_and(|(owner, name)| !owner.is_empty() && !name.is_empty())
 }

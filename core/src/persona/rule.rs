@@ -29,6 +29,10 @@ pub enum Rule {
     GroupType,
     /// A branch pattern can match a branch.
     BranchPattern,
+    /// A repository is named as its issuer names it.
+    Repository,
+    /// What opens or closes an environment is one of the known words.
+    IdentityToken,
     /// A cap is more than nothing and at most a week.
     RoleTtl,
     /// A persona is granted something.
@@ -47,7 +51,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Json,
         Self::ValueType,
         Self::UnknownKey,
@@ -61,6 +65,8 @@ impl Rule {
         Self::GroupName,
         Self::GroupType,
         Self::BranchPattern,
+        Self::Repository,
+        Self::IdentityToken,
         Self::RoleTtl,
         Self::NoRights,
         Self::ManagedPolicyArn,
@@ -101,6 +107,10 @@ impl Rule {
             }
             Self::GroupType => ("group-type", "A group type belongs to one persona."),
             Self::BranchPattern => ("branch-pattern", "A branch pattern can match a branch."),
+            Self::Repository => {
+                ("repository", "A repository is named as its issuer names it: by its id, where it has one.")
+            }
+            Self::IdentityToken => ("identity-token", "Identity tokens are required in an environment, or optional."),
             Self::RoleTtl => ("role-ttl", "A cap is more than 0 and at most 168 hours."),
             Self::NoRights => ("no-rights", "A persona is granted something in every environment."),
             Self::ManagedPolicyArn => {

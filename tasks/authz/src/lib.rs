@@ -1,15 +1,16 @@
 //! Decides whether the requester may have the persona in the account.
 //!
-//! What personas.json says is asked first, because it costs nothing; then Identity Center.
+//! What personas.json says is asked first, because it costs nothing: account, branch, and where the run comes from. Then
+//! Identity Center is.
 
 use aws_sdk_identitystore::Client;
 use daypass::{
-    contract::{Authorization, PersonInput, Transaction},
+    contract::{Authorization, PersonInput, Proof, Transaction},
     error::ErrorName,
     identity_center::IdentityStore,
     ids::{AccountId, Email},
     lambda::AwsError,
-    persona::{Environment, Personas},
+    persona::{Environment, OriginError, Personas},
     stage::{Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
@@ -24,6 +25,7 @@ pub const RAISES: &[ErrorName] = &[
     ErrorName::NotAMember,
     ErrorName::AccountNotAllowed,
     ErrorName::BranchNotAllowed,
+    ErrorName::IdentityNotProven,
     ErrorName::Throttled,
     ErrorName::AwsUnavailable,
 ];
@@ -43,8 +45,8 @@ impl Authz {
         Self { store: IdentityStore::new(client, identity_store_id), personas }
     }
 
-    /// The environment that the transaction may deploy to, as far as personas.json says.
-    fn environment(&self, transaction: &Transaction) -> Result<&Environment, AuthzError> {
+    /// The environment that the transaction may deploy to, by what proves whose run it is, as far as personas.json says.
+    fn environment(&self, transaction: &Transaction, proof: Option<&Proof>) -> Result<&Environment, AuthzError> {
         let persona = self.personas.persona(&transaction.persona).ok_or_else(|| {
             let persona = transaction.persona.clone();
             AuthzError::UnknownPersona { persona }
@@ -63,6 +65,8 @@ impl Authz {
             let patterns = environment.branch_patterns().collect::<Vec<_>>().join(", ");
             return Err(AuthzError::Branch { branch, environment: environment_name, patterns });
         }
+        // Whether there has to be a proof, prove has decided.
+        proof.map_or(Ok(()), |proof| account.check_origin(proof))?;
         Ok(environment)
     }
 }
@@ -74,7 +78,7 @@ impl Stage for Authz {
 
     async fn run(&self, input: PersonInput, _now: Timestamp) -> Result<Authorization, AuthzError> {
         let PersonInput { transaction, person } = input;
-        let environment = self.environment(&transaction)?;
+        let environment = self.environment(&transaction, person.proof.as_ref())?;
         let (email, group) = (transaction.email, transaction.group_name);
         let Some(group_id) = self.store.group_id(&group).await? else {
             return Err(AuthzError::NoGroup { group, email });
@@ -130,6 +134,9 @@ pub enum AuthzError {
         /// The patterns of the branches that may.
         patterns: String,
     },
+    /// The run is none that may deploy there.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// Identity Center has no group of the name.
     #[error("there is no group `{group}` in IAM Identity Center; it has to be there, with {email} in it")]
     NoGroup {
@@ -157,6 +164,7 @@ impl Named for AuthzError {
             Self::UnknownPersona { .. } => ErrorName::InvalidRequest,
             Self::UnknownAccount { .. } | Self::AccountNotOpen { .. } => ErrorName::AccountNotAllowed,
             Self::Branch { .. } => ErrorName::BranchNotAllowed,
+            Self::Origin(_) => ErrorName::IdentityNotProven,
             Self::NoGroup { .. } | Self::NotAMember { .. } => ErrorName::NotAMember,
             Self::Aws(error) => error.name(),
         }

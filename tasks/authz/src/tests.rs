@@ -3,7 +3,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use daypass::samples;
+use daypass::{
+    contract::{Person, Proof},
+    samples,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -106,6 +109,26 @@ async fn an_account_that_is_not_open_to_the_persona_is_denied() {
     insta::assert_snapshot!(error);
 }
 
+/// Where a run comes from is asked before Identity Center is. What there is to say of it, core's tests say.
+#[tokio::test]
+async fn a_run_that_is_proven_has_to_come_from_where_the_account_is_deployed_from() {
+    let ask = async |proof: Option<Proof>| {
+        let world = World::good();
+        let person = Person { proof, ..samples::person() };
+        let input = PersonInput { transaction: samples::transaction(), person };
+        (world.authz().run(input, samples::requested_at()).await, world.calls.lock().unwrap().len())
+    };
+    assert!(ask(Some(samples::proof())).await.0.is_ok());
+    for elsewhere in [
+        Proof { repository_id: Some("8".to_owned()), ..samples::proof() },
+        Proof { ref_protected: Some(false), ..samples::proof() },
+        Proof { ref_protected: None, ..samples::proof() },
+    ] {
+        let (answer, calls) = ask(Some(elsewhere)).await;
+        assert_eq!((answer.unwrap_err().name(), calls), (ErrorName::IdentityNotProven, 0));
+    }
+}
+
 #[tokio::test]
 async fn an_outage_is_no_denial() {
     let cases = [
@@ -138,6 +161,7 @@ fn raises_what_it_says() {
         AuthzError::UnknownAccount { id: id(), name: text() },
         AuthzError::AccountNotOpen { account: text(), persona: text() },
         AuthzError::Branch { branch: text(), environment: text(), patterns: text() },
+        AuthzError::Origin(OriginError::NotProtected { claim: text(), environment: text() }),
         AuthzError::NoGroup { group: text(), email: email() },
         AuthzError::NotAMember { email: email(), group: text() },
     ];

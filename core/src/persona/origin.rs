@@ -1,0 +1,178 @@
+//! From where an account is deployed to: which repositories, and from refs of which kind.
+
+use std::fmt;
+
+use wildmatch::WildMatch;
+
+use super::Account;
+use crate::{contract::Proof, issuer::Provider, text::Quoted};
+
+/// A repository whose runs may deploy to an account.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    provider: Provider,
+    /// Where several issuers are of one kind: which of them.
+    issuer: Option<String>,
+    which: Which,
+}
+
+#[derive(Clone, Debug)]
+enum Which {
+    /// The one of this id. The name is for people: nobody compares it.
+    Id { id: String, name: String },
+    /// Each whose name the pattern matches, in lower case.
+    Named(WildMatch),
+}
+
+impl Repository {
+    pub(super) fn new(provider: Provider, issuer: Option<String>, id: Option<String>, name: &str) -> Self {
+        let which = match id {
+            Some(id) => Which::Id { id, name: name.to_owned() },
+            None => Which::Named(WildMatch::new(&name.to_lowercase())),
+        };
+        Self { provider, issuer, which }
+    }
+
+    /// The kind of its issuer.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Whether it is told by a name, though its issuer knows it by an id: somebody else may have the name one day.
+    #[must_use]
+    pub fn goes_by_name_alone(&self) -> bool {
+        self.provider.numbers_repositories() && matches!(self.which, Which::Named(_))
+    }
+
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        let same = match (&self.which, &other.which) {
+            (Which::Id { id, .. }, Which::Id { id: other, .. }) => id == other,
+            (Which::Named(name), Which::Named(other)) => name == other,
+            _ => false,
+        };
+        same && (self.provider, &self.issuer) == (other.provider, &other.issuer)
+    }
+
+    fn is_of(&self, proof: &Proof) -> bool {
+        let issuer = self.issuer.as_ref().is_none_or(|issuer| *issuer == proof.issuer);
+        let repository = match &self.which {
+            Which::Id { id, .. } => proof.repository_id.as_ref() == Some(id),
+            Which::Named(pattern) => proof.repository.as_ref().is_some_and(|it| pattern.matches(&it.to_lowercase())),
+        };
+        issuer && repository && proof.provider == Some(self.provider)
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let provider = self.provider.as_str();
+        match &self.which {
+            Which::Id { id, name } => write!(f, "{} ({provider}, id {id})", Quoted(name)),
+            Which::Named(pattern) => write!(f, "{} ({provider})", Quoted(&pattern.to_string())),
+        }
+    }
+}
+
+/// Why a run may not deploy to an account, though it is the person's. The texts name the token's claims.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// Nobody has said which repositories may.
+    #[error(
+        "account `{account}` lists no `repositories`, so that no run may deploy to it; whoever keeps personas.json can add \
+         the repository of this one: {repository}"
+    )]
+    NoRepositories {
+        /// The account's name.
+        account: String,
+        /// The run's.
+        repository: String,
+    },
+    /// It is another repository.
+    #[error(
+        "the identity token's {claim} is {repository}, and account `{account}` is deployed to from {allowed}; whoever keeps \
+         personas.json can add it"
+    )]
+    Repository {
+        /// What the issuer calls the repository.
+        claim: String,
+        /// The run's.
+        repository: String,
+        /// The account's name.
+        account: String,
+        /// The account's.
+        allowed: String,
+    },
+    /// The ref can be changed by anybody who may write to the repository.
+    #[error(
+        "the identity token's {claim} is `false`: the ref of the run is not protected, and has to be in {environment}; \
+         protect it, or deploy from one that is"
+    )]
+    NotProtected {
+        /// What the issuer calls it.
+        claim: String,
+        /// The environment.
+        environment: String,
+    },
+    /// The issuer does not say.
+    #[error(
+        "the identity token does not say whether the ref of the run is protected ({claim}), and in {environment} it has to \
+         be; deploy from an issuer that says it"
+    )]
+    ProtectionUnknown {
+        /// What the issuer would call it.
+        claim: String,
+        /// The environment.
+        environment: String,
+    },
+}
+
+impl Account {
+    /// Whether a run may deploy to the account, by what proves whose it is: its repository, and the protection of its ref.
+    /// What the issuer does not say is refused.
+    ///
+    /// # Errors
+    /// [`OriginError`] with the first thing that does not fit.
+    pub fn check_origin(&self, proof: &Proof) -> Result<(), OriginError> {
+        self.check_repository(proof)?;
+        let environment = &self.environment;
+        let names = proof.provider.unwrap_or(Provider::Other).claim_names();
+        let claim = || Quoted(names.ref_protected.as_deref().unwrap_or("ref_protected")).to_string();
+        match proof.ref_protected {
+            _ if !environment.requires_protected_ref => Ok(()),
+            Some(true) => Ok(()),
+            Some(false) => Err(OriginError::NotProtected { claim: claim(), environment: environment.name.clone() }),
+            None => Err(OriginError::ProtectionUnknown { claim: claim(), environment: environment.name.clone() }),
+        }
+    }
+
+    fn check_repository(&self, proof: &Proof) -> Result<(), OriginError> {
+        let account = self.name.clone();
+        if self.repositories.is_empty() {
+            return if self.environment.requires_proof {
+                Err(OriginError::NoRepositories { account, repository: repository_of(proof) })
+            } else {
+                Ok(())
+            };
+        }
+        if self.repositories.iter().any(|it| it.is_of(proof)) {
+            return Ok(());
+        }
+        let names = proof.provider.unwrap_or(Provider::Other).claim_names();
+        let by_id = self.repositories.iter().any(|it| matches!(it.which, Which::Id { .. }));
+        let (id, name) = (names.repository_id.as_deref(), names.repository.as_deref());
+        let claim = if by_id { id.unwrap_or("repository_id") } else { name.unwrap_or("repository") };
+        let allowed = self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (claim, repository) = (Quoted(claim).to_string(), repository_of(proof));
+        Err(OriginError::Repository { claim, repository, account, allowed })
+    }
+}
+
+/// The repository of a run, as far as its issuer says.
+fn repository_of(proof: &Proof) -> String {
+    match (&proof.repository_id, &proof.repository) {
+        (Some(id), Some(name)) => format!("{} ({})", Quoted(id), Quoted(name)),
+        (Some(one), None) | (None, Some(one)) => Quoted(one).to_string(),
+        (None, None) => "not told".to_owned(),
+    }
+}
