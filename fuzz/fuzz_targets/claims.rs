@@ -32,18 +32,20 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     let gitlab = json!({"claim": "user_email", "attribute": "email", "value": "{}"});
     let rules = json!({
         "audience": "daypass-111111111111-us-east-1",
-        "required_in": ["production"],
+        "optional_in": ["non-production"],
         "issuers": [
             {
                 "url": "https://token.actions.githubusercontent.com",
                 "provider": "github",
                 "claims": {"repository_owner_id": ["1234567"]},
+                "server": "https://github.com",
                 "person": person,
             },
             {
                 "url": "https://gitlab.example.com",
                 "provider": "gitlab",
                 "claims": {"namespace_id": ["11"]},
+                "server": "https://gitlab.example.com",
                 "person": gitlab,
             },
         ],

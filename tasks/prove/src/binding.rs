@@ -1,10 +1,14 @@
 //! What a verified token has to do with the request.
 
-use daypass::contract::{Proof, Transaction, UserClaim};
+use daypass::{
+    contract::{Proof, Transaction, UserClaim},
+    issuer::{ClaimName, Provider},
+};
+use url::Url;
 
 use crate::{
     NotProven,
-    rules::{Issuer, Provider},
+    rules::{Issuer, Rules, Wanted},
     token::{Claims, LEEWAY},
 };
 
@@ -12,10 +16,10 @@ use crate::{
 ///
 /// # Errors
 /// [`NotProven`] with the first thing that does not fit.
-pub fn bind(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
+pub fn bind(rules: &Rules, issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
     check_rules(issuer, claims)?;
     check_run(issuer, claims, transaction)?;
-    check_environment(issuer, claims, transaction)
+    check_environment(rules, issuer, claims, transaction)
 }
 
 /// Whose run `claims` are of, whether or not it is accepted.
@@ -23,10 +27,11 @@ pub fn bind(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Resu
 /// # Errors
 /// [`NotProven::Missing`] when they do not say.
 pub fn proof(issuer: &Issuer, claims: &Claims, token_id: String) -> Result<Proof, NotProven> {
-    let names = issuer.provider.names();
-    let text = |name: Option<&str>| name.and_then(|name| claims.text(name));
+    let names = issuer.claim_names();
+    let text = |name: ClaimName| name.and_then(|name| claims.text(&name)).filter(|text| !text.is_empty());
     Ok(Proof {
         issuer: issuer.url.as_str().to_owned(),
+        provider: Some(issuer.provider),
         subject: required(claims, "sub")?,
         token_id,
         token_ends_at: claims.expires_at.plus(LEEWAY).unix_seconds(),
@@ -35,8 +40,12 @@ pub fn proof(issuer: &Issuer, claims: &Claims, token_id: String) -> Result<Proof
         repository_id: text(names.repository_id),
         run_id: text(names.run_id),
         run_attempt: text(names.run_attempt),
+        job_id: text(names.job_id),
         actor_id: text(names.actor_id),
         workflow_ref: text(names.workflow_ref),
+        ref_protected: text(names.ref_protected).and_then(|text| text.parse().ok()),
+        environment: text(names.environment),
+        event: text(names.event),
     })
 }
 
@@ -85,36 +94,75 @@ fn user(issuer: &Issuer, claims: &Claims) -> Result<UserClaim, NotProven> {
 
 /// Repository, branch and URL of the run, as far as the issuer tells them.
 fn check_run(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
-    let names = issuer.provider.names();
-    if let Some(claim) = names.repository {
+    if let Some(claim) = &issuer.claim_names().repository {
         let value = required(claims, claim)?;
         if transaction.repository.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(&value)) {
             return Err(NotProven::Other { field: "repository", value });
         }
     }
-    if let Some(expected) = issuer.provider.branch_ref(&transaction.branch) {
+    if let Some(expected) = issuer.branch_ref(&transaction.branch) {
         let (value, kind) = (required(claims, "ref")?, required(claims, "ref_type")?);
         if value != expected || kind != "branch" {
             return Err(NotProven::Other { field: "branch", value: format!("the {kind} {value}") });
         }
     }
-    if let (Provider::Github, Some(url)) = (issuer.provider, &transaction.run_url) {
-        let run = format!("/{}/actions/runs/{}", required(claims, "repository")?, required(claims, "run_id")?);
-        let is_of_run = url.split_once(&run).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'));
-        if !is_of_run {
-            return Err(NotProven::Other { field: "run_url", value: run });
-        }
-    }
-    Ok(())
+    check_run_url(issuer, claims, transaction)
 }
 
-fn check_environment(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
-    let wanted = transaction.environment.as_ref().and_then(|name| issuer.environments.get(name));
-    let Some(wanted) = wanted else { return Ok(()) };
-    let value = required(claims, "environment")?;
+/// The URL is one of the run's pages: of its server, and at its path or below. It is read as a browser reads it.
+fn check_run_url(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Result<(), NotProven> {
+    let Some(url) = &transaction.run_url else { return Ok(()) };
+    let pages = match issuer.provider {
+        Provider::Github => {
+            vec![format!("/{}/actions/runs/{}", required(claims, "repository")?, required(claims, "run_id")?)]
+        }
+        Provider::Gitlab => {
+            let project = required(claims, "project_path")?;
+            let page = |kind: &str, id: &str| Ok(format!("/{project}/-/{kind}/{}", required(claims, id)?));
+            vec![page("pipelines", "pipeline_id")?, page("jobs", "job_id")?]
+        }
+        Provider::Other => return Ok(()),
+    };
+    let expected = || {
+        let server = issuer.server.as_ref().map_or("", Url::as_str).trim_end_matches('/');
+        NotProven::Other { field: "run_url", value: format!("{server}{}", pages[0]) }
+    };
+    let url: Url = url.parse().map_err(|_| expected())?;
+    let is_below = |page: &String| {
+        let rest = url.path().strip_prefix(page.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let same_server = issuer.server.as_ref().is_some_and(|server| {
+        (server.scheme(), server.host(), server.port_or_known_default())
+            == (url.scheme(), url.host(), url.port_or_known_default())
+    });
+    if same_server && url.username().is_empty() && url.password().is_none() && pages.iter().any(is_below) {
+        Ok(())
+    } else {
+        Err(expected())
+    }
+}
+
+/// The run is in the environment that ours wants.
+fn check_environment(
+    rules: &Rules,
+    issuer: &Issuer,
+    claims: &Claims,
+    transaction: &Transaction,
+) -> Result<(), NotProven> {
+    let Some(ours) = &transaction.environment else { return Ok(()) };
+    let wanted = match issuer.environments.get(ours) {
+        Some(Wanted::Any(_)) => return Ok(()),
+        Some(Wanted::One(names)) => names.clone(),
+        None if rules.require_proof_in(ours) => vec![ours.clone()],
+        None => return Ok(()),
+    };
+    // An issuer that has no name for it does not say.
+    let claim = issuer.claim_names().environment.ok_or_else(|| NotProven::Missing("environment".to_owned()))?;
+    let value = required(claims, &claim)?;
     if wanted.contains(&value) {
         Ok(())
     } else {
-        Err(NotProven::Rule { claim: "environment".to_owned(), value, allowed: wanted.join(", ") })
+        Err(NotProven::Rule { claim: claim.into_owned(), value, allowed: wanted.join(", ") })
     }
 }

@@ -51,10 +51,6 @@ impl Prove {
         Self { rules, envelope, keys: Keys::new(http) }
     }
 
-    fn is_required_in(&self, environment: &str) -> bool {
-        self.rules.required_in.iter().any(|it| it == environment)
-    }
-
     /// Opens the envelope, verifies the token in it and holds it against the request.
     async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Judgement, ProveError> {
         let token = self.envelope.open(sealed).await?;
@@ -89,7 +85,7 @@ pub fn judge(
     let issuer = rules.issuer_of(token)?;
     let claims = token.verify(key, &issuer.url, &rules.audience, now)?;
     let proof = binding::proof(issuer, &claims, token.id())?;
-    Ok(Judgement { proof, refusal: binding::bind(issuer, &claims, transaction).err() })
+    Ok(Judgement { proof, refusal: binding::bind(rules, issuer, &claims, transaction).err() })
 }
 
 impl Stage for Prove {
@@ -101,7 +97,7 @@ impl Stage for Prove {
         let ProveInput { transaction, identity_token, proof_of_request, answers_refusal } = input;
         let judgement = match (&identity_token, &transaction.environment) {
             (Some(sealed), _) => Some(self.prove(sealed, &transaction, now).await?),
-            (None, Some(environment)) if self.is_required_in(environment) => {
+            (None, Some(environment)) if self.rules.require_proof_in(environment) => {
                 return Err(NotProven::Required(environment.clone()).into());
             }
             // An account that is in no environment is for authz to deny.

@@ -4,8 +4,12 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use daypass::contract::UserAttribute;
+use daypass::{
+    contract::UserAttribute,
+    issuer::{ClaimNames, Provider},
+};
 use serde::Deserialize;
+use url::Url;
 use wildmatch::WildMatch;
 
 use crate::{NotProven, token::Unverified};
@@ -16,8 +20,9 @@ use crate::{NotProven, token::Unverified};
 pub struct Rules {
     /// What a token must name as its audience: this deployment.
     pub audience: String,
-    /// The environments that nobody gets a role in without a proof.
-    pub required_in: Vec<String>,
+    /// The environments that a role can be had in without a proof, too. In all others one is required, if there is an issuer
+    /// that could give it.
+    pub optional_in: Vec<String>,
     /// Who may issue tokens.
     pub issuers: Vec<Issuer>,
 }
@@ -34,9 +39,15 @@ pub struct Issuer {
     /// There is at least one, else everybody whom the issuer serves could ask.
     pub claims: BTreeMap<String, Vec<Pattern>>,
     /// The issuer's own environments (a GitHub environment has reviewers) that a run must be in to deploy to one of ours.
-    /// One of ours that is not listed wants none.
+    /// One of ours that is not listed, and requires a proof, wants the one of its own name.
     #[serde(default)]
-    pub environments: BTreeMap<String, Vec<String>>,
+    pub environments: BTreeMap<String, Wanted>,
+    /// Of another kind of issuer: what its tokens call things.
+    #[serde(default)]
+    pub names: ClaimNames,
+    /// Where its runs can be seen: scheme and host of a request's `run_url`. Without it no `run_url` is believed.
+    #[serde(default)]
+    pub server: Option<Url>,
     /// How the person in the token is found in the user of Identity Center.
     pub person: PersonRule,
 }
@@ -76,64 +87,59 @@ pub struct PersonRule {
     pub value: String,
 }
 
-/// How the tokens of an issuer name things.
+/// Which of the issuer's own environments a run has to be in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Wanted {
+    /// One of these.
+    One(Vec<String>),
+    /// Any of them, or none.
+    Any(Any),
+}
+
+/// The word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Provider {
-    /// GitHub Actions. Source: <https://docs.github.com/en/actions/reference/security/oidc>.
-    Github,
-    /// GitLab CI. Source: <https://docs.gitlab.com/ci/secrets/id_token_authentication>.
-    Gitlab,
-    /// Any other: its tokens prove the person and what `claims` asks for, but not repository and branch.
-    Other,
+pub enum Any {
+    /// `any`.
+    Any,
 }
 
-/// The names of claims. An issuer that has no such claim has no name for it.
-pub struct Names {
-    pub repository: Option<&'static str>,
-    pub repository_id: Option<&'static str>,
-    pub run_id: Option<&'static str>,
-    pub run_attempt: Option<&'static str>,
-    pub actor_id: Option<&'static str>,
-    pub workflow_ref: Option<&'static str>,
+/// What starts a run that deploys the ref that it is of, for the person whose it is, unless the rules say otherwise. In other
+/// events the actor or the ref is somebody else's: the author of a pull request runs with the ref of its base, a schedule with
+/// whoever changed it last, a pipeline of the API with whose token it is.
+const fn events(provider: Provider) -> &'static [&'static str] {
+    match provider {
+        Provider::Github => &["push", "workflow_dispatch"],
+        Provider::Gitlab => &["push", "web"],
+        Provider::Other => &[],
+    }
 }
 
-impl Provider {
-    pub const fn names(self) -> Names {
-        match self {
-            Self::Github => Names {
-                repository: Some("repository"),
-                repository_id: Some("repository_id"),
-                run_id: Some("run_id"),
-                run_attempt: Some("run_attempt"),
-                actor_id: Some("actor_id"),
-                workflow_ref: Some("job_workflow_ref"),
-            },
-            Self::Gitlab => Names {
-                repository: Some("project_path"),
-                repository_id: Some("project_id"),
-                run_id: Some("pipeline_id"),
-                run_attempt: Some("job_id"),
-                actor_id: Some("user_id"),
-                workflow_ref: Some("ci_config_ref_uri"),
-            },
-            Self::Other => Names {
-                repository: None,
-                repository_id: None,
-                run_id: None,
-                run_attempt: None,
-                actor_id: None,
-                workflow_ref: None,
-            },
+impl Issuer {
+    /// What its tokens call things.
+    pub fn claim_names(&self) -> ClaimNames {
+        match self.provider {
+            Provider::Other => self.names.clone(),
+            known => known.claim_names(),
         }
     }
 
     /// What the claim `ref` is for a run of `branch`; none when the issuer does not say.
-    pub fn branch_ref(self, branch: &str) -> Option<String> {
-        match self {
-            Self::Github => Some(format!("refs/heads/{branch}")),
-            Self::Gitlab => Some(branch.to_owned()),
-            Self::Other => None,
+    pub fn branch_ref(&self, branch: &str) -> Option<String> {
+        match self.provider {
+            Provider::Github => Some(format!("refs/heads/{branch}")),
+            Provider::Gitlab => Some(branch.to_owned()),
+            Provider::Other => None,
+        }
+    }
+
+    /// The rules that hold when nobody has said otherwise.
+    fn fill_in(&mut self) {
+        let events = events(self.provider);
+        if let (Some(claim), false) = (self.claim_names().event, events.is_empty()) {
+            let default = || events.iter().map(|it| Pattern::from((*it).to_owned())).collect();
+            self.claims.entry(claim.into_owned()).or_insert_with(default);
         }
     }
 }
@@ -181,6 +187,11 @@ impl TryFrom<String> for IssuerUrl {
 }
 
 impl Rules {
+    /// Whether nobody gets a role in `environment` without a proof.
+    pub fn require_proof_in(&self, environment: &str) -> bool {
+        !self.issuers.is_empty() && !self.optional_in.iter().any(|it| it == environment)
+    }
+
     /// The issuer that a token says it is of.
     ///
     /// # Errors
@@ -200,17 +211,25 @@ pub enum RulesError {
     /// Nothing would tell the tokens of an issuer's customers apart.
     #[error("`issuers[{0}].claims`: without a claim to check, everybody whom the issuer serves could ask")]
     NoClaims(usize),
+    /// What the tokens of GitHub and GitLab call things is known.
+    #[error("`issuers[{0}].names`: only an issuer of another kind has names of its own")]
+    Names(usize),
 }
 
 impl FromStr for Rules {
     type Err = RulesError;
 
     fn from_str(json: &str) -> Result<Self, RulesError> {
-        let rules: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+        let mut rules: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
             .map_err(RulesError::Json)?;
-        match rules.issuers.iter().position(|issuer| issuer.claims.is_empty()) {
-            Some(open) => Err(RulesError::NoClaims(open)),
-            None => Ok(rules),
+        if let Some(open) = rules.issuers.iter().position(|issuer| issuer.claims.is_empty()) {
+            return Err(RulesError::NoClaims(open));
         }
+        let renames = |it: &Issuer| it.provider != Provider::Other && it.names != ClaimNames::default();
+        if let Some(known) = rules.issuers.iter().position(renames) {
+            return Err(RulesError::Names(known));
+        }
+        rules.issuers.iter_mut().for_each(Issuer::fill_in);
+        Ok(rules)
     }
 }

@@ -11,8 +11,8 @@ mod properties;
 mod world;
 
 use self::world::{
-    GITHUB, GITLAB, World, ask, ask_again, github_claims, gitlab_claims, new_key, part, public_jwk, rules, seal,
-    seal_with, sign,
+    GITHUB, GITLAB, World, ask, ask_again, github_claims, gitlab_claims, gitlab_transaction, new_key, part, public_jwk,
+    rules, seal, seal_with, sign,
 };
 use super::*;
 
@@ -52,7 +52,7 @@ async fn a_run_at_github_proves_its_actor() {
 async fn a_run_at_gitlab_proves_its_user() {
     let world = World::new();
     let token = world.token(&gitlab_claims(), "key-1");
-    let proof = ask(&world.prove(&rules()), samples::transaction(), Some(seal(&token))).await.unwrap();
+    let proof = ask(&world.prove(&rules()), gitlab_transaction(), Some(seal(&token))).await.unwrap();
     insta::assert_json_snapshot!(proof, {".token_id" => "[SHA-256]"});
 }
 
@@ -83,6 +83,12 @@ async fn a_proof_is_required_where_the_rules_say() {
         let proof = ask(&prove, Transaction { environment, ..samples::transaction() }, None).await.unwrap();
         assert_eq!(proof, None);
     }
+    // An environment that nobody has opened is closed, whatever its name.
+    let staging = Transaction { environment: Some("staging".to_owned()), ..samples::transaction() };
+    assert_eq!(ask(&prove, staging, None).await.unwrap_err().name, ErrorName::IdentityNotProven);
+    // Without an issuer nobody could prove anything.
+    let prove = world.prove(&changed(rules(), &json!({"issuers": []})));
+    assert_eq!(ask(&prove, samples::transaction(), None).await.unwrap(), None);
     assert_eq!(world.take_calls(), [""; 0]);
 }
 
@@ -295,14 +301,23 @@ async fn no_token_is_believed_that_is_not_of_this_run() {
         ("an environment without reviewers", github(json!({"environment": "staging"}))),
         ("no environment", github(json!({"environment": null}))),
         ("another run", github(json!({"run_id": "11"}))),
+        ("a pull request from anywhere", github(json!({"event_name": "pull_request_target"}))),
+        ("a schedule", github(json!({"event_name": "schedule"}))),
+        ("an event that is not told", github(json!({"event_name": null}))),
         ("a tag at GitLab", gitlab(json!({"ref_type": "tag"}))),
         ("a branch at GitLab", gitlab(json!({"ref": "refs/heads/main"}))),
         ("another namespace at GitLab", gitlab(json!({"namespace_id": 12}))),
         ("another project at GitLab", gitlab(json!({"project_path": "example/website"}))),
+        ("a merge request at GitLab", gitlab(json!({"pipeline_source": "merge_request_event"}))),
+        ("a pipeline of the API at GitLab", gitlab(json!({"pipeline_source": "api"}))),
+        ("another pipeline at GitLab", gitlab(json!({"pipeline_id": "456"}))),
+        ("another environment at GitLab", gitlab(json!({"environment": "staging"}))),
+        ("no environment at GitLab", gitlab(json!({"environment": null}))),
     ];
     let mut texts = String::new();
     for (what, token) in &tokens {
-        let refused = ask(&world.prove(&rules()), samples::transaction(), Some(seal(token))).await.unwrap_err();
+        let transaction = if what.contains("GitLab") { gitlab_transaction() } else { samples::transaction() };
+        let refused = ask(&world.prove(&rules()), transaction, Some(seal(token))).await.unwrap_err();
         assert_eq!(refused.name, ErrorName::IdentityNotProven, "{what}: {refused:?}");
         // Its issuer vouches for it all the same: the denial is recorded with whose run it really was.
         let nobody = what.contains("actor");
@@ -310,6 +325,120 @@ async fn no_token_is_believed_that_is_not_of_this_run() {
         writeln!(texts, "{what}: {}", refused.reason).unwrap();
     }
     insta::assert_snapshot!(texts);
+}
+
+/// The URL is read as a browser reads it: what it would show has to be the run.
+#[tokio::test]
+async fn a_run_url_shows_the_run() {
+    let world = World::new();
+    let prove = world.prove(&rules());
+    let asked = async |claims: &Value, url: &str| {
+        let transaction = Transaction { run_url: Some(url.to_owned()), ..samples::transaction() };
+        ask(&prove, transaction, Some(seal(&world.token(claims, "key-1")))).await
+    };
+    let run = "/example/payments/actions/runs/1";
+    let good =
+        ["", "/", "/attempts/2", "/job/7", "?pr=3", "#summary"].map(|rest| format!("https://github.com{run}{rest}"));
+    let spelled = [format!("https://GitHub.com:443{run}"), format!("https://github.com/x/..{run}")];
+    for url in good.into_iter().chain(spelled) {
+        asked(&github_claims(), &url).await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+    }
+    let bad = [
+        format!("https://evil.example/login?next={run}/x"),
+        format!("https://evil.example{run}"),
+        format!("https://github.com.evil.example{run}"),
+        format!("https://github.com@evil.example{run}"),
+        format!("https://alex@github.com{run}"),
+        format!("https://alex:secret@github.com{run}"),
+        format!("https://github.com:8443{run}"),
+        format!("http://github.com{run}"),
+        format!("https://github.com{run}0"),
+        format!("https://github.com/evil{run}"),
+        format!("https://github.com{run}/../../../../../evil"),
+        format!("https://github.com{run}/%2e%2e/%2E%2E/2"),
+        format!("https://github.com{run}\\..\\2"),
+        format!("https://github.com/#{run}"),
+        "https://".to_owned(),
+    ];
+    for url in bad {
+        let error = asked(&github_claims(), &url).await.expect_err(&url);
+        assert!(error.reason.contains("`run_url`") && error.reason.contains("https://github.com/example"), "{error:?}");
+    }
+    for page in ["pipelines/455", "jobs/1123", "jobs/1123/raw"] {
+        asked(&gitlab_claims(), &format!("{GITLAB}/example/payments/-/{page}")).await.expect(page);
+    }
+    for page in ["pipelines/1123", "jobs/455", "issues/455"] {
+        asked(&gitlab_claims(), &format!("{GITLAB}/example/payments/-/{page}")).await.expect_err(page);
+    }
+    // Where its server is not known, no URL is believed; none is needed.
+    let mut rules = rules();
+    rules["issuers"][0].as_object_mut().unwrap().remove("server");
+    let prove = world.prove(&rules);
+    let sealed = || Some(seal(&world.token(&github_claims(), "key-1")));
+    ask(&prove, samples::transaction(), sealed()).await.unwrap_err();
+    ask(&prove, Transaction { run_url: None, ..samples::transaction() }, sealed()).await.unwrap();
+}
+
+/// The rules that nobody has written down: what an issuer's run must be, unless it is said otherwise.
+#[tokio::test]
+async fn rules_that_are_not_given_are_the_strict_ones() {
+    let world = World::new();
+    let asked = async |rules: &Value, environment: &str, changes: Value| {
+        let transaction = Transaction { environment: Some(environment.to_owned()), ..samples::transaction() };
+        let token = world.token(&changed(github_claims(), &changes), "key-1");
+        ask(&world.prove(rules), transaction, Some(seal(&token))).await.is_ok()
+    };
+    let with = |change: fn(&mut Value)| {
+        let mut rules = rules();
+        change(&mut rules["issuers"][0]);
+        rules
+    };
+    // An environment of the issuer's own: that of our name, those that are named, or any.
+    let bare = with(|issuer| drop(issuer.as_object_mut().unwrap().remove("environments")));
+    assert!(asked(&bare, "production", json!({"environment": "production"})).await);
+    assert!(!asked(&bare, "production", json!({"environment": "prod"})).await);
+    assert!(!asked(&bare, "production", json!({"environment": null})).await);
+    assert!(!asked(&bare, "staging", json!({"environment": "production"})).await);
+    assert!(asked(&bare, "non-production", json!({"environment": null})).await, "it is open");
+    let any = with(|issuer| issuer["environments"] = json!({"production": "any"}));
+    assert!(asked(&any, "production", json!({"environment": null})).await);
+    assert!(!asked(&any, "staging", json!({"environment": null})).await);
+    // The events are extended by name.
+    assert!(asked(&rules(), "production", json!({"event_name": "workflow_dispatch"})).await);
+    let more = with(|issuer| issuer["claims"]["event_name"] = json!(["push", "schedule"]));
+    assert!(asked(&more, "production", json!({"event_name": "schedule"})).await);
+    assert!(!asked(&more, "production", json!({"event_name": "workflow_dispatch"})).await);
+}
+
+/// Another kind of issuer says of itself what its tokens call things. What it has no name for is not proven.
+#[tokio::test]
+async fn another_issuer_has_names_of_its_own() {
+    let world = World::new();
+    let mut rules = rules();
+    rules["issuers"][1] = json!({
+        "url": GITLAB, "provider": "other", "claims": {"org": ["example"]}, "environments": {"production": "any"},
+        "person": {"claim": "who", "attribute": "email", "value": "{}"},
+        "names": {"repository": "pipeline", "run_id": "build", "job_id": "job"},
+    });
+    let claims = changed(gitlab_claims(), &json!({"org": "example", "who": "alex@example.com", "build": 7}));
+    let claims = changed(claims, &json!({"pipeline": "example/payments", "job": "7-1"}));
+    let asked = async |rules: &Value, claims: &Value| {
+        let transaction = Transaction { run_url: None, ..samples::transaction() };
+        ask(&world.prove(rules), transaction, Some(seal(&world.token(claims, "key-1")))).await
+    };
+    let proof = asked(&rules, &claims).await.unwrap().unwrap();
+    assert_eq!((proof.repository.as_deref(), proof.run_id.as_deref()), (Some("example/payments"), Some("7")));
+    assert_eq!((proof.job_id.as_deref(), proof.ref_protected, proof.repository_id), (Some("7-1"), None, None));
+    let elsewhere = changed(claims.clone(), &json!({"pipeline": "example/website"}));
+    assert_eq!(asked(&rules, &elsewhere).await.unwrap_err().name, ErrorName::IdentityNotProven);
+    rules["issuers"][1]["environments"] = json!({});
+    assert_eq!(
+        asked(&rules, &claims).await.unwrap_err().name,
+        ErrorName::IdentityNotProven,
+        "its environment is not told"
+    );
+    rules["issuers"][1]["provider"] = json!("gitlab");
+    assert!(rules.to_string().parse::<Rules>().is_err(), "what GitLab calls things is known");
 }
 
 /// A machine of the version before does not read refusals: it would go on with the proof.

@@ -194,10 +194,12 @@ pub fn github_claims() -> Value {
         "repository_owner_id": "1234567",
         "ref": "refs/heads/main",
         "ref_type": "branch",
+        "ref_protected": "true",
         "environment": "prod",
         "event_name": "push",
         "run_id": "1",
         "run_attempt": "2",
+        "check_run_id": "1001",
         "runner_environment": "github-hosted",
         "job_workflow_ref": "example/daypass/.github/workflows/deploy.yml@refs/tags/v1.2.3",
     })
@@ -218,18 +220,27 @@ pub fn gitlab_claims() -> Value {
         "project_id": 28,
         "namespace_id": "11",
         "pipeline_id": "455",
+        "pipeline_source": "push",
         "job_id": "1123",
         "ref": "main",
         "ref_type": "branch",
+        "ref_protected": "true",
+        "environment": "production",
         "ci_config_ref_uri": "gitlab.example.com/example/payments//.gitlab-ci.yml@refs/heads/main",
     })
 }
 
-/// Both issuers; a proof is required in production.
+/// The transaction as the run at GitLab asks for it.
+pub fn gitlab_transaction() -> Transaction {
+    let run_url = Some(format!("{GITLAB}/example/payments/-/pipelines/455"));
+    Transaction { run_url, ..samples::transaction() }
+}
+
+/// Both issuers; a proof is required everywhere but in non-production.
 pub fn rules() -> Value {
     json!({
         "audience": AUDIENCE,
-        "required_in": ["production"],
+        "optional_in": ["non-production"],
         "issuers": [
             {
                 "url": GITHUB,
@@ -240,12 +251,14 @@ pub fn rules() -> Value {
                     "job_workflow_ref": ["example/daypass/.github/workflows/deploy.yml@refs/tags/v1.*"],
                 },
                 "environments": {"production": ["prod", "prod-eu"]},
+                "server": "https://github.com",
                 "person": {"claim": "actor", "attribute": "profile_url", "value": "https://github.com/{}"},
             },
             {
                 "url": GITLAB,
                 "provider": "gitlab",
                 "claims": {"namespace_id": ["11"]},
+                "server": GITLAB,
                 "person": {"claim": "user_email", "attribute": "email", "value": "{}"},
             },
         ],
