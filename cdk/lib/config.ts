@@ -40,6 +40,19 @@ const object = <T extends z.ZodRawShape>(shape: T) =>
 /** A name that JSON Web Tokens have for something, and a text that is not empty. */
 const claim = text(/^[\w.:/-]+$/, 'must be the name of a claim');
 const someText = (remedy: string) => text(/./, remedy);
+/** What the tokens of another kind of issuer have names of their own for. */
+const CLAIMS = [
+  'repository',
+  'repository_id',
+  'run_id',
+  'run_attempt',
+  'job_id',
+  'actor_id',
+  'workflow_ref',
+  'ref_protected',
+  'environment',
+  'event',
+] as const;
 const USER_ATTRIBUTES = ['email', 'user_name', 'profile_url', 'nick_name', 'external_id'] as const;
 
 /** Whose identity tokens prove who asks; prove (`tasks/prove/src/rules.rs`) reads the same, with the defaults filled in. */
@@ -57,9 +70,22 @@ const issuer = object({
   environments: z
     .record(
       z.string(),
-      list(someText("must be one of the issuer's environments"), 20, 'must list 1 to 20 environments'),
+      z.union(
+        [list(someText(''), 20, ''), z.literal('any')],
+        "must list 1 to 20 of the issuer's environments; any: a run need not be in one",
+      ),
     )
     .default({}),
+  names: z
+    .partialRecord(
+      z.enum(CLAIMS, `must be one of ${CLAIMS.join(', ')}`),
+      text(/^[\w.:/-]+$/, 'must be what the tokens call it: the name of a claim'),
+    )
+    .optional(),
+  server: text(
+    /^https:\/\/[^\s@/?#]+$/,
+    'must be scheme and host of the pages of runs, such as https://github.com',
+  ).optional(),
   person: object({
     claim,
     attribute: z.enum(USER_ATTRIBUTES, `must be one of ${USER_ATTRIBUTES.join(', ')}`),
@@ -69,6 +95,10 @@ const issuer = object({
   const missing = value.provider === 'other' ? (['url', 'person'] as const).filter((key) => !value[key]) : [];
   for (const key of missing) {
     context.addIssue({ code: 'custom', path: [key], message: 'must be given for a provider of kind other' });
+  }
+  if (value.provider !== 'other' && value.names) {
+    const message = `must not be given: what the tokens of ${value.provider} call things is known`;
+    context.addIssue({ code: 'custom', path: ['names'], message });
   }
 });
 
@@ -121,10 +151,18 @@ const schema = object({
   identity_tokens: object({
     audience: text(/^[\w:/.-]{1,200}$/, 'must be 1 to 200 of the characters A-Z a-z 0-9 _ : / . -').optional(),
     required_in: z
-      .array(someText('must be the name of an environment'), 'must list the environments that want a proof; [] is none')
-      .default(['production']),
-    issuers: list(issuer, 10, 'must list 1 to 10 issuers').optional(),
+      .never(
+        'is gone, remove it: tokens are required in every environment, unless personas.json opens it with ' +
+          '"identity_token": "optional"',
+      )
+      .optional(),
+    issuers: z.array(issuer, 'must list up to 10 issuers; [] is none').max(10, 'must list up to 10 issuers').optional(),
   }).optional(),
+  limits: object({
+    open_roles_per_person: wholeNumber(1, 1_000, 'must be a whole number from 1 to 1000').default(20),
+    open_roles_per_account: wholeNumber(1, 1_000, 'must be a whole number from 1 to 1000').default(200),
+    accounts_per_job: wholeNumber(1, 100, 'must be a whole number from 1 to 100').default(1),
+  }).prefault({}),
   organization: object({
     organizational_unit_ids: list(
       text(
@@ -151,16 +189,22 @@ type Issuer = z.output<typeof issuer>;
 const ISSUER_DEFAULTS = {
   github: {
     url: 'https://token.actions.githubusercontent.com',
+    server: 'https://github.com',
     person: { claim: 'actor', attribute: 'profile_url', value: 'https://github.com/{}' },
   },
-  gitlab: { url: 'https://gitlab.com', person: { claim: 'user_email', attribute: 'email', value: '{}' } },
+  gitlab: {
+    url: 'https://gitlab.com',
+    server: 'https://gitlab.com',
+    person: { claim: 'user_email', attribute: 'email', value: '{}' },
+  },
   other: {},
 } as const;
 
 /** Who proves what, as prove reads it. */
 export interface IdentityTokens {
   readonly audience: string;
-  readonly required_in: readonly string[];
+  /** The environments that personas.json opens. */
+  readonly optional_in: readonly string[];
   readonly issuers: readonly (Issuer & Required<Pick<Issuer, 'url' | 'person'>>)[];
 }
 
@@ -218,22 +262,38 @@ export function parseConfig(json: string, file: string): Config {
 /**
  * Fills in who proves what. Without a list of issuers GitHub is one, for the workflows that may become the invoker.
  *
- * @throws ConfigError when proof is required and nobody could give it
+ * @throws ConfigError when nobody could prove anything, and that is not what the file says
  */
 function identityTokens({ hub, github, identity_tokens }: Parsed, file: string): IdentityTokens {
-  const { audience, required_in = ['production'], issuers } = identity_tokens ?? {};
-  const given = issuers ?? (github ? [githubIssuer(github)] : []);
-  if (given.length === 0 && required_in.length > 0) {
+  const { audience, issuers } = identity_tokens ?? {};
+  const given = issuers ?? (github ? [githubIssuer(github)] : undefined);
+  if (given === undefined) {
     const problem =
-      `identity_tokens: ${required_in.join(', ')} must prove who asks, and no issuer of identity tokens is known: ` +
-      'list issuers, or set required_in to [] and trust whoever may become the invoker to name the right person';
+      'identity_tokens.issuers: whoever asks must prove who they are, and no issuer of identity tokens is known: ' +
+      'list issuers, or set it to [] and trust whoever may become the invoker to name the right person';
     throw new ConfigError(file, [problem]);
   }
   return {
     audience: audience ?? `daypass-${hub.account_id}-${hub.region}`,
-    required_in,
-    issuers: given.map((one) => ({ ...ISSUER_DEFAULTS[one.provider], ...one })) as IdentityTokens['issuers'],
+    optional_in: [],
+    issuers: given.map(withDefaults),
   };
+}
+
+function withDefaults(issuer: Issuer): IdentityTokens['issuers'][number] {
+  const { server, ...defaults } = { server: undefined, ...ISSUER_DEFAULTS[issuer.provider] };
+  return {
+    ...defaults,
+    ...issuer,
+    server: issuer.server ?? serverOf(issuer) ?? server,
+  } as IdentityTokens['issuers'][number];
+}
+
+/** The server of an instance of one's own, where its `iss` tells. */
+function serverOf({ provider, url }: Issuer): string | undefined {
+  if (url === undefined || url === ISSUER_DEFAULTS.github.url || !URL.canParse(url)) return undefined;
+  if (provider === 'gitlab' || url.endsWith('/_services/token')) return new URL(url).origin;
+  return '';
 }
 
 function githubIssuer({ owner, owner_id, job_workflow_refs }: NonNullable<Parsed['github']>): Issuer {
@@ -251,38 +311,47 @@ function githubIssuer({ owner, owner_id, job_workflow_refs }: NonNullable<Parsed
 
 /**
  * Reads and parses the configuration, and holds it against personas.json: the hub is not among the targets, and the
- * environments that want a proof exist.
+ * environments of issuers exist. Which environments are open to whoever proves nothing, that file says.
  *
  * @throws ConfigError when it cannot be read or has problems
  */
 export function loadConfig(file: string): Config {
   const config = parseConfig(read(file, file, COPY_EXAMPLE), file);
-  const problems = againstPersonas(config, file);
+  const { personas_file, identity_tokens } = config;
+  // Only this of it matters here: the functions' own parser judges the file.
+  const shape = z.looseObject({
+    accounts: z.array(z.looseObject({ id: z.unknown() })),
+    environments: z.record(z.string(), z.looseObject({ identity_token: z.unknown() })),
+  });
+  const personas = shape.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file)).data;
+  const problems = personas ? againstPersonas(config, personas) : [];
   if (problems.length > 0) throw new ConfigError(file, problems);
-  return config;
+  const environments = Object.entries(personas?.environments ?? {});
+  const open = environments.filter(([, { identity_token }]) => identity_token === 'optional').map(([name]) => name);
+  return { ...config, identity_tokens: { ...identity_tokens, optional_in: open } };
 }
 
 const COPY_EXAMPLE = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';
 
-function againstPersonas({ hub, identity_tokens, personas_file }: Config, file: string): string[] {
-  // Only this of it matters here: the functions' own parser judges the file.
-  const shape = z.looseObject({
-    accounts: z.array(z.looseObject({ id: z.unknown() })),
-    environments: z.looseObject({}),
-  });
-  const personas = shape.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file)).data;
+interface Personas {
+  readonly accounts: readonly { readonly id?: unknown }[];
+  readonly environments: Readonly<Record<string, unknown>>;
+}
+
+function againstPersonas({ hub, identity_tokens, personas_file }: Config, personas: Personas): string[] {
   const problems: string[] = [];
   // A deploy role in the hub could rewrite the functions of Daypass, and with them reach every target.
-  const index = personas?.accounts.findIndex(({ id }) => id === hub.account_id) ?? -1;
+  const index = personas.accounts.findIndex(({ id }) => id === hub.account_id);
   if (index !== -1) {
     problems.push(`accounts[${index}] of ${personas_file} is the hub: take it out, it must not be a target`);
   }
-  const environments = Object.keys(personas?.environments ?? {});
-  for (const name of personas ? identity_tokens.required_in : []) {
-    if (environments.includes(name)) continue;
-    const known = environments.join(', ');
-    problems.push(`identity_tokens.required_in: ${personas_file} has no environment ${name}; it has ${known}`);
-  }
+  const known = Object.keys(personas.environments);
+  identity_tokens.issuers.forEach(({ environments }, issuer) => {
+    for (const name of Object.keys(environments).filter((name) => !known.includes(name))) {
+      const at = `identity_tokens.issuers[${issuer}].environments.${name}`;
+      problems.push(`${at}: ${personas_file} has no environment ${name}; it has ${known.join(', ')}`);
+    }
+  });
   return problems;
 }
 

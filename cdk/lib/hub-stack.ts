@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Stack, Tags } from 'aws-cdk-lib';
 import { StateMachineType } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
@@ -7,12 +7,13 @@ import { HubKey } from './constructs/hub-key.ts';
 import { IdentityTokens } from './constructs/identity-tokens.ts';
 import { InvokerRole } from './constructs/invoker-role.ts';
 import { Monitoring } from './constructs/monitoring.ts';
+import { OpenRolesTable } from './constructs/open-roles-table.ts';
 import { PipelineRole } from './constructs/pipeline-role.ts';
 import { StateMachine } from './constructs/state-machine.ts';
 import { Sweep } from './constructs/sweep.ts';
 import { TaskFunctions } from './constructs/task-functions.ts';
 import { TransactionsTable } from './constructs/transactions-table.ts';
-import { DEPROVISION_MACHINE, HUB_STACK, PROVISION_MACHINE, RENEW_MACHINE } from './names.ts';
+import { DEPROVISION_MACHINE, HUB_STACK, OPEN_ENVIRONMENTS_TAG, PROVISION_MACHINE, RENEW_MACHINE } from './names.ts';
 
 export interface HubStackProps {
   readonly config: Config;
@@ -30,8 +31,9 @@ export class HubStack extends Stack {
     });
     const key = new HubKey(this, 'Key');
     const table = new TransactionsTable(this, 'Transactions', { key });
+    const openRoles = new OpenRolesTable(this, 'OpenRoles', { key });
     const tokens = new IdentityTokens(this, 'IdentityTokens', { key });
-    const functions = new TaskFunctions(this, 'Tasks', { config, key, table, tokens }).all;
+    const functions = new TaskFunctions(this, 'Tasks', { config, key, table, openRoles, tokens }).all;
 
     const deprovision = new StateMachine(this, 'Deprovision', {
       name: DEPROVISION_MACHINE,
@@ -51,6 +53,9 @@ export class HubStack extends Stack {
       config,
       key,
     });
+    // (A tag's value may have spaces, and no commas.)
+    const open = config.identity_tokens.optional_in.join(' ');
+    if (open !== '') Tags.of(provision.machine).add(OPEN_ENVIRONMENTS_TAG, open);
     const { 'create-role': _createRole, 'delete-role': _deleteRole, ...renewing } = functions;
     const renew = new StateMachine(this, 'Renew', {
       name: RENEW_MACHINE,

@@ -36,6 +36,7 @@ export const TABLE = 'daypass-transactions';
 /** The table's index of transactions that have not ended. */
 export const OPEN_LEASES_INDEX = 'open-leases';
 export const USED_TOKENS_TABLE = 'daypass-used-tokens';
+export const OPEN_ROLES_TABLE = 'daypass-open-roles';
 export const ALARM_TOPIC = 'daypass-alarms';
 export const DASHBOARD = 'daypass';
 export const KEY_ALIAS = 'alias/daypass';
@@ -68,6 +69,9 @@ export const TRANSACTION_TAG = 'daypass:transaction-id';
 export const CONTRACT_TAG = 'daypass:contract';
 /** Raise it, and `CONTRACT_VERSION` of core/src/contract.rs, when a client of the version before can no longer ask. */
 export const CONTRACT_VERSION = '1';
+
+/** Tag of the machine that provisions: the environments that are open to whoever proves nothing. `daypass doctor` warns of them. */
+export const OPEN_ENVIRONMENTS_TAG = 'daypass:open-environments';
 
 /** Resources with this tag set to `true` cannot be touched by a deployment. */
 export const PROTECTED_TAG = 'daypass:protected';

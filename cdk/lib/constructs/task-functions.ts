@@ -7,6 +7,7 @@ import { AUTHN_READS, AUTHZ_READS, acknowledgeIdentityStore, type Read, readIden
 import { useTableKey } from '../table-key.ts';
 import { IDENTITY_READER_ROLE, iamArn, PIPELINE_ROLE, PROVISIONER_ROLE, TASKS, type Task } from '../names.ts';
 import type { IdentityTokens } from './identity-tokens.ts';
+import type { OpenRolesTable } from './open-roles-table.ts';
 import { TaskFunction, type TaskFunctionProps } from './task-function.ts';
 import type { TransactionsTable } from './transactions-table.ts';
 
@@ -14,6 +15,7 @@ export interface TaskFunctionsProps {
   readonly config: Config;
   readonly key: kms.IKey;
   readonly table: TransactionsTable;
+  readonly openRoles: OpenRolesTable;
   readonly tokens: IdentityTokens;
 }
 
@@ -23,7 +25,7 @@ type Specification = Omit<TaskFunctionProps, 'task' | 'config' | 'key'>;
 export class TaskFunctions extends Construct {
   readonly all: Record<Task, TaskFunction>;
 
-  constructor(scope: Construct, id: string, { config, key, table, tokens }: TaskFunctionsProps) {
+  constructor(scope: Construct, id: string, { config, key, table, openRoles, tokens }: TaskFunctionsProps) {
     super(scope, id);
     const { partition } = Stack.of(this);
     const pipelineRole = iamArn(`role/${PIPELINE_ROLE}`);
@@ -42,7 +44,15 @@ export class TaskFunctions extends Construct {
           DAYPASS_PARTITION: partition,
         },
       },
-      record: { ...quick, statements: recordAccess(table, key), environment: { DAYPASS_TABLE: table.tableName } },
+      record: {
+        ...quick,
+        statements: recordAccess(table, openRoles, key),
+        environment: {
+          DAYPASS_TABLE: table.tableName,
+          DAYPASS_OPEN_ROLES_TABLE: openRoles.tableName,
+          DAYPASS_LIMITS: JSON.stringify(config.limits),
+        },
+      },
       prove: {
         ...quick,
         statements: [
@@ -105,12 +115,17 @@ function identityAccess(config: Config): (reads: Read[]) => Pick<Specification, 
 }
 
 /** TransactWriteItems is authorised as the actions it is made of. */
-function recordAccess(table: TransactionsTable, key: kms.IKey): iam.PolicyStatement[] {
+function recordAccess(table: TransactionsTable, openRoles: OpenRolesTable, key: kms.IKey): iam.PolicyStatement[] {
   return [
     new iam.PolicyStatement({
       sid: 'Transactions',
-      actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      actions: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
       resources: [table.tableArn],
+    }),
+    new iam.PolicyStatement({
+      sid: 'OpenRoles',
+      actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      resources: [openRoles.tableArn],
     }),
     useTableKey(key),
   ];

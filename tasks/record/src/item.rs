@@ -3,6 +3,7 @@
 use daypass::{
     contract::{Authorization, Person, Proof, Provisioned, Status},
     ids::{EndId, RoleArn, TransactionId},
+    issuer::Provider,
     timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -131,10 +132,47 @@ pub struct WhoAndWhy<'a> {
     decision: Option<&'a str>,
     /// What proves whose run asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    proof: Option<&'a Proof>,
+    proof: Option<Proof>,
+    /// What it proves beside that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Run<'a>>,
     /// Whose run it really was, as Identity Center writes it: a key of the index by actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'a str>,
+}
+
+/// What a proof says that it did not say in the first version. That version reads a proof strictly, and after a way back it has
+/// to renew what is proven: so this is recorded beside it.
+#[derive(Serialize)]
+pub struct Run<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<Provider>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ref_protected: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+}
+
+impl<'a> Run<'a> {
+    fn of(proof: &'a Proof) -> Self {
+        Self {
+            provider: proof.provider,
+            job_id: proof.job_id.as_deref(),
+            ref_protected: proof.ref_protected,
+            environment: proof.environment.as_deref(),
+            event: proof.event.as_deref(),
+        }
+    }
+
+    /// The proof without it.
+    fn rest_of(proof: &Proof) -> Proof {
+        let (provider, job_id, ref_protected, environment, event) = (None, None, None, None, None);
+        Proof { provider, job_id, ref_protected, environment, event, ..proof.clone() }
+    }
 }
 
 impl<'a> WhoAndWhy<'a> {
@@ -146,7 +184,8 @@ impl<'a> WhoAndWhy<'a> {
             group_id: authorization.map(|it| &*it.group_id),
             decision: authorization.map(|it| &*it.reason),
             actor: proof.map(|it| &*it.user.value),
-            proof,
+            run: proof.map(Run::of),
+            proof: proof.map(Run::rest_of),
         }
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
     error::ErrorName,
-    ids::TransactionId,
+    ids::{AccountId, TransactionId},
     stage::{Failure, Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
@@ -18,22 +18,26 @@ use daypass::{
 use serde::Serialize;
 
 use self::{
-    item::{ORIGINAL_ID, RecordedTransaction, StatusChange},
+    item::{ORIGINAL_ID, RecordedTransaction, StatusChange, TRANSACTION_ID},
+    open_roles::{HOLDER, OpenRoles},
     table::{Item, Table, TableError, read},
 };
 
 mod deprovisioning;
 mod item;
+mod open_roles;
 mod provisioning;
 mod renewals;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use self::open_roles::{Limits, LimitsError};
+
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
-        AwsUnavailable, InvalidRequest, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
+        AwsUnavailable, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
         TransactionMismatch, TransactionNotFound,
     };
     const OF_ITS_EXECUTION: &[ErrorName] = &[
@@ -41,6 +45,16 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
         TransactionConflict,
         TransactionMismatch,
         TransactionNotFound,
+        RecordBroken,
+        Throttled,
+        AwsUnavailable,
+    ];
+    const OF_A_LEASE: &[ErrorName] = &[
+        InvalidRequest,
+        TransactionConflict,
+        TransactionMismatch,
+        TransactionNotFound,
+        QuotaExceeded,
         RecordBroken,
         Throttled,
         AwsUnavailable,
@@ -55,7 +69,7 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
         ("processing", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
         ("denied", OF_ITS_EXECUTION),
         ("failed", OF_ITS_EXECUTION),
-        ("leasing", OF_ITS_EXECUTION),
+        ("leasing", OF_A_LEASE),
         ("failing", OF_ITS_EXECUTION),
         ("provisioned", OF_ITS_EXECUTION),
         ("renewing", OF_A_RENEWAL),
@@ -77,13 +91,17 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
 #[derive(Clone, Debug)]
 pub struct Record {
     table: Table,
+    open_roles: Table,
+    limits: Limits,
 }
 
 impl Record {
-    /// A task for the table of this name, whose key is `transaction_id`.
+    /// A task for the table of this name, whose key is `transaction_id`, and for the table that counts open roles, whose key is
+    /// `holder`.
     #[must_use]
-    pub fn new(client: Client, table: String) -> Self {
-        Self { table: Table::new(client, table) }
+    pub fn new(client: Client, table: String, open_roles: String, limits: Limits) -> Self {
+        let open_roles = Table::new(client.clone(), open_roles, HOLDER);
+        Self { table: Table::new(client, table, TRANSACTION_ID), open_roles, limits }
     }
 }
 
@@ -114,7 +132,9 @@ impl Stage for Record {
     type Error = RecordError;
 
     async fn run(&self, input: RecordInput, now: Timestamp) -> Result<Recorded, RecordError> {
-        let by = Writer { table: &self.table, execution_arn: &input.execution_arn, now };
+        let open_roles = OpenRoles { places: &self.open_roles, transactions: &self.table };
+        let execution_arn = &input.execution_arn;
+        let by = Writer { table: &self.table, open_roles, limits: self.limits, execution_arn, now };
         match input.operation {
             Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await,
             Operation::Processing(transaction) => by.processing(&transaction, None).await,
@@ -143,6 +163,8 @@ impl Stage for Record {
 /// The one who changes statuses: an execution, now.
 struct Writer<'a> {
     table: &'a Table,
+    open_roles: OpenRoles<'a>,
+    limits: Limits,
     execution_arn: &'a str,
     now: Timestamp,
 }
@@ -284,6 +306,47 @@ pub enum RecordError {
         /// What is recorded.
         recorded: String,
     },
+    /// The job has an open role there.
+    #[error(
+        "this job has a role in account {account} already, that of transaction {open}; use it, or release it first with \
+         `daypass release {open}`"
+    )]
+    OneRole {
+        /// The account.
+        account: AccountId,
+        /// The transaction.
+        open: String,
+    },
+    /// The job has had a role in other accounts.
+    #[error(
+        "this job has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
+         own, or let whoever operates Daypass raise `limits.accounts_per_job`"
+    )]
+    OtherAccount {
+        /// The account.
+        account: AccountId,
+        /// The others.
+        had: String,
+        /// In how many it may have one.
+        most: usize,
+    },
+    /// Too many roles are open.
+    #[error(
+        "{whose} may have {most} open roles in account {account}, and these are: {open}; release one that is not needed with \
+         `daypass release <id>`, or let whoever operates Daypass raise `limits.open_roles_per_{limit}`"
+    )]
+    NoRoom {
+        /// Whose they are.
+        whose: &'static str,
+        /// Which limit it is.
+        limit: &'static str,
+        /// The account.
+        account: AccountId,
+        /// How many there may be.
+        most: usize,
+        /// The transactions.
+        open: String,
+    },
     /// Others keep changing the item.
     #[error("others are changing transaction {0} at this moment")]
     Contended(TransactionId),
@@ -306,6 +369,7 @@ impl Named for RecordError {
             Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
             Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => ErrorName::TransactionMismatch,
             Self::StillProvisioning(_) => ErrorName::RoleNotVisibleYet,
+            Self::OneRole { .. } | Self::OtherAccount { .. } | Self::NoRoom { .. } => ErrorName::QuotaExceeded,
             Self::Contended(_) => ErrorName::Throttled,
             Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
             Self::Table(TableError::Aws(error)) => error.name(),

@@ -7,5 +7,8 @@ use daypass::lambda::{connect, main as serve, setting};
 use daypass_record::Record;
 
 fn main() -> ExitCode {
-    serve(|| Ok(Record::new(Client::new(&connect()?), setting("DAYPASS_TABLE")?)))
+    serve(|| {
+        let (table, open_roles) = (setting("DAYPASS_TABLE")?, setting("DAYPASS_OPEN_ROLES_TABLE")?);
+        Ok(Record::new(Client::new(&connect()?), table, open_roles, setting("DAYPASS_LIMITS")?))
+    })
 }

@@ -1,9 +1,12 @@
 //! The statuses of a transaction until it is provisioned, or is not.
 
+use std::time::Duration;
+
 use daypass::{
     contract::{Ended, Leasing, Provisioned, Status, Transaction},
     ids::TransactionId,
 };
+use tokio::time::sleep;
 
 use crate::{
     RecordError, Recorded, Writer,
@@ -11,8 +14,11 @@ use crate::{
         END_RECORD, ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON,
         ROLE_MAY_EXIST, RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
     },
-    table::{Change, TableError},
+    table::{Change, TableError, Together},
 };
+
+/// How often a transaction is tried that others get in the way of.
+const ROUNDS: u32 = 6;
 
 impl Writer<'_> {
     /// A new transaction, with a lease from now on as far as the index knows: it is the safe side.
@@ -46,21 +52,37 @@ impl Writer<'_> {
         Ok(Recorded::Status { transaction_id: id, status })
     }
 
-    /// A role may exist from here on, with all that is known of who may have it. A release that came before is heeded here:
-    /// nothing has been made yet.
+    /// A role may exist from here on, with all that is known of who may have it, and with a place among the open roles. A release
+    /// that came before is heeded here: nothing has been made yet.
     pub async fn leasing(&self, it: &Leasing) -> Result<Recorded, RecordError> {
         let (id, status) = (it.transaction_id, Status::Processing);
-        let change = Change::of(&id).set(ROLE_MAY_EXIST, &true)?;
-        let change = change.set_all(&WhoAndWhy::of(None, Some(&it.person), Some(&it.authorization)))?;
-        let change = self.if_processing(change)?.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE);
-        if !self.table.change(change).await? {
-            let recorded = self.own(id).await?;
-            let marked_before = recorded.status == status && recorded.role_may_exist && !recorded.is_ending();
-            if !marked_before {
-                return Err(overtaken(id, Status::Provisioned, &recorded));
+        let places = self.limits.places(it);
+        for round in 0..ROUNDS {
+            let change = Change::of(&id).set(ROLE_MAY_EXIST, &true)?;
+            let change = change.set_all(&WhoAndWhy::of(None, Some(&it.person), Some(&it.authorization)))?;
+            let change = self.if_processing(change)?.if_not(ROLE_MAY_EXIST, &true)?.if_without(ENDING_SINCE);
+            let taken = places.iter().map(|place| Ok((self.open_roles.places, place.take(id, self.now)?)));
+            let changes = [Ok((self.table, change))].into_iter().chain(taken).collect::<Result<_, TableError>>()?;
+            match self.table.change_all(changes).await? {
+                Together::Changed => return Ok(Recorded::Status { transaction_id: id, status }),
+                Together::Unlike(unlike) if unlike.contains(&0) => {
+                    let recorded = self.own(id).await?;
+                    let marked_before = recorded.status == status && recorded.role_may_exist && !recorded.is_ending();
+                    return if marked_before {
+                        Ok(Recorded::Status { transaction_id: id, status })
+                    } else {
+                        Err(overtaken(id, Status::Provisioned, &recorded))
+                    };
+                }
+                Together::Unlike(unlike) => {
+                    for full in unlike.into_iter().filter_map(|part| places.get(part - 1)) {
+                        self.open_roles.make_room(full).await?;
+                    }
+                    sleep(pause(id, round)).await;
+                }
             }
         }
-        Ok(Recorded::Status { transaction_id: id, status })
+        Err(RecordError::Contended(id))
     }
 
     /// `denied`: no role can exist. A release that came before changes nothing of that.
@@ -158,6 +180,12 @@ fn overtaken(id: TransactionId, to: Status, it: &RecordedTransaction) -> RecordE
     } else {
         RecordError::Overtaken { id, to, is: it.status }
     }
+}
+
+/// How long to wait until others have written what they are writing: in each round longer, and not as long as the others.
+fn pause(id: TransactionId, round: u32) -> Duration {
+    let own = id.to_string().bytes().map(u64::from).sum::<u64>() % 20;
+    Duration::from_millis((5 + own) << round)
 }
 
 fn who(ended: &Ended) -> WhoAndWhy<'_> {

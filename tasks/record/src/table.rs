@@ -1,12 +1,12 @@
 //! The table: conditional writes only, and reads that see the latest of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, TransactWriteItem, Update},
+    operation::{batch_get_item::BatchGetItemError, transact_write_items::TransactWriteItemsError},
+    types::{AttributeValue, KeysAndAttributes, TransactWriteItem, Update},
 };
 use daypass::{contract::Status, lambda::AwsError, stage::parse_input};
 use serde::{Serialize, de::DeserializeOwned};
@@ -70,16 +70,30 @@ fn plain(value: &AttributeValue) -> Value {
     }
 }
 
-/// The table of transactions.
+/// A table, whose key is one text.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
     name: String,
+    key: &'static str,
 }
 
+/// What became of changes that are made together or not at all.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Together {
+    /// All were made.
+    Changed,
+    /// None was made: the items of these changes are not as expected. Where there are none, somebody else was writing at
+    /// that moment.
+    Unlike(Vec<usize>),
+}
+
+/// DynamoDB reads so many items at once.
+const BATCH: usize = 100;
+
 impl Table {
-    pub fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+    pub fn new(client: Client, name: String, key: &'static str) -> Self {
+        Self { client, name, key }
     }
 
     /// Asks for an item that is not there.
@@ -89,7 +103,7 @@ impl Table {
 
     async fn get(&self, key: &str) -> Result<Option<Item>, AwsError> {
         let request = self.client.get_item().table_name(&self.name).consistent_read(true);
-        let answer = request.key(TRANSACTION_ID, AttributeValue::S(key.to_owned())).send().await;
+        let answer = request.key(self.key, AttributeValue::S(key.to_owned())).send().await;
         Ok(answer.map_err(AwsError::of("dynamodb:GetItem"))?.item)
     }
 
@@ -100,7 +114,7 @@ impl Table {
 
     /// Changes one item; false when it is not as the change expects.
     pub async fn change(&self, change: Change) -> Result<bool, TableError> {
-        let request = self.client.update_item().table_name(&self.name).key(TRANSACTION_ID, change.key());
+        let request = self.client.update_item().table_name(&self.name).key(self.key, change.key());
         let request = request.update_expression(change.update()).condition_expression(change.condition());
         let request = request.set_expression_attribute_names(Some(change.names));
         match request.set_expression_attribute_values(Some(change.values)).send().await {
@@ -111,19 +125,65 @@ impl Table {
     }
 
     /// Changes two items, or neither: false when one is not as expected, or somebody else is writing it at this moment.
-    pub async fn change_both(&self, changes: [Change; 2]) -> Result<bool, TableError> {
-        let parts = changes.into_iter().map(|change| self.part(change)).collect::<Result<_, _>>()?;
+    pub async fn change_both(&self, [one, other]: [Change; 2]) -> Result<bool, TableError> {
+        Ok(self.change_all(vec![(self, one), (self, other)]).await? == Together::Changed)
+    }
+
+    /// Changes one item of each of these tables, which are of one account, or none of them.
+    pub async fn change_all(&self, changes: Vec<(&Self, Change)>) -> Result<Together, TableError> {
+        let parts = changes.into_iter().map(|(table, change)| table.part(change)).collect::<Result<_, _>>()?;
         match self.client.transact_write_items().set_transact_items(Some(parts)).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(error)) if was_overtaken(error.err()) => Ok(false),
-            Err(error) => Err(AwsError::of("dynamodb:TransactWriteItems")(error).into()),
+            Ok(_) => Ok(Together::Changed),
+            Err(error) => match error.as_service_error().and_then(unlike) {
+                Some(unlike) => Ok(Together::Unlike(unlike)),
+                None => Err(AwsError::of("dynamodb:TransactWriteItems")(error).into()),
+            },
         }
+    }
+
+    /// The keys of these whose items have an attribute that is as `fits` says.
+    pub async fn having(
+        &self,
+        keys: &BTreeSet<String>,
+        attribute: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<BTreeSet<String>, TableError> {
+        let mut found = BTreeSet::new();
+        let mut left: Vec<String> = keys.iter().cloned().collect();
+        while !left.is_empty() {
+            let batch = left.split_off(left.len().saturating_sub(BATCH));
+            let keys = batch.iter().map(|key| HashMap::from([(self.key.to_owned(), AttributeValue::S(key.clone()))]));
+            let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
+            let wanted = wanted.projection_expression("#key, #attribute");
+            let names = [("#key", self.key), ("#attribute", attribute)];
+            let names = names.map(|(name, attribute)| (name.to_owned(), attribute.to_owned()));
+            let incomplete = AwsError::of::<BatchGetItemError, ()>("dynamodb:BatchGetItem");
+            let wanted = wanted.set_expression_attribute_names(Some(names.into())).build();
+            let wanted = wanted.map_err(SdkError::construction_failure).map_err(incomplete)?;
+            let answer = self.client.batch_get_item().request_items(&self.name, wanted).send().await;
+            let answer = answer.map_err(AwsError::of("dynamodb:BatchGetItem"))?;
+            for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                if let (Some(AttributeValue::S(key)), Some(AttributeValue::S(value))) =
+                    (item.get(self.key), item.get(attribute))
+                    && fits(value)
+                {
+                    found.insert(key.clone());
+                }
+            }
+            // What DynamoDB has left out is asked for again.
+            let unread = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, wanted)| wanted.keys);
+            left.extend(unread.filter_map(|mut key| match key.remove(self.key) {
+                Some(AttributeValue::S(key)) => Some(key),
+                _ => None,
+            }));
+        }
+        Ok(found)
     }
 
     fn part(&self, change: Change) -> Result<TransactWriteItem, AwsError> {
         let incomplete = AwsError::of::<TransactWriteItemsError, ()>("dynamodb:TransactWriteItems");
         let update = Update::builder().table_name(&self.name);
-        let update = update.key(TRANSACTION_ID, change.key()).update_expression(change.update());
+        let update = update.key(self.key, change.key()).update_expression(change.update());
         let update = update.condition_expression(change.condition());
         let update = update.set_expression_attribute_names(Some(change.names));
         let update = update.set_expression_attribute_values(Some(change.values)).build();
@@ -132,12 +192,14 @@ impl Table {
     }
 }
 
-/// Whether a transaction was cancelled because the items are not, or at this moment not for sure, as it expects.
-fn was_overtaken(error: &TransactWriteItemsError) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
-    let expected = ["None", "ConditionalCheckFailed", "TransactionConflict"];
+/// The parts of a cancelled transaction whose items are not as it expects; nothing when it was cancelled for something else.
+fn unlike(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
     let reasons = cancelled.cancellation_reasons();
-    !reasons.is_empty() && reasons.iter().all(|it| it.code().is_none_or(|code| expected.contains(&code)))
+    let codes: Vec<&str> = reasons.iter().map(|it| it.code().unwrap_or("None")).collect();
+    let expected = |code: &&str| ["None", "ConditionalCheckFailed", "TransactionConflict"].contains(code);
+    let unlike = codes.iter().enumerate().filter(|(_, code)| **code == "ConditionalCheckFailed").map(|(i, _)| i);
+    (!codes.is_empty() && codes.iter().all(expected)).then(|| unlike.collect())
 }
 
 /// A change to one item, and what the item must be like for it. An item that is not there yet has no attributes, and comes
@@ -147,6 +209,8 @@ fn was_overtaken(error: &TransactWriteItemsError) -> bool {
 pub struct Change {
     id: String,
     set: Vec<String>,
+    add: Vec<String>,
+    delete: Vec<String>,
     remove: Vec<String>,
     conditions: Vec<String>,
     names: HashMap<String, String>,
@@ -157,7 +221,8 @@ impl Change {
     /// A change to the item of this id.
     pub fn of(id: &impl ToString) -> Self {
         let (names, values) = (HashMap::new(), HashMap::new());
-        Self { id: id.to_string(), set: vec![], remove: vec![], conditions: vec![], names, values }
+        let (set, add, delete, remove, conditions) = (vec![], vec![], vec![], vec![], vec![]);
+        Self { id: id.to_string(), set, add, delete, remove, conditions, names, values }
     }
 
     /// To a new status, which joins the list of all.
@@ -218,6 +283,45 @@ impl Change {
         self
     }
 
+    /// Adds a text to a set of texts.
+    pub fn add(mut self, set: &str, member: &str) -> Self {
+        let addition = format!("{} :{set}", self.name(set));
+        self.add.push(addition);
+        self.values.insert(format!(":{set}"), AttributeValue::Ss(vec![member.to_owned()]));
+        self.values.insert(format!(":member_of_{set}"), AttributeValue::S(member.to_owned()));
+        self
+    }
+
+    /// Takes texts away from a set of texts.
+    pub fn take_away(mut self, set: &str, members: Vec<String>) -> Self {
+        let deletion = format!("{} :{set}", self.name(set));
+        self.delete.push(deletion);
+        self.values.insert(format!(":{set}"), AttributeValue::Ss(members));
+        self
+    }
+
+    /// If what is added to the set is in it already, or it has less than `most` texts.
+    pub fn if_room(mut self, set: &str, most: usize) -> Result<Self, TableError> {
+        let (name, most) = (self.name(set), self.value(&format!("most_{set}"), &most)?);
+        let known = format!("contains({name}, :member_of_{set})");
+        self.conditions.push(format!("(attribute_not_exists({name}) OR size({name}) < {most} OR {known})"));
+        Ok(self)
+    }
+
+    /// If the attribute has this value, or is not there.
+    pub fn if_free(mut self, attribute: &str, value: &impl Serialize) -> Result<Self, TableError> {
+        let (name, value) = (self.name(attribute), self.value(&format!("if_{attribute}"), value)?);
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} = {value})"));
+        Ok(self)
+    }
+
+    /// If the item has such an attribute.
+    pub fn if_with(mut self, attribute: &str) -> Self {
+        let condition = format!("attribute_exists({})", self.name(attribute));
+        self.conditions.push(condition);
+        self
+    }
+
     /// If the item has one of these statuses.
     pub fn if_status(mut self, from: &[Status]) -> Result<Self, TableError> {
         let name = self.name(STATUS);
@@ -265,9 +369,11 @@ impl Change {
     }
 
     fn update(&self) -> String {
-        let set = (!self.set.is_empty()).then(|| format!("SET {}", self.set.join(", ")));
-        let remove = (!self.remove.is_empty()).then(|| format!("REMOVE {}", self.remove.join(", ")));
-        set.into_iter().chain(remove).collect::<Vec<_>>().join(" ")
+        let clauses =
+            [("SET", &self.set), ("ADD", &self.add), ("DELETE", &self.delete), ("REMOVE", &self.remove)].into_iter();
+        let clauses =
+            clauses.filter(|(_, all)| !all.is_empty()).map(|(word, all)| format!("{word} {}", all.join(", ")));
+        clauses.collect::<Vec<_>>().join(" ")
     }
 
     fn condition(&self) -> String {

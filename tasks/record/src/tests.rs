@@ -11,6 +11,7 @@ use self::fake::{FakeTable, Items, Trouble};
 use super::*;
 
 mod fake;
+mod open_roles;
 mod renewals;
 mod version_before;
 
@@ -30,7 +31,8 @@ fn say(operation: &str) -> Value {
     let content = match operation {
         "requested" | "processing" => json!(samples::transaction()),
         "leasing" => json!({
-            "transaction_id": id, "person": samples::person(), "authorization": samples::authorization(),
+            "transaction_id": id, "target_aws_account_id": samples::transaction().target_aws_account_id,
+            "person": samples::person(), "authorization": samples::authorization(),
         }),
         "failing" => json!({
             "transaction_id": id, "error": "Daypass.Throttled", "reason": "IAM asked to slow down",
@@ -139,7 +141,7 @@ async fn a_transaction_from_beginning_to_end() {
     let table = FakeTable::default();
     let steps = [
         (PROVISION, "requested", &["UpdateItem"][..]),
-        (PROVISION, "leasing", &["UpdateItem"]),
+        (PROVISION, "leasing", &["TransactWriteItems"]),
         (PROVISION, "provisioned", &["UpdateItem"]),
         (RELEASE, "deprovisioning", &["GetItem", "TransactWriteItems"]),
         (RELEASE, "deprovisioned", &["GetItem", "TransactWriteItems"]),
@@ -408,6 +410,11 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     );
     let table = FakeTable::after(ending).await;
     assert_eq!(table.tell(lease, say("deprovisioned")).await.unwrap()["status"], "failed", "it has waited");
+    let mut items = FakeTable::after(ending).await.items();
+    let soon = samples::requested_at().plus(LONGEST - Duration::from_secs(1));
+    items.get_mut(&samples::transaction().transaction_id.to_string()).unwrap()["expires_at"] = json!({"S": soon});
+    let error = FakeTable::of(items).tell(lease, say("deprovisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::RoleNotVisibleYet, "a lease that is shorter than a provisioning has not");
     for (gives_up, status) in [("failing", "processing"), ("failed", "failed")] {
         let table = FakeTable::after(ending).await;
         assert_eq!(table.tell(PROVISION, say(gives_up)).await.unwrap()["status"], status);
@@ -435,7 +442,7 @@ async fn every_operation_can_be_repeated() {
         (&[], PROVISION, "requested", "UpdateItem"),
         (&[(PROVISION, "requested")], PROVISION, "denied", "UpdateItem"),
         (&[(PROVISION, "requested")], PROVISION, "failed", "UpdateItem"),
-        (&[(PROVISION, "requested")], PROVISION, "leasing", "UpdateItem"),
+        (&[(PROVISION, "requested")], PROVISION, "leasing", "TransactWriteItems"),
         (LEASED, PROVISION, "failed", "UpdateItem"),
         (LEASED, PROVISION, "failing", "UpdateItem"),
         (LEASED, PROVISION, "provisioned", "UpdateItem"),
@@ -755,6 +762,7 @@ async fn warms_up_with_a_call_that_it_may_make() {
 #[test]
 fn raises_what_it_says() {
     let id = samples::transaction().transaction_id;
+    let account = samples::transaction().target_aws_account_id;
     let request = || RecordError::Request(parse_input::<RecordInput>("").unwrap_err());
     let own = [
         request(),
@@ -776,6 +784,9 @@ fn raises_what_it_says() {
         RecordError::RenewedOften { id, times: 1 },
         RecordError::NotEnding(id),
         RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
+        RecordError::OneRole { account: account.clone(), open: String::new() },
+        RecordError::OtherAccount { account: account.clone(), had: String::new(), most: 1 },
+        RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
         RecordError::Contended(id),
     ];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();

@@ -1,3 +1,5 @@
+use serde_json::Map;
+
 use super::*;
 use crate::renewals::{MOST_REFUSALS, MOST_RENEWALS};
 
@@ -27,8 +29,16 @@ async fn a_renewal_is_of_the_transaction_as_it_was_recorded() {
     let table = proven().await;
     let answer = table.tell(RENEW, say("renewing")).await.unwrap();
     let transaction = Transaction { recipient: NEW_KEY.to_owned(), ..samples::transaction() };
-    assert_eq!(answer, json!({"transaction": transaction, "proof": samples::proof()}));
+    let mut proof = json!(samples::proof());
+    // What the first version did not know is recorded beside the proof, which it reads strictly.
+    let run = ["provider", "job_id", "ref_protected", "environment", "event"];
+    let of_run: Map<String, Value> =
+        run.iter().filter_map(|it| proof.as_object_mut().unwrap().remove_entry(*it)).collect();
+    assert_eq!(of_run.len(), run.len());
+    assert_eq!(answer, json!({"transaction": transaction, "proof": proof}));
     assert_eq!(table.calls(), ["GetItem"]);
+    let id = samples::transaction().transaction_id.to_string();
+    assert_eq!(table.plain()[&id]["run"], json!(of_run));
 
     let table = FakeTable::after(PROVISIONED).await;
     let answer = table.tell(RENEW, say("renewing")).await.unwrap();

@@ -1,0 +1,195 @@
+//! How many roles are open at once: of a job in an account, of a person in an account, and of an account.
+//!
+//! A table of its own has one item for each of them. Who may have a role takes a place in all of them in the transaction that marks
+//! that a role may exist: together or not at all, however many ask at once. **An end gives no place back**: it has nothing to do
+//! here, and so nothing that could go wrong. Who finds no place looks which transactions have ended, and takes theirs.
+
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use daypass::{
+    contract::{Leasing, Proof, Status},
+    ids::{AccountId, TransactionId},
+    stage::parse_input,
+    timestamp::Timestamp,
+};
+use serde::Deserialize;
+
+use crate::{
+    RecordError,
+    item::STATUS,
+    table::{Change, Item, Table, TableError},
+};
+
+/// The key of the table.
+pub const HOLDER: &str = "holder";
+/// Of a person or an account: the transactions that have a place.
+const OPEN: &str = "open";
+/// Of a job: the accounts that it has had a role in.
+const ACCOUNTS: &str = "accounts";
+/// Of a job: before an account, the attribute with the transaction of its role there.
+const ROLE_IN: &str = "role_in_";
+/// Of a job: when DynamoDB may forget it.
+const FORGET_AT: &str = "forget_at";
+/// Longer than a run of a CI system lasts: 35 days at GitHub, with all that it waits for.
+const LONGEST_RUN: Duration = Duration::from_hours(36 * 24);
+
+/// How many there may be: the setting `DAYPASS_LIMITS`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Open roles of one person in one account.
+    open_roles_per_person: usize,
+    /// Open roles in one account.
+    open_roles_per_account: usize,
+    /// Accounts that one job can ever have a role in. In each it has one at a time.
+    accounts_per_job: usize,
+}
+
+/// The setting cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LimitsError(String);
+
+impl FromStr for Limits {
+    type Err = LimitsError;
+
+    fn from_str(json: &str) -> Result<Self, LimitsError> {
+        parse_input(json).map_err(|failure| LimitsError(failure.message))
+    }
+}
+
+/// Where a transaction needs a place.
+pub struct Place {
+    key: String,
+    of: Of,
+    most: usize,
+    account: AccountId,
+}
+
+enum Of {
+    Job,
+    Person,
+    Account,
+}
+
+impl Limits {
+    /// The places that a transaction needs. One that nothing proves is of no job that could be told from others.
+    pub fn places(self, it: &Leasing) -> Vec<Place> {
+        let account = &it.target_aws_account_id;
+        let place = |of, key: String, most| Place { key, of, most, account: account.clone() };
+        let job = it.person.proof.as_ref().map(|proof| place(Of::Job, job(proof), self.accounts_per_job));
+        let person = format!("person#{account}#{}", it.person.user_id);
+        let person = place(Of::Person, person, self.open_roles_per_person);
+        let all = place(Of::Account, format!("account#{account}"), self.open_roles_per_account);
+        job.into_iter().chain([person, all]).collect()
+    }
+}
+
+/// The key of the job that asks, by the finest identity that its issuer gives: the job, or the run, or whom the token is for.
+/// A list in JSON keeps apart what claims may contain.
+fn job(proof: &Proof) -> String {
+    let repository = proof.repository_id.as_ref().or(proof.repository.as_ref());
+    let of = match (&proof.job_id, &proof.run_id) {
+        (Some(job), run) => [repository, run.as_ref(), Some(job)],
+        (None, Some(run)) => [repository, Some(run), None],
+        (None, None) => [repository, None, Some(&proof.subject)],
+    };
+    format!("job#{}", serde_json::json!([proof.issuer, of]))
+}
+
+impl Place {
+    /// Takes the place for the transaction, if there is one, or if it has it already.
+    pub fn take(&self, id: TransactionId, now: Timestamp) -> Result<Change, TableError> {
+        let change = Change::of(&self.key);
+        if let Of::Job = self.of {
+            let role = role_in(&self.account);
+            let change = change.add(ACCOUNTS, self.account.as_str()).if_room(ACCOUNTS, self.most)?;
+            let forget_at = now.plus(LONGEST_RUN).unix_seconds();
+            return change.set(&role, &id)?.set(FORGET_AT, &forget_at)?.if_free(&role, &id);
+        }
+        change.add(OPEN, &id.to_string()).if_room(OPEN, self.most)
+    }
+}
+
+/// The attribute of a job that has its open role in an account.
+fn role_in(account: &AccountId) -> String {
+    format!("{ROLE_IN}{account}")
+}
+
+/// The table, beside the one that says which transactions have ended.
+pub struct OpenRoles<'a> {
+    pub places: &'a Table,
+    pub transactions: &'a Table,
+}
+
+impl OpenRoles<'_> {
+    /// Takes the places of transactions that have ended away from a place that is full.
+    ///
+    /// # Errors
+    /// [`RecordError`] with what is open, when nothing has ended.
+    pub async fn make_room(&self, place: &Place) -> Result<(), RecordError> {
+        // It may have been forgotten meanwhile.
+        let Some(item) = self.places.read(&place.key).await? else { return Ok(()) };
+        match place.of {
+            Of::Job => self.make_room_in_job(place, &item).await,
+            Of::Person | Of::Account => self.make_room_among(place, &item).await,
+        }
+    }
+
+    async fn make_room_among(&self, place: &Place, item: &Item) -> Result<(), RecordError> {
+        let open = members(item, OPEN);
+        let ended = self.ended(&open).await?;
+        if ended.is_empty() && open.len() >= place.most {
+            let whose = if matches!(place.of, Of::Person) { "one person" } else { "all people together" };
+            let limit = if matches!(place.of, Of::Person) { "person" } else { "account" };
+            let account = place.account.clone();
+            return Err(RecordError::NoRoom { whose, limit, account, most: place.most, open: listed(&open) });
+        }
+        if !ended.is_empty() {
+            self.places.change(Change::of(&place.key).take_away(OPEN, ended).if_with(OPEN)).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_room_in_job(&self, place: &Place, item: &Item) -> Result<(), RecordError> {
+        let role = role_in(&place.account);
+        let Some(AttributeValue::S(holder)) = item.get(&role) else {
+            let accounts = members(item, ACCOUNTS);
+            if accounts.len() < place.most || accounts.contains(place.account.as_str()) {
+                return Ok(());
+            }
+            let had = accounts.iter().map(|other| match item.get(&format!("{ROLE_IN}{other}")) {
+                Some(AttributeValue::S(transaction)) => format!("{other} (transaction {transaction})"),
+                _ => other.clone(),
+            });
+            let (account, had) = (place.account.clone(), had.collect::<Vec<_>>().join(", "));
+            return Err(RecordError::OtherAccount { account, had, most: place.most });
+        };
+        if self.ended(&BTreeSet::from([holder.clone()])).await?.is_empty() {
+            return Err(RecordError::OneRole { account: place.account.clone(), open: holder.clone() });
+        }
+        self.places.change(Change::of(&place.key).remove(&role).if_is(&role, holder)?).await?;
+        Ok(())
+    }
+
+    /// The transactions of these that have ended. One that is not there any more has.
+    async fn ended(&self, ids: &BTreeSet<String>) -> Result<Vec<String>, TableError> {
+        let open = self.transactions.having(ids, STATUS, |status| {
+            [Status::Processing, Status::Provisioned, Status::Deprovisioning, Status::DeprovisionFailed]
+                .iter()
+                .any(|open| open.as_str() == status)
+        });
+        let open = open.await?;
+        Ok(ids.iter().filter(|id| !open.contains(*id)).cloned().collect())
+    }
+}
+
+fn members(item: &Item, set: &str) -> BTreeSet<String> {
+    let Some(AttributeValue::Ss(members)) = item.get(set) else { return BTreeSet::new() };
+    members.iter().cloned().collect()
+}
+
+fn listed(texts: &BTreeSet<String>) -> String {
+    texts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
