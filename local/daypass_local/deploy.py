@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -19,6 +20,7 @@ from daypass_local.names import (
     PRODUCTION_ACCOUNT,
     REGION,
     REPOSITORY,
+    STATE,
     TARGET_ACCOUNT,
 )
 from daypass_local.process import tail
@@ -37,16 +39,32 @@ CONFIGURATION: Final[dict[str, Any]] = {
     "external_id": "daypass-local",
     # Leases of seconds, to watch them end.
     "minimum_role_ttl_seconds": MINIMUM_ROLE_TTL_SECONDS,
+    # One person plays many; one job deploys to both accounts.
+    "limits": {"open_roles_per_person": 100, "open_roles_per_account": 1000, "accounts_per_job": 2},
 }
+PERSONAS: Final = STATE / "personas.json"
+"""What is deployed: the project's personas.json with the environment of `TARGET_ACCOUNT` opened."""
 
 
 def configuration(engine: str) -> dict[str, Any]:
     """Return the deployment's configuration for an engine at this URL.
 
-    Whoever sends an identity token must send a good one, but nobody has to: a request by hand needs no CI.
+    In the environment of `TARGET_ACCOUNT` a request by hand needs no CI: it may come without an identity token.
     """
-    tokens = {"audience": issuer.AUDIENCE, "required_in": [], "issuers": issuer.configuration(engine)}
-    return CONFIGURATION | {"identity_tokens": tokens}
+    tokens = {"audience": issuer.AUDIENCE, "issuers": issuer.configuration(engine)}
+    return CONFIGURATION | {"identity_tokens": tokens, "personas_file": str(_open_personas())}
+
+
+def _open_personas() -> Path:
+    """Write `PERSONAS`, and return its path."""
+    personas = json.loads((REPOSITORY / "personas.json").read_text())
+    (name,) = {account["environment"] for account in personas["accounts"] if account["id"] == TARGET_ACCOUNT}
+    personas["environments"][name]["identity_token"] = "optional"
+    STATE.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=STATE, delete=False) as new:
+        json.dump(personas, new, indent=2)
+    Path(new.name).replace(PERSONAS)
+    return PERSONAS
 
 
 Report = Callable[[str, float], None]

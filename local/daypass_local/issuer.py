@@ -7,9 +7,10 @@
     GET  /_daypass/issuers/NAME/fetches  {"jwks": how often the keys were fetched}
     GET  /_daypass/issuers/github/token  {"value": a token, "count": …}: ACTIONS_ID_TOKEN_REQUEST_URL of a job
 
-NAME is `github` or `gitlab`. An Order is {"claims": {…}}, which come on top of what a run of alex's on the branch
-`main` of `example/payments` would have (null takes a claim away), and for forgeries {"key": "stranger"}: signed with a
-key that nobody publishes, under the id of the real one.
+NAME is `github` or `gitlab`. An Order is {"claims": {…}}, which come on top of what one job of a run of alex's would
+have (null takes a claim away): on the protected branch `main` of `example/payments`, in the environment `production`.
+Another `check_run_id` (GitHub) or `job_id` (GitLab) is another job. For forgeries there is {"key": "stranger"}: signed
+with a key that nobody publishes, under the id of the real one.
 
 A job asks for its token with `?audience=…`, and with whatever there is in ACTIONS_ID_TOKEN_REQUEST_TOKEN for a bearer
 token. To act as another run than the one above, have `?claims=` with a JSON object in the URL, as in an Order.
@@ -94,9 +95,12 @@ GITHUB_CLAIMS: Final[dict[str, Any]] = {
     "repository_owner_id": "1234567",
     "ref": "refs/heads/main",
     "ref_type": "branch",
+    "ref_protected": "true",
+    "environment": "production",
     "event_name": "push",
     "run_id": "42",
     "run_attempt": "1",
+    "check_run_id": "1001",
     "runner_environment": "github-hosted",
     "job_workflow_ref": "example/daypass/.github/workflows/deploy.yml@refs/tags/v1.0.0",
 }
@@ -110,9 +114,12 @@ GITLAB_CLAIMS: Final[dict[str, Any]] = {
     "project_id": "28",
     "project_path": "example/payments",
     "pipeline_id": "455",
+    "pipeline_source": "push",
     "job_id": "1123",
     "ref": "main",
     "ref_type": "branch",
+    "ref_protected": "true",
+    "environment": "production",
     "runner_environment": "gitlab-hosted",
     "ci_config_ref_uri": "gitlab.example.com/example/payments//.gitlab-ci.yml@refs/heads/main",
 }
@@ -124,6 +131,7 @@ def configuration(engine: str) -> list[dict[str, Any]]:
         {
             "provider": "github",
             "url": f"{engine}/_daypass/issuers/github",
+            "server": "https://github.com",
             "claims": {
                 "repository_owner_id": ["1234567"],
                 "job_workflow_ref": ["example/daypass/.github/workflows/deploy.yml@refs/tags/v1.*"],
@@ -133,6 +141,7 @@ def configuration(engine: str) -> list[dict[str, Any]]:
         {
             "provider": "gitlab",
             "url": f"{engine}/_daypass/issuers/gitlab",
+            "server": "https://gitlab.example.com",
             "claims": {"namespace_id": ["11"]},
         },
     ]

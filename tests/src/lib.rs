@@ -12,5 +12,6 @@
 pub mod aws;
 pub mod engine;
 pub mod escalation;
+pub mod identity;
 pub mod pipeline;
 pub mod stack;

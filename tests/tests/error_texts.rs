@@ -10,6 +10,7 @@ use std::{error::Error, io};
 use daypass::{
     ids::{Email, RoleArn},
     lambda::{AwsError, ProvisionerError},
+    persona::OriginError,
     samples::{self, leaks},
     stage::Named,
 };
@@ -141,7 +142,7 @@ impl Every for AuthnError {
 }
 
 impl Every for AuthzError {
-    const VARIANTS: usize = 7;
+    const VARIANTS: usize = 8;
 
     fn variant(&self) -> usize {
         match self {
@@ -152,11 +153,19 @@ impl Every for AuthzError {
             Self::NoGroup { .. } => 4,
             Self::NotAMember { .. } => 5,
             Self::Aws(_) => 6,
+            Self::Origin(_) => 7,
         }
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
-        vec![
+        let (claim, account, repository, environment) = (text, text, text, text);
+        let origins = [
+            OriginError::NoRepositories { account: account(), repository: repository() },
+            OriginError::Repository { claim: claim(), repository: repository(), account: account(), allowed: text() },
+            OriginError::NotProtected { claim: claim(), environment: environment() },
+            OriginError::ProtectionUnknown { claim: claim(), environment: environment() },
+        ];
+        let own = vec![
             Self::UnknownPersona { persona: text() },
             Self::UnknownAccount { id: samples::transaction().target_aws_account_id, name: text() },
             Self::AccountNotOpen { account: text(), persona: text() },
@@ -164,7 +173,8 @@ impl Every for AuthzError {
             Self::NoGroup { group: text(), email: email() },
             Self::NotAMember { email: email(), group: text() },
             Self::Aws(aws()),
-        ]
+        ];
+        own.into_iter().chain(origins.map(Self::Origin)).collect()
     }
 }
 

@@ -57,7 +57,7 @@ async fn explain_says_what_the_machine_does() {
         Request::by("dave").to(Account::Production).with("branch", "feature/receipts"),
     ];
     for request in requests {
-        let answer = stack.ask(&request).await;
+        let answer = stack.ask(&stack.proven(request.clone()).await).await;
         let (code, explanation) = explain(&request, &hub);
         let (answers, error) = match &answer.result {
             Ok(_) => ("yes", None),

@@ -12,7 +12,7 @@ use daypass_tests::{
 use futures_util::future::join;
 use serde_json::{Value, json};
 
-use crate::identity::{request, sealed_token};
+use crate::identity::request;
 
 /// The names of requests are random. One that derives from another's could be the key of something else.
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_refusal_says_who_was_really_there() {
     let stack = Stack::shared().await;
     let cases = [json!({"actor": "mallory"}), json!({"actor": "mallory", "repository": "example/mallorys-own"})];
     for claims in cases {
-        let token = sealed_token(&stack, "github", claims.clone()).await;
+        let token = stack.sealed_token("github", &claims).await;
         let asked = request().with("identity_token", token);
         assert_eq!(stack.failure(&asked).await.error, "Daypass.IdentityNotProven", "{claims}");
         let item = stack.item(asked.transaction_id()).await.unwrap();

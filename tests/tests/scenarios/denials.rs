@@ -72,7 +72,7 @@ async fn somebody_in_no_group() {
 #[tokio::test]
 async fn somebody_in_the_group_of_another_account() {
     let stack = Stack::alone().await;
-    let request = Request::by("erin").to(Account::Production);
+    let request = stack.proven(Request::by("erin").to(Account::Production)).await;
     let says = ["erin@example.com", "PwC_GP_333333333333_Product_Admin"];
     assert_denied(&stack, &request, "Daypass.NotAMember", &says).await;
 }
@@ -106,9 +106,10 @@ async fn the_hub_itself() {
 async fn branches_that_may_not_deploy_to_production() {
     let stack = Stack::alone().await;
     for branch in ["feature/receipts", "main2", "Main", "release", "hotfix/main", "release-1"] {
-        let request = Request::by("alex").to(Account::Production).with("branch", branch);
+        let request = stack.proven(Request::by("alex").to(Account::Production).with("branch", branch)).await;
         assert_denied(&stack, &request, "Daypass.BranchNotAllowed", &[branch, "production", "release/*"]).await;
     }
-    let access = stack.provision(&Request::by("alex").to(Account::Production).with("branch", "release/1.0")).await;
+    let request = Request::by("alex").to(Account::Production).with("branch", "release/1.0");
+    let access = stack.provision(&stack.proven(request).await).await;
     stack.released(&access).await;
 }

@@ -179,9 +179,10 @@ async fn no_method_works_with_the_credentials_of_any_persona() {
         let field = Field { stack: &stack, account: account.id(), other_account: ELSEWHERE };
         field.principals().await;
         let instance = field.workloads().await;
-        let peer = stack.provision(&Request::by("alex").to(account)).await;
+        let peer = stack.provision(&stack.proven(Request::by("alex").to(account)).await).await;
         for (login, group_type) in PERSONAS {
-            let access = stack.provision(&Request::by(login).to(account).with("group_type", group_type)).await;
+            let request = Request::by(login).to(account).with("group_type", group_type);
+            let access = stack.provision(&stack.proven(request).await).await;
             let values = field.values(&instance, &access.role_name(), &peer.role_name());
             let who = format!("{group_type} in {}", account.name());
             let (passed, refused) = try_all(&who, &stack.assume(&access).await, &values).await;

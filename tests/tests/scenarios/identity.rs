@@ -2,44 +2,20 @@
 //! real ones on the engine (`local/daypass_local/issuer.py`): their keys are fetched, and their tokens verified, as those
 //! of GitHub and GitLab.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use daypass_tests::{
-    aws::Call,
+    identity::new_job,
     pipeline::{Account, Request},
     stack::Stack,
 };
-use serde_json::{Value, json};
+use futures_util::future::join_all;
+use serde_json::json;
 
 /// The request of the run that the issuers' tokens are of by default.
 pub fn request() -> Request {
     Request::by("alex").to(Account::Production).with("repository", "example/payments")
-}
-
-/// The token in its envelope, as a pipeline makes it: with the invoker's credentials, and the example's script.
-pub async fn seal(stack: &Stack, token: &str) -> String {
-    let body = json!({"KeyId": stack.names.token_key}).to_string();
-    let call = Call::Json("kms", "TrentService.GetPublicKey", &body);
-    let answer = stack.invoker.call(&call).await.unwrap_or_else(|refused| panic!("{refused}"));
-    let key = serde_json::from_str::<Value>(&answer).unwrap()["PublicKey"].as_str().unwrap().to_owned();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seal-identity-token.mjs");
-    let mut node = Command::new("node");
-    let mut node = node.arg(script).arg(key).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Node.js");
-    node.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
-    let output = node.wait_with_output().unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// A token of `issuer` with these claims changed, sealed.
-pub async fn sealed_token(stack: &Stack, issuer: &str, claims: Value) -> String {
-    seal(stack, &stack.engine.identity_token(issuer, &json!({"claims": claims})).await).await
 }
 
 /// The request is denied for want of proof, for this reason; the denial is on record, and nobody was even looked up.
@@ -57,7 +33,7 @@ async fn assert_not_proven(stack: &Stack, request: &Request, says: &str) {
 async fn a_run_of_the_person_gets_a_role_that_says_which_run_it_is_for() {
     let stack = Stack::shared().await;
     for issuer in ["github", "gitlab"] {
-        let token = sealed_token(&stack, issuer, json!({})).await;
+        let token = stack.sealed_token(issuer, &json!({})).await;
         let access = stack.provision(&request().with("identity_token", token)).await;
         let proof = &stack.item(access.transaction_id).await.unwrap()["proof"];
         assert_eq!(proof["repository"], "example/payments", "{proof:#}");
@@ -108,11 +84,11 @@ async fn tokens_that_are_forged_or_stale_or_of_another_run_are_refused() {
         ("gitlab", json!({"ref_type": "tag"}), "`branch`"),
     ];
     for (issuer, claims, says) in claims {
-        let token = sealed_token(&stack, issuer, claims).await;
+        let token = stack.sealed_token(issuer, &claims).await;
         assert_not_proven(&stack, &request().with("identity_token", token), says).await;
     }
     let stranger = stack.engine.identity_token("github", &json!({"key": "stranger"})).await;
-    let token = seal(&stack, &stranger).await;
+    let token = stack.seal(&stranger).await;
     assert_not_proven(&stack, &request().with("identity_token", token), "signature").await;
 
     let token = stack.engine.identity_token("github", &json!({})).await;
@@ -122,10 +98,10 @@ async fn tokens_that_are_forged_or_stale_or_of_another_run_are_refused() {
         (format!("{header}.{claims}."), "signature"),
         (format!("{header}.{}.{signature}", &claims[..claims.len() - 2]), "malformed"),
     ] {
-        let sealed = seal(&stack, &forged).await;
+        let sealed = stack.seal(&forged).await;
         assert_not_proven(&stack, &request().with("identity_token", sealed), says).await;
     }
-    let sealed = seal(&stack, &token).await;
+    let sealed = stack.seal(&token).await;
     let (rest, tag) = sealed.rsplit_once('.').unwrap();
     let mut tag: Vec<char> = tag.chars().collect();
     tag[0] = if tag[0] == 'A' { 'B' } else { 'A' };
@@ -136,12 +112,12 @@ async fn tokens_that_are_forged_or_stale_or_of_another_run_are_refused() {
 #[tokio::test]
 async fn a_token_is_used_up_by_its_request() {
     let stack = Stack::shared().await;
-    let token = sealed_token(&stack, "github", json!({})).await;
+    let token = stack.sealed_token("github", &json!({})).await;
     let access = stack.provision(&request().with("identity_token", token.clone())).await;
     assert_not_proven(&stack, &request().with("identity_token", token), "used before").await;
     // The same token in another envelope is the same token.
-    let token = stack.engine.identity_token("github", &json!({})).await;
-    let (one, other) = (seal(&stack, &token).await, seal(&stack, &token).await);
+    let token = stack.engine.identity_token("github", &json!({"claims": {"check_run_id": new_job()}})).await;
+    let (one, other) = (stack.seal(&token).await, stack.seal(&token).await);
     assert_ne!(one, other);
     let second = stack.provision(&request().with("identity_token", one)).await;
     assert_not_proven(&stack, &request().with("identity_token", other), "used before").await;
@@ -154,7 +130,7 @@ async fn a_token_is_used_up_by_its_request() {
 #[tokio::test]
 async fn a_race_for_a_token_has_one_winner() {
     let stack = Stack::shared().await;
-    let token = sealed_token(&stack, "github", json!({})).await;
+    let token = stack.sealed_token("github", &json!({})).await;
     let requests: Vec<Request> = (0..8).map(|_| request().with("identity_token", token.clone())).collect();
     let answers = futures_util::future::join_all(requests.iter().map(|request| stack.ask(request))).await;
     let granted: Vec<_> = answers.iter().filter(|answer| answer.result.is_ok()).collect();
@@ -184,7 +160,7 @@ async fn a_token_that_is_not_encrypted_is_refused() {
 async fn keys_are_rotated() {
     let stack = Stack::alone().await;
     let proven = async || {
-        let token = sealed_token(&stack, "gitlab", json!({})).await;
+        let token = stack.sealed_token("gitlab", &json!({})).await;
         stack.ask(&request().with("identity_token", token)).await.result
     };
     assert!(proven().await.is_ok());
@@ -212,26 +188,140 @@ async fn keys_are_rotated() {
     assert!(answer.is_ok(), "{answer:?}");
 }
 
-/// Where the deployment requires a proof nobody gets a role without. (The local deployment requires none, so that a
-/// request by hand needs no CI; here the function is told otherwise.)
+/// Nobody gets a role without a proof, but where an environment is opened by name, as that of payments-dev is here.
 #[tokio::test]
-async fn a_proof_is_required_where_the_deployment_says() {
-    let stack = Stack::alone().await;
-    let before = stack.function_environment("daypass-prove").await;
-    let mut rules: Value = serde_json::from_str(before["DAYPASS_IDENTITY_TOKENS"].as_str().unwrap()).unwrap();
-    rules["required_in"] = json!(["production"]);
-    let mut required = before.clone();
-    required["DAYPASS_IDENTITY_TOKENS"] = json!(rules.to_string());
-    stack.set_function_environment("daypass-prove", &required).await;
-
+async fn a_proof_is_required_unless_an_environment_is_open() {
+    let stack = Stack::shared().await;
     let denied = stack.failure(&request()).await;
-    let token = sealed_token(&stack, "github", json!({})).await;
-    let proven = stack.ask(&request().with("identity_token", token)).await;
-    let elsewhere = stack.ask(&Request::by("alex")).await;
-
-    stack.set_function_environment("daypass-prove", &before).await;
     assert_eq!(denied.error, "Daypass.IdentityNotProven");
     assert!(denied.cause.reason.contains("`identity_token` is missing: in production"), "{}", denied.cause.reason);
-    assert!(proven.result.is_ok(), "{proven:?}");
-    assert!(elsewhere.result.is_ok(), "{elsewhere:?}");
+    stack.released(&stack.provision(&stack.proven(request()).await).await).await;
+    stack.released(&stack.provision(&Request::by("alex")).await).await;
+}
+
+/// One run that may, and from it one deviation at a time: each is refused, and the reason names the claim.
+#[tokio::test]
+async fn one_deviation_is_enough() {
+    let stack = Stack::shared().await;
+    let deviations = [
+        ("github", json!({"repository_id": "8", "repository": "example/payments"}), "`repository_id`"),
+        ("github", json!({"repository": "example/scratch", "repository_id": "9"}), "`repository`"),
+        ("github", json!({"repository_id": null}), "`repository_id`"),
+        ("github", json!({"ref": "refs/heads/release/1"}), "`branch`"),
+        ("github", json!({"ref_protected": "false"}), "`ref_protected`"),
+        ("github", json!({"ref_protected": null}), "`ref_protected`"),
+        ("github", json!({"environment": "staging"}), "`environment`"),
+        ("github", json!({"environment": null}), "`environment`"),
+        ("github", json!({"event_name": "pull_request_target"}), "`event_name`"),
+        ("github", json!({"event_name": "schedule"}), "`event_name`"),
+        ("github", json!({"event_name": null}), "`event_name`"),
+        ("github", json!({"actor": "nadia"}), "`nadia`"),
+        ("github", json!({"aud": "daypass-elsewhere"}), "audience"),
+        ("github", json!({"run_id": "43"}), "`run_url`"),
+        ("gitlab", json!({"project_id": "7654321"}), "`project_id`"),
+        ("gitlab", json!({"project_path": "example/scratch", "project_id": "29"}), "`repository`"),
+        ("gitlab", json!({"ref_protected": "false"}), "`ref_protected`"),
+        ("gitlab", json!({"environment": "staging"}), "`environment`"),
+        ("gitlab", json!({"environment": null}), "`environment`"),
+        ("gitlab", json!({"pipeline_source": "merge_request_event"}), "`pipeline_source`"),
+        ("gitlab", json!({"pipeline_source": "schedule"}), "`pipeline_source`"),
+        ("gitlab", json!({"user_email": "nadia@example.com"}), "`nadia@example.com`"),
+        ("gitlab", json!({"aud": "daypass-elsewhere"}), "audience"),
+        ("gitlab", json!({"pipeline_id": "456"}), "`run_url`"),
+    ];
+    let of_run = |issuer: &str| {
+        let url = match issuer {
+            "github" => "https://github.com/example/payments/actions/runs/42",
+            _ => "https://gitlab.example.com/example/payments/-/pipelines/455",
+        };
+        request().with("run_url", url)
+    };
+    for issuer in ["github", "gitlab"] {
+        let token = stack.sealed_token(issuer, &json!({})).await;
+        stack.released(&stack.provision(&of_run(issuer).with("identity_token", token)).await).await;
+    }
+    for (issuer, claims, says) in deviations {
+        let token = stack.sealed_token(issuer, &claims).await;
+        assert_not_proven(&stack, &of_run(issuer).with("identity_token", token), says).await;
+    }
+}
+
+/// A job has one open role in an account, also when it asks fifty times at once, each time with a new token.
+#[tokio::test]
+async fn fifty_requests_of_one_job_get_one_role() {
+    let stack = Stack::shared().await;
+    let job = new_job();
+    let of_job = async |request: Request| {
+        let token = stack.sealed_token("github", &json!({"check_run_id": job})).await;
+        request.with("identity_token", token)
+    };
+    let requests: Vec<Request> = join_all((0..50).map(|_| of_job(request()))).await;
+    let answers = join_all(requests.iter().map(|request| stack.ask(request))).await;
+    let (granted, refused): (Vec<_>, Vec<_>) =
+        requests.iter().zip(answers).partition(|(_, answer)| answer.result.is_ok());
+    let [(first, _)] = &granted[..] else { panic!("{} roles", granted.len()) };
+    for (request, answer) in refused {
+        let failure = answer.result.expect_err("no access");
+        assert_eq!((failure.error.as_str(), failure.cause.status.as_str()), ("Daypass.QuotaExceeded", "denied"));
+        assert!(failure.cause.reason.contains(&first.name), "{}", failure.cause.reason);
+        assert_eq!(stack.status(request.transaction_id()).await, "denied");
+        assert!(stack.role(request.transaction_id(), Account::Production.id()).await.is_none());
+    }
+    // In the other account it may have one, because this deployment lets jobs have two; when its role is gone, another.
+    let elsewhere = of_job(Request::by("alex").with("branch", "main")).await;
+    stack.released(&stack.provision(&elsewhere).await).await;
+    let ended = stack.deprovision(&json!({"transaction_id": first.name})).await;
+    assert_eq!(ended.output["status"], "deprovisioned");
+    stack.released(&stack.provision(&of_job(request()).await).await).await;
+}
+
+/// What is open is counted for each person and account; who asks for more is told what is open, and gets nothing.
+#[tokio::test]
+async fn open_roles_are_limited() {
+    let stack = Stack::alone().await;
+    let before = stack.function_environment("daypass-record").await;
+    let mut limited = before.clone();
+    let limits = json!({"open_roles_per_person": 2, "open_roles_per_account": 3, "accounts_per_job": 1});
+    limited["DAYPASS_LIMITS"] = json!(limits.to_string());
+    // An account has been used before: whoever has ended makes room.
+    stack.set_function_environment("daypass-record", &limited).await;
+    let asked = async |login: &str, persona: &str| {
+        stack
+            .ask(&Request::by(login).with("group_type", persona))
+            .await
+            .result
+            .map_err(|it| (it.error, it.cause.reason))
+    };
+    let alex = |_: usize| asked("alex", "Product-Deployers");
+    let mine = join_all((0..8).map(alex)).await;
+    let open: Vec<String> =
+        mine.iter().filter_map(|it| Some(it.as_ref().ok()?["transaction_id"].as_str()?.to_owned())).collect();
+    let another = asked("nadia", "Network-Deployers").await;
+    let full = asked("carol", "Container-Deployers").await;
+    let job = new_job();
+    let of_job = async |request: Request| {
+        let token = stack.sealed_token("github", &json!({"check_run_id": job})).await;
+        stack.ask(&request.with("identity_token", token)).await.result.map_err(|it| it.cause.reason)
+    };
+    let in_production = of_job(request()).await;
+    let in_development = of_job(Request::by("alex").with("branch", "main")).await;
+    for id in &open {
+        stack.deprovision(&json!({"transaction_id": id})).await;
+    }
+    let after = asked("carol", "Container-Deployers").await;
+    stack.set_function_environment("daypass-record", &before).await;
+
+    assert_eq!(open.len(), 2, "{mine:?}");
+    for (error, reason) in mine.into_iter().filter_map(Result::err) {
+        assert_eq!(error, "Daypass.QuotaExceeded");
+        assert!(open.iter().all(|id| reason.contains(id)), "{reason}");
+    }
+    let another = another.expect("nadia has none open");
+    let (error, reason) = full.expect_err("the account is full");
+    assert_eq!(error, "Daypass.QuotaExceeded");
+    assert!(reason.contains(another["transaction_id"].as_str().unwrap()), "{reason}");
+    in_production.expect("the first account of the job");
+    let reason = in_development.expect_err("a second one");
+    assert!(reason.contains("accounts_per_job"), "{reason}");
+    after.expect("there is room again");
 }

@@ -177,6 +177,7 @@ async fn container_admin_in_production() {
 async fn assert_persona(case: &Case) {
     let stack = Stack::shared().await;
     let request = Request::by(case.login).to(case.account).with("group_type", case.group_type);
+    let request = stack.proven(request).await;
     let access = stack.provision(&request).await;
     assert_answer(case, &request, &access);
     assert_role(&stack, case, &access).await;

@@ -10,7 +10,7 @@ use daypass_tests::{
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::identity::{self, sealed_token};
+use crate::identity;
 
 /// How long the input of an execution can be.
 const LONGEST_INPUT: usize = 256 * 1024;
@@ -82,7 +82,7 @@ async fn a_proven_transaction_is_renewed_by_its_run_only() {
         ("gitlab", json!({"pipeline_id": "456"}), json!({"job_id": "9"})),
     ];
     for (issuer, another_run, same_run) in runs {
-        let token = async |claims: &Value| sealed_token(&stack, issuer, claims.clone()).await;
+        let token = async |claims: &Value| stack.sealed_token(issuer, claims).await;
         let first = token(&json!({})).await;
         let request = identity::request().with("identity_token", first.clone());
         let access = stack.provision(&request).await;
@@ -92,7 +92,7 @@ async fn a_proven_transaction_is_renewed_by_its_run_only() {
         let other = request.clone().with("identity_token", token(&another_run).await);
         assert_refused(&stack, &other, error, "run that made the request").await;
         let elsewhere = if issuer == "github" { "gitlab" } else { "github" };
-        let elsewhere = request.clone().with("identity_token", sealed_token(&stack, elsewhere, json!({})).await);
+        let elsewhere = request.clone().with("identity_token", stack.sealed_token(elsewhere, &json!({})).await);
         assert_refused(&stack, &elsewhere, error, "run that made the request").await;
 
         // A token that stands in a history opens nothing for whoever finds it; the job that has it may send it again.
@@ -118,7 +118,7 @@ async fn a_proven_transaction_is_renewed_by_its_run_only() {
 #[tokio::test]
 async fn a_token_of_another_transaction_renews_nothing() {
     let stack = Stack::shared().await;
-    let token = async || sealed_token(&stack, "github", json!({})).await;
+    let token = async || stack.sealed_token("github", &json!({})).await;
     let mine = identity::request().with("identity_token", token().await);
     let other = identity::request().with("identity_token", token().await);
     let accesses = [stack.provision(&mine).await, stack.provision(&other).await];

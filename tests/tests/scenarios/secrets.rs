@@ -179,7 +179,7 @@ async fn no_secret_is_kept_anywhere() {
     // Identity tokens: one that proves who asks, and two that do not.
     for (claims, proves) in [(json!({}), true), (json!({"actor": "mallory"}), false), (json!({"aud": "x"}), false)] {
         let token = stack.engine.identity_token("github", &json!({"claims": claims})).await;
-        let request = identity::request().with("identity_token", identity::seal(&stack, &token).await);
+        let request = identity::request().with("identity_token", stack.seal(&token).await);
         let answer = story.ask(request.clone()).await;
         assert_eq!(answer.result.is_ok(), proves, "{answer:?}");
         if let Ok(grant) = answer.result {

@@ -62,11 +62,16 @@ pub async fn play(stack: &Stack, schedules: Vec<Schedule>, provisioning: Duratio
             stack.engine.arm(planned.fault.clone()).await;
         }
     }
+    let prepared = schedules.iter().map(|schedule| {
+        let prepared = schedule.steps.iter().map(async |step| (step, prepare(stack, schedule, step).await));
+        join_all(prepared)
+    });
+    let prepared = join_all(prepared).await;
     let start = Instant::now();
-    let outcomes = join_all(schedules.iter().map(|schedule| {
-        join_all(schedule.steps.iter().map(async |step| {
+    let outcomes = join_all(schedules.iter().zip(prepared).map(|(schedule, steps)| {
+        join_all(steps.into_iter().map(async |(step, request)| {
             sleep_until(start + provisioning * step.at / 100).await;
-            carry_out(stack, schedule, step).await
+            carry_out(stack, schedule, step, request).await
         }))
     }))
     .await;
@@ -75,24 +80,32 @@ pub async fn play(stack: &Stack, schedules: Vec<Schedule>, provisioning: Duratio
     look(stack, schedules.into_iter().zip(outcomes), &by_hand, &endless).await
 }
 
-async fn carry_out(stack: &Stack, schedule: &Schedule, step: &Step) -> Outcome {
+/// What somebody sends, with the identity token that it takes: to get one takes time.
+async fn prepare(stack: &Stack, schedule: &Schedule, step: &Step) -> Request {
+    let named = |request: Request, of: usize| request.named(schedule.ids[of].to_string());
+    match step.action {
+        Action::Request { of, who, account, lease } => {
+            let request = named(request(who, account, lease), of);
+            let proves = account == Account::Production && who != Who::Unproven;
+            if proves { stack.proven(request).await } else { request }
+        }
+        Action::Renew { of } => stack.proven(named(Request::by("alex").with("branch", "main"), of)).await,
+        _ => Request::by("nobody"),
+    }
+}
+
+async fn carry_out(stack: &Stack, schedule: &Schedule, step: &Step, request: Request) -> Outcome {
     let id = |of: &usize| schedule.ids[*of];
     match &step.action {
-        Action::Request { of, who, account, lease } => {
-            let request = request(*who, *account, *lease).named(id(of).to_string());
-            Outcome::Told { of: *of, answer: stack.ask(&request).await }
-        }
+        Action::Request { of, .. } => Outcome::Told { of: *of, answer: stack.ask(&request).await },
         Action::Start { name, input } => {
             let input: Value = serde_json::from_str(input).expect("JSON");
             Outcome::Started { result: stack.start_deprovisioning(name, &input).await }
         }
-        Action::Renew { of } => {
-            let renewal = Request::by("alex").named(id(of).to_string()).renewal();
-            Outcome::Other(match stack.ask_again(&renewal).await.result {
-                Ok(_) => "renewed".to_owned(),
-                Err(failure) => format!("not renewed: {}: {}", failure.error, failure.cause.reason),
-            })
-        }
+        Action::Renew { .. } => Outcome::Other(match stack.ask_again(&request.renewal()).await.result {
+            Ok(_) => "renewed".to_owned(),
+            Err(failure) => format!("not renewed: {}: {}", failure.error, failure.cause.reason),
+        }),
         Action::Expire { of } => {
             let waited = stack.engine.end_delay(&stack.lease(id(of))).await;
             Outcome::Other(if waited { "it waited" } else { "it did not wait" }.to_owned())

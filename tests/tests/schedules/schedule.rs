@@ -47,7 +47,7 @@ pub enum Action {
     Sweep,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// May have it.
     Member,

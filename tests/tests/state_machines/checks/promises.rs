@@ -189,7 +189,12 @@ pub fn nothing_stays_open(Machines { provision, .. }: &Machines) -> Vec<String> 
 pub fn denials(machines: &Machines) -> Vec<String> {
     let unreadable = vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"];
     let person = vec!["Daypass.IdentityNotProven", "Daypass.UserDisabled", "Daypass.UserNotFound"];
-    let rights = vec!["Daypass.AccountNotAllowed", "Daypass.BranchNotAllowed", "Daypass.NotAMember"];
+    let rights = vec![
+        "Daypass.AccountNotAllowed",
+        "Daypass.BranchNotAllowed",
+        "Daypass.IdentityNotProven",
+        "Daypass.NotAMember",
+    ];
     let conflict = vec!["Daypass.TransactionConflict"];
     let common = |recorded| {
         [
@@ -200,7 +205,10 @@ pub fn denials(machines: &Machines) -> Vec<String> {
             ("Authorize", recorded, rights.clone()),
         ]
     };
-    let in_provision = [("RecordProcessing", "Denied", conflict.clone())];
+    let in_provision = [
+        ("RecordProcessing", "Denied", conflict.clone()),
+        ("RecordLease", "RecordDenied", vec!["Daypass.QuotaExceeded"]),
+    ];
     let in_renew = [
         ("LookUp", "Denied", vec!["Daypass.TransactionNotFound"]),
         ("LookUp", "RecordRefused", conflict.clone()),
