@@ -320,8 +320,8 @@ export function loadConfig(file: string): Config {
   const { personas_file, identity_tokens } = config;
   // Only this of it matters here: the functions' own parser judges the file.
   const shape = z.looseObject({
-    accounts: z.array(z.looseObject({ id: z.unknown() })),
-    environments: z.record(z.string(), z.looseObject({ identity_token: z.unknown() })),
+    accounts: z.array(z.looseObject({ id: z.unknown().optional() })),
+    environments: z.record(z.string(), z.looseObject({ identity_token: z.unknown().optional() })),
   });
   const personas = shape.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file)).data;
   const problems = personas ? againstPersonas(config, personas) : [];
