@@ -49,24 +49,34 @@ pub fn proof(issuer: &Issuer, claims: &Claims, token_id: String) -> Result<Proof
     })
 }
 
-/// Checks that a renewal comes from the run that the request came from: what was proven stays proven.
+/// Checks that a renewal comes from the job that the request came from: what was proven stays proven. Where the issuer tells
+/// no jobs apart, it is the run; where it tells no runs apart, whom the token is for. (What the first version has recorded
+/// knows no job, either.)
 ///
 /// # Errors
-/// [`NotProven::OtherRun`] when it comes from another one.
-pub fn renew(first: &Proof, renewal: &Proof) -> Result<(), NotProven> {
-    if run(first) == run(renewal) {
-        return Ok(());
-    }
-    let of = first.repository.as_ref().unwrap_or(&first.issuer);
-    Err(NotProven::OtherRun { run: run(first).2.to_owned(), of: of.clone() })
+/// [`NotProven::OtherRun`] with the first claim that says that it is another one.
+pub fn renew(issuer: &Issuer, first: &Proof, renewal: &Proof) -> Result<(), NotProven> {
+    let names = issuer.claim_names();
+    let by_id = first.repository_id.is_some() || renewal.repository_id.is_some();
+    let repository = |proof: &Proof| if by_id { proof.repository_id.clone() } else { proof.repository.clone() };
+    let by_run = first.run_id.is_some() || renewal.run_id.is_some();
+    let run = |proof: &Proof| if by_run { proof.run_id.clone() } else { Some(proof.subject.clone()) };
+    let job = |proof: &Proof| first.job_id.as_ref().and(proof.job_id.clone());
+    let same = [
+        ("run", Some("iss".into()), Some(first.issuer.clone()), Some(renewal.issuer.clone())),
+        ("run", if by_id { names.repository_id } else { names.repository }, repository(first), repository(renewal)),
+        ("run", if by_run { names.run_id } else { Some("sub".into()) }, run(first), run(renewal)),
+        ("job", names.job_id, job(first), job(renewal)),
+    ];
+    let other = same.into_iter().find(|(_, _, first, renewal)| first != renewal);
+    other.map_or(Ok(()), |(what, claim, of_request, of_renewal)| {
+        let told = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
+        let claim = claim.map_or_else(|| "repository".to_owned(), ClaimText::into_owned);
+        Err(NotProven::OtherRun { what, claim, of_request: told(of_request), of_renewal: told(of_renewal) })
+    })
 }
 
-/// Which run a proof is of: issuer, repository and run. An attempt of it is the same run. Where the issuer tells no runs
-/// apart, the subject has to do.
-fn run(proof: &Proof) -> (&str, Option<&str>, &str) {
-    let repository = proof.repository_id.as_deref().or(proof.repository.as_deref());
-    (&proof.issuer, repository, proof.run_id.as_deref().unwrap_or(&proof.subject))
-}
+type ClaimText = std::borrow::Cow<'static, str>;
 
 fn required(claims: &Claims, claim: &str) -> Result<String, NotProven> {
     claims.text(claim).filter(|text| !text.is_empty()).ok_or_else(|| NotProven::Missing(claim.to_owned()))
@@ -97,13 +107,14 @@ fn check_run(issuer: &Issuer, claims: &Claims, transaction: &Transaction) -> Res
     if let Some(claim) = &issuer.claim_names().repository {
         let value = required(claims, claim)?;
         if transaction.repository.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(&value)) {
-            return Err(NotProven::Other { field: "repository", value });
+            return Err(NotProven::Other { field: "repository", claim: claim.to_string(), value });
         }
     }
     if let Some(expected) = issuer.branch_ref(&transaction.branch) {
         let (value, kind) = (required(claims, "ref")?, required(claims, "ref_type")?);
         if value != expected || kind != "branch" {
-            return Err(NotProven::Other { field: "branch", value: format!("the {kind} {value}") });
+            let claim = "ref".to_owned();
+            return Err(NotProven::Other { field: "branch", claim, value: format!("the {kind} {value}") });
         }
     }
     check_run_url(issuer, claims, transaction)
@@ -125,7 +136,8 @@ fn check_run_url(issuer: &Issuer, claims: &Claims, transaction: &Transaction) ->
     };
     let expected = || {
         let server = issuer.server.as_ref().map_or("", Url::as_str).trim_end_matches('/');
-        NotProven::Other { field: "run_url", value: format!("{server}{}", pages[0]) }
+        let claim = issuer.claim_names().run_id.map(ClaimText::into_owned).unwrap_or_default();
+        NotProven::Other { field: "run_url", claim, value: format!("{server}{}", pages[0]) }
     };
     let url: Url = url.parse().map_err(|_| expected())?;
     let is_below = |page: &String| {

@@ -110,7 +110,10 @@ impl Stage for Prove {
                 Ok(Proven { proof: None, refusal: None })
             };
         };
-        let of_another_run = || binding::renew(proof_of_request.as_ref()?, &proof).err();
+        let of_another_run = || {
+            let issuer = self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == proof.issuer)?;
+            binding::renew(issuer, proof_of_request.as_ref()?, &proof).err()
+        };
         match refusal.or_else(of_another_run).map(ProveError::NotProven) {
             Some(refusal) if !answers_refusal => Err(refusal),
             refusal => Ok(Proven { proof: Some(proof), refusal: refusal.map(|it| Failure::from(&it).message) }),
@@ -174,20 +177,24 @@ pub enum NotProven {
     /// There is none, though the request that is renewed had one.
     #[error(
         "`identity_token` is missing: the request was proven by one, and so has to be each renewal; send a new identity \
-         token of the same run, encrypted to this deployment's key"
+         token of the same job, encrypted to this deployment's key"
     )]
     RequiredAgain,
-    /// It is of another run than the request that is renewed.
+    /// It is of another job than the request that is renewed.
     #[error(
-        "the identity token is not of the run that made the request, which was {} of {}; renew from that run, or request \
-         a role for this one",
-        Quoted(.run), Quoted(.of)
+        "the identity token is not of the {what} that made the request: its {} is {} instead of {}; renew from that {what}, or \
+         request a role for this one",
+        Quoted(.claim), Quoted(.of_renewal), Quoted(.of_request)
     )]
     OtherRun {
-        /// The run that made the request.
-        run: String,
-        /// Its repository, or else its issuer.
-        of: String,
+        /// Whether it is another run, or another job of it.
+        what: &'static str,
+        /// The claim that says so.
+        claim: String,
+        /// What it was.
+        of_request: String,
+        /// What it is.
+        of_renewal: String,
     },
     /// The envelope does not open.
     #[error(
@@ -214,7 +221,7 @@ pub enum NotProven {
     #[error("the signature of the identity token is wrong")]
     Signature,
     /// It is for somebody else.
-    #[error("the identity token is for another audience; ask the issuer for one for {}", Quoted(.expected))]
+    #[error("the identity token is for another audience (`aud`); ask the issuer for one for {}", Quoted(.expected))]
     Audience {
         /// Who we are.
         expected: String,
@@ -236,10 +243,12 @@ pub enum NotProven {
         allowed: String,
     },
     /// The run is another one than the request describes.
-    #[error("`{field}` is not that of the run, by its identity token: {}", Quoted(.value))]
+    #[error("`{field}` is not that of the run, by the {} of its identity token: {}", Quoted(.claim), Quoted(.value))]
     Other {
         /// The request's field.
         field: &'static str,
+        /// The claim that says so.
+        claim: String,
         /// What the token says.
         value: String,
     },

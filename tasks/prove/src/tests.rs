@@ -119,18 +119,24 @@ async fn a_renewal_comes_from_the_run_that_the_request_came_from() {
         ask_again(&prove, transaction(), Some(sealed), first.clone()).await
     };
     let runs = [
-        (github_claims(), "run_id", json!({"run_attempt": "3", "jti": "other"})),
-        (gitlab_claims(), "pipeline_id", json!({"job_id": "1124"})),
+        (github_claims(), ["run_id", "check_run_id"], json!({"run_attempt": "3", "jti": "other"})),
+        (gitlab_claims(), ["pipeline_id", "job_id"], json!({"jti": "other"})),
     ];
     let firsts = [proof_of(&runs[0].0).await, proof_of(&runs[1].0).await];
-    for (at, (claims, run_id, again)) in runs.into_iter().enumerate() {
+    for (at, (claims, [run_id, job_id], again)) in runs.into_iter().enumerate() {
         let proof = renewed(&firsts[at], &changed(claims.clone(), &again)).await.unwrap();
-        assert!(proof.is_some_and(|proof| Some(proof) != firsts[at]), "another job or attempt, of the same run");
+        assert!(proof.is_some_and(|proof| Some(proof) != firsts[at]), "another token of the same job");
 
         let another = renewed(&firsts[at], &changed(claims.clone(), &json!({run_id: "9"}))).await.unwrap_err();
+        let job = renewed(&firsts[at], &changed(claims.clone(), &json!({job_id: "9"}))).await.unwrap_err();
+        // What the version before has recorded knows of no job.
+        let first = firsts[at].clone().map(|first| Proof { job_id: None, ..first });
+        renewed(&first, &changed(claims.clone(), &json!({job_id: "9"}))).await.unwrap();
         let issuer = renewed(&firsts[1 - at], &claims).await.unwrap_err();
         let nothing = ask_again(&prove, transaction(), None, firsts[at].clone()).await.unwrap_err();
-        for (what, error) in [("another_run", another), ("another_issuer", issuer), ("no_token", nothing)] {
+        for (what, error) in
+            [("another_run", another), ("another_job", job), ("another_issuer", issuer), ("no_token", nothing)]
+        {
             assert_eq!(error.name, ErrorName::IdentityNotProven, "{error:?}");
             insta::assert_snapshot!(format!("renewal_{at}_{what}"), error.reason);
         }
@@ -144,20 +150,25 @@ async fn a_renewal_comes_from_the_run_that_the_request_came_from() {
 #[test]
 fn a_run_is_one_by_ids_that_do_not_change_hands() {
     let first = samples::proof();
-    let is_same = |other: Proof| binding::renew(&first, &other).is_ok();
+    let rules: Rules = rules().to_string().parse().unwrap();
+    let issuer = &rules.issuers[0];
+    let is_same = |other: Proof| binding::renew(issuer, &first, &other).is_ok();
     assert!(is_same(Proof { repository: Some("example/renamed".to_owned()), ..first.clone() }));
     assert!(!is_same(Proof { repository_id: Some("1".to_owned()), ..first.clone() }));
     assert!(!is_same(Proof { run_id: None, ..first.clone() }));
+    assert!(!is_same(Proof { job_id: Some("9".to_owned()), ..first.clone() }));
+    assert!(!is_same(Proof { job_id: None, ..first.clone() }), "an issuer that tells jobs apart tells them");
     assert!(is_same(Proof { subject: "repo:example/payments:environment:other".to_owned(), ..first.clone() }));
     let by_subject = |subject: &str| Proof {
         subject: subject.to_owned(),
         repository: None,
         repository_id: None,
         run_id: None,
+        job_id: None,
         ..samples::proof()
     };
-    assert!(binding::renew(&by_subject("alex"), &by_subject("alex")).is_ok());
-    assert!(binding::renew(&by_subject("alex"), &by_subject("nadia")).is_err());
+    assert!(binding::renew(issuer, &by_subject("alex"), &by_subject("alex")).is_ok());
+    assert!(binding::renew(issuer, &by_subject("alex"), &by_subject("nadia")).is_err());
 }
 
 /// Forged, stale and misdirected tokens; the reasons are what the requester reads.

@@ -250,11 +250,29 @@ pub struct RecordedChange {
     pub execution_arn: String,
 }
 
-/// What a renewal has to come from: what the request was proven by.
+/// What a renewal has to come from: what the request was proven by, with the job that is recorded beside it.
 #[derive(Deserialize)]
 pub struct RecordedProof {
     #[serde(default)]
-    pub proof: Option<Proof>,
+    proof: Option<Proof>,
+    #[serde(default)]
+    run: RecordedRun,
+}
+
+#[derive(Default, Deserialize)]
+struct RecordedRun {
+    #[serde(default)]
+    job_id: Option<String>,
+}
+
+impl RecordedProof {
+    /// The attributes that it is read from.
+    pub const ATTRIBUTES: [&str; 2] = ["proof", "run"];
+
+    pub fn whole(self) -> Option<Proof> {
+        let job_id = self.run.job_id;
+        self.proof.map(|proof| Proof { job_id, ..proof })
+    }
 }
 
 impl RecordedTransaction {

@@ -308,10 +308,12 @@ pub enum RecordError {
     },
     /// The job has an open role there.
     #[error(
-        "this job has a role in account {account} already, that of transaction {open}; use it, or release it first with \
+        "this job ({job}) has a role in account {account} already, that of transaction {open}; use it, or release it first with \
          `daypass release {open}`"
     )]
     OneRole {
+        /// The job.
+        job: String,
         /// The account.
         account: AccountId,
         /// The transaction.
@@ -319,10 +321,12 @@ pub enum RecordError {
     },
     /// The job has had a role in other accounts.
     #[error(
-        "this job has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
+        "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
          own, or let whoever operates Daypass raise `limits.accounts_per_job`"
     )]
     OtherAccount {
+        /// The job.
+        job: String,
         /// The account.
         account: AccountId,
         /// The others.

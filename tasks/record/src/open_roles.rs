@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use daypass::{
     contract::{Leasing, Proof, Status},
     ids::{AccountId, TransactionId},
+    issuer::Provider,
     stage::parse_input,
+    text::Quoted,
     timestamp::Timestamp,
 };
 use serde::Deserialize;
@@ -68,7 +70,8 @@ pub struct Place {
 }
 
 enum Of {
-    Job,
+    /// What the issuer calls it.
+    Job(String),
     Person,
     Account,
 }
@@ -78,7 +81,7 @@ impl Limits {
     pub fn places(self, it: &Leasing) -> Vec<Place> {
         let account = &it.target_aws_account_id;
         let place = |of, key: String, most| Place { key, of, most, account: account.clone() };
-        let job = it.person.proof.as_ref().map(|proof| place(Of::Job, job(proof), self.accounts_per_job));
+        let job = it.person.proof.as_ref().map(|proof| place(Of::Job(named(proof)), job(proof), self.accounts_per_job));
         let person = format!("person#{account}#{}", it.person.user_id);
         let person = place(Of::Person, person, self.open_roles_per_person);
         let all = place(Of::Account, format!("account#{account}"), self.open_roles_per_account);
@@ -98,11 +101,22 @@ fn job(proof: &Proof) -> String {
     format!("job#{}", serde_json::json!([proof.issuer, of]))
 }
 
+/// The same in words: the claim that tells the job, and what it says.
+fn named(proof: &Proof) -> String {
+    let names = proof.provider.unwrap_or(Provider::Other).claim_names();
+    let (claim, value) = match (&proof.job_id, &proof.run_id) {
+        (Some(job), _) => (names.job_id.unwrap_or("job_id".into()), job),
+        (None, Some(run)) => (names.run_id.unwrap_or("run_id".into()), run),
+        (None, None) => ("sub".into(), &proof.subject),
+    };
+    format!("{} {}", Quoted(&claim), Quoted(value))
+}
+
 impl Place {
     /// Takes the place for the transaction, if there is one, or if it has it already.
     pub fn take(&self, id: TransactionId, now: Timestamp) -> Result<Change, TableError> {
         let change = Change::of(&self.key);
-        if let Of::Job = self.of {
+        if let Of::Job(_) = self.of {
             let role = role_in(&self.account);
             let change = change.add(ACCOUNTS, self.account.as_str()).if_room(ACCOUNTS, self.most)?;
             let forget_at = now.plus(LONGEST_RUN).unix_seconds();
@@ -132,7 +146,7 @@ impl OpenRoles<'_> {
         // It may have been forgotten meanwhile.
         let Some(item) = self.places.read(&place.key).await? else { return Ok(()) };
         match place.of {
-            Of::Job => self.make_room_in_job(place, &item).await,
+            Of::Job(ref job) => self.make_room_in_job(place, job, &item).await,
             Of::Person | Of::Account => self.make_room_among(place, &item).await,
         }
     }
@@ -152,7 +166,7 @@ impl OpenRoles<'_> {
         Ok(())
     }
 
-    async fn make_room_in_job(&self, place: &Place, item: &Item) -> Result<(), RecordError> {
+    async fn make_room_in_job(&self, place: &Place, job: &str, item: &Item) -> Result<(), RecordError> {
         let role = role_in(&place.account);
         let Some(AttributeValue::S(holder)) = item.get(&role) else {
             let accounts = members(item, ACCOUNTS);
@@ -164,10 +178,11 @@ impl OpenRoles<'_> {
                 _ => other.clone(),
             });
             let (account, had) = (place.account.clone(), had.collect::<Vec<_>>().join(", "));
-            return Err(RecordError::OtherAccount { account, had, most: place.most });
+            return Err(RecordError::OtherAccount { job: job.to_owned(), account, had, most: place.most });
         };
         if self.ended(&BTreeSet::from([holder.clone()])).await?.is_empty() {
-            return Err(RecordError::OneRole { account: place.account.clone(), open: holder.clone() });
+            let (job, account, open) = (job.to_owned(), place.account.clone(), holder.clone());
+            return Err(RecordError::OneRole { job, account, open });
         }
         self.places.change(Change::of(&place.key).remove(&role).if_is(&role, holder)?).await?;
         Ok(())

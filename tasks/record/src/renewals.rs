@@ -29,7 +29,8 @@ impl Writer<'_> {
         self.check_renewable(id, &it)?;
         let fields = item.iter().filter(|(name, _)| Transaction::FIELDS.contains(&name.as_str()));
         let transaction = Transaction { recipient: renewal.recipient, ..read(fields)? };
-        let RecordedProof { proof } = read(item.iter().filter(|(name, _)| *name == "proof"))?;
+        let proof = item.iter().filter(|(name, _)| RecordedProof::ATTRIBUTES.contains(&name.as_str()));
+        let proof = read::<RecordedProof>(proof)?.whole();
         Ok(Recorded::Renewing(Box::new(Renewing { transaction, proof })))
     }
 

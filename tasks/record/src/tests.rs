@@ -402,6 +402,10 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     let error = table.tell(RELEASE, say("deprovisioned")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::RoleNotVisibleYet);
     assert_eq!(table.items(), items);
+    // Its maker grants nothing any more.
+    let error = table.tell(PROVISION, say("provisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::TransactionConflict);
+    assert_eq!(table.items(), items);
     let late = samples::requested_at().plus(LONGEST);
     assert_eq!(table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
     let lease = &format!(
@@ -784,8 +788,8 @@ fn raises_what_it_says() {
         RecordError::RenewedOften { id, times: 1 },
         RecordError::NotEnding(id),
         RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
-        RecordError::OneRole { account: account.clone(), open: String::new() },
-        RecordError::OtherAccount { account: account.clone(), had: String::new(), most: 1 },
+        RecordError::OneRole { job: String::new(), account: account.clone(), open: String::new() },
+        RecordError::OtherAccount { job: String::new(), account: account.clone(), had: String::new(), most: 1 },
         RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
         RecordError::Contended(id),
     ];

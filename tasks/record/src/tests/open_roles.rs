@@ -96,6 +96,20 @@ async fn an_account_has_so_many_open_roles() {
     table.ask(&Asked { user: "carol", account: PROD, ..asked(6) }).await.unwrap();
 }
 
+/// A role that could not be deleted is open.
+#[tokio::test]
+async fn a_transaction_that_cannot_be_ended_keeps_its_place() {
+    let table = FakeTable::default();
+    for number in 1..=3 {
+        table.ask(&asked(number)).await.unwrap();
+    }
+    for status in ["processing", "provisioned", "deprovisioning", "deprovision_failed"] {
+        let mut items = table.items();
+        items.get_mut(&asked(2).id()).unwrap()["status"] = json!({"S": status});
+        FakeTable::of(items).refused(&asked(4)).await;
+    }
+}
+
 /// An end gives no place back: whoever needs it takes it.
 #[tokio::test]
 async fn a_transaction_that_has_ended_has_no_place() {

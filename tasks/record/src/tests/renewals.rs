@@ -35,6 +35,8 @@ async fn a_renewal_is_of_the_transaction_as_it_was_recorded() {
     let of_run: Map<String, Value> =
         run.iter().filter_map(|it| proof.as_object_mut().unwrap().remove_entry(*it)).collect();
     assert_eq!(of_run.len(), run.len());
+    // Of that, a renewal is held against the job.
+    proof["job_id"] = of_run["job_id"].clone();
     assert_eq!(answer, json!({"transaction": transaction, "proof": proof}));
     assert_eq!(table.calls(), ["GetItem"]);
     let id = samples::transaction().transaction_id.to_string();
