@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from daypass_local.aws import Aws
@@ -132,7 +133,9 @@ class Job:
         if "invoker_role_arn" in inputs:  # whoever becomes the invoker with a token has no credentials
             stack = {name: value for name, value in stack.items() if name not in INVOKERS_CREDENTIALS}
             shared["DAYPASS_INVOKER_ROLE_ARN"] = inputs["invoker_role_arn"]
-        issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0"
+        # A job of its own: what an earlier one has left open is not in its way.
+        claims = quote(json.dumps({"check_run_id": str(uuid.uuid4().int)}))
+        issuer = f"{self.aws.url}/_daypass/issuers/github/token?api-version=2.0&claims={claims}"
         variables = (
             stack
             | RUN

@@ -319,6 +319,16 @@ pub enum RecordError {
         /// The transaction.
         open: String,
     },
+    /// The job had an open role there, and it is going: in a moment there is room.
+    #[error(
+        "the role that this job had in account {account}, of transaction {open}, is being deleted; try again in a moment"
+    )]
+    StillEnding {
+        /// The account.
+        account: AccountId,
+        /// The transaction.
+        open: String,
+    },
     /// The job has had a role in other accounts.
     #[error(
         "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
@@ -374,7 +384,7 @@ impl Named for RecordError {
             Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => ErrorName::TransactionMismatch,
             Self::StillProvisioning(_) => ErrorName::RoleNotVisibleYet,
             Self::OneRole { .. } | Self::OtherAccount { .. } | Self::NoRoom { .. } => ErrorName::QuotaExceeded,
-            Self::Contended(_) => ErrorName::Throttled,
+            Self::Contended(_) | Self::StillEnding { .. } => ErrorName::Throttled,
             Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
             Self::Table(TableError::Aws(error)) => error.name(),
         }

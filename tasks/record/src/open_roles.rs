@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     RecordError,
-    item::STATUS,
+    item::{ENDING_SINCE, STATUS},
     table::{Change, Item, Table, TableError},
 };
 
@@ -180,7 +180,13 @@ impl OpenRoles<'_> {
             let (account, had) = (place.account.clone(), had.collect::<Vec<_>>().join(", "));
             return Err(RecordError::OtherAccount { job: job.to_owned(), account, had, most: place.most });
         };
-        if self.ended(&BTreeSet::from([holder.clone()])).await?.is_empty() {
+        let ids = BTreeSet::from([holder.clone()]);
+        if self.ended(&ids).await?.is_empty() {
+            let given_up = |status: &str| status == Status::DeprovisionFailed.as_str();
+            let is_ending = !self.transactions.having(&ids, ENDING_SINCE, |_| true).await?.is_empty();
+            if is_ending && self.transactions.having(&ids, STATUS, given_up).await?.is_empty() {
+                return Err(RecordError::StillEnding { account: place.account.clone(), open: holder.clone() });
+            }
             let (job, account, open) = (job.to_owned(), place.account.clone(), holder.clone());
             return Err(RecordError::OneRole { job, account, open });
         }

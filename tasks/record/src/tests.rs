@@ -789,6 +789,7 @@ fn raises_what_it_says() {
         RecordError::NotEnding(id),
         RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
         RecordError::OneRole { job: String::new(), account: account.clone(), open: String::new() },
+        RecordError::StillEnding { account: account.clone(), open: String::new() },
         RecordError::OtherAccount { job: String::new(), account: account.clone(), had: String::new(), most: 1 },
         RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
         RecordError::Contended(id),

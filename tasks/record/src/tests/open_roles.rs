@@ -148,6 +148,26 @@ async fn a_job_has_one_open_role_in_an_account() {
     table.refused(&of_job(6, "1001")).await;
 }
 
+/// A job that has released its role may ask for the next at once: the machine tries until the first is gone.
+#[tokio::test]
+async fn a_role_that_is_going_is_waited_for() {
+    let table = FakeTable::default();
+    let first = of_job(1, "1001");
+    table.ask(&first).await.unwrap();
+    table.tell(RELEASE, json!({"deprovisioning": {"transaction_id": first.id()}})).await.unwrap();
+    let second = of_job(2, "1001");
+    let error = table.ask(&second).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::Throttled);
+    insta::assert_snapshot!(error);
+    // What could not be deleted is not going.
+    let mut items = table.items();
+    items.get_mut(&first.id()).unwrap()["status"] = json!({"S": "deprovision_failed"});
+    let error = FakeTable::of(items).lease(&second).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::QuotaExceeded);
+    table.end(&first).await;
+    table.lease(&second).await.unwrap();
+}
+
 /// Where the issuer tells no jobs apart, it is the run; where it tells no runs apart, whom the token is for.
 #[tokio::test]
 async fn what_a_job_is_the_issuer_says_as_finely_as_it_can() {
