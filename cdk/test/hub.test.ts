@@ -348,6 +348,7 @@ describe('machines', () => {
               'status',
               'requested_at',
               'ending_since',
+              'role_may_exist',
               'deprovisioning_transaction_id',
             ],
           },

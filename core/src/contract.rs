@@ -292,12 +292,15 @@ pub struct Person {
     pub proof: Option<Proof>,
 }
 
-/// Input of create-role: the transaction alone.
+/// Input of create-role.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TransactionInput {
+pub struct CreateRoleInput {
     /// The validated request.
     pub transaction: Transaction,
+    /// Whether an attempt before may have made the role: then one in its place is not somebody else's.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// Input of authz and of issue-creds: the transaction and whose it is.

@@ -16,7 +16,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
-    contract::{DeleteRoleInput, DeprovisionRequest, RecordInput, TransactionInput, ValidateInput},
+    contract::{CreateRoleInput, DeleteRoleInput, DeprovisionRequest, RecordInput, ValidateInput},
     error::ErrorName,
     ids::{AccountId, Email, IdError, RoleArn, TransactionId},
     invariants::{check_account_id, check_email, check_json, check_message, check_personas, check_personas_error},
@@ -321,7 +321,7 @@ proptest! {
         (ANY_TEXT, ANY_TEXT).prop_map(|(key, value)| json!({key: value}).to_string()),
     ]) {
         refused::<ValidateInput>(&input);
-        refused::<TransactionInput>(&input);
+        refused::<CreateRoleInput>(&input);
         refused::<RecordInput>(&input);
         refused::<DeleteRoleInput>(&input);
         refused::<DeprovisionRequest>(&input);

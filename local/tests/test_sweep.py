@@ -122,6 +122,9 @@ def test_what_nobody_ends_is_ended_and_nothing_else(swept: Swept) -> None:
     swept.put("died", "processing", -6.1, 60)
     swept.put("died-long-ago", "processing", -100, -20)
     swept.put("overdue", "provisioned", -60, -15.1)
+    # Whoever began their end was refused, or stopped, and no lease goes on with it.
+    swept.put("left", "processing", -60, 60, ending_since=minutes(-6.1), role_may_exist=False)
+    swept.put("left-long-ago", "processing", -90, -20, ending_since=minutes(-80), role_may_exist=False)
 
     swept.put("at-work", "processing", -5.8, 60)
     swept.put("leased", "provisioned", -60, 60)
@@ -129,9 +132,11 @@ def test_what_nobody_ends_is_ended_and_nothing_else(swept: Swept) -> None:
     swept.put("ending", "deprovisioning", -60, -30, ending_since=minutes(-29))
     swept.put("ending-by-the-version-before", "deprovisioning", -60, -30, deprovisioning_transaction_id="x")
     swept.put("released-in-time", "processing", -7, 60, ending_since=minutes(-1))
+    swept.put("released-before-a-role", "processing", -7, 60, ending_since=minutes(-5.8), role_may_exist=False)
+    swept.put("ending-with-a-role", "processing", -60, 60, ending_since=minutes(-50), role_may_exist=True)
     swept.put("gave-up", "deprovision_failed", -9000, -8000, ending_since=minutes(-7999))
     assert swept.sweep()["status"] == "SUCCEEDED"
-    assert swept.started == ["died", "died-long-ago", "overdue"]
+    assert swept.started == ["died", "died-long-ago", "left", "left-long-ago", "overdue"]
 
 
 def test_the_moments_are_whole_seconds(swept: Swept) -> None:

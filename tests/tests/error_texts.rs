@@ -62,7 +62,7 @@ impl Every for IssueCredsError {
 }
 
 impl Every for CreateRoleError {
-    const VARIANTS: usize = 7;
+    const VARIANTS: usize = 8;
 
     fn variant(&self) -> usize {
         match self {
@@ -73,11 +73,13 @@ impl Every for CreateRoleError {
             Self::NotVisibleYet { .. } => 4,
             Self::UnknownPolicy { .. } => 5,
             Self::Aws(_) => 6,
+            Self::Changed { .. } => 7,
         }
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
         let own = [
+            Self::Changed { role: role() },
             Self::UnknownPersona { persona: text(), environment: text() },
             Self::Conflict { role: role() },
             Self::Quota { account: samples::transaction().target_aws_account_id, source: aws() },

@@ -46,6 +46,7 @@ export class Sweep extends Construct {
             'status',
             'requested_at',
             'ending_since',
+            'role_may_exist',
             'deprovisioning_transaction_id',
           ],
         },

@@ -12,7 +12,7 @@ use aws_sdk_iam::{
     types::{Role, Tag},
 };
 use daypass::{
-    contract::{CreatedRole, Transaction, TransactionInput},
+    contract::{CreateRoleInput, CreatedRole, Transaction},
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
     lambda::{AwsError, Provisioner, ProvisionerError, Turns},
@@ -32,6 +32,7 @@ pub const RAISES: &[ErrorName] = &[
     ErrorName::InvalidRequest,
     ErrorName::TargetAccountNotOnboarded,
     ErrorName::RoleConflict,
+    ErrorName::TransactionMismatch,
     ErrorName::QuotaExceeded,
     ErrorName::RoleNotVisibleYet,
     ErrorName::Throttled,
@@ -70,15 +71,16 @@ impl CreateRole {
 }
 
 impl Stage for CreateRole {
-    type Input = TransactionInput;
+    type Input = CreateRoleInput;
     type Output = CreatedRole;
     type Error = CreateRoleError;
 
-    async fn run(&self, input: TransactionInput, _now: Timestamp) -> Result<CreatedRole, CreateRoleError> {
-        let transaction = input.transaction;
+    async fn run(&self, input: CreateRoleInput, _now: Timestamp) -> Result<CreatedRole, CreateRoleError> {
+        let CreateRoleInput { transaction, again } = input;
         let entitlement = self.entitlement(&transaction)?;
         let session = self.provisioner.session(transaction.transaction_id, &transaction.role_arn).await?;
-        let account = Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction };
+        let account =
+            Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction, again };
         let role = account.create(&self.pipeline_role).await?;
         account.put_policy(GUARD_POLICY_NAME, &policies::guard(&transaction)).await?;
         // One after the other: IAM makes one change of a role at a time, and refuses those that come meanwhile. Side by side
@@ -103,6 +105,8 @@ struct Account<'a> {
     iam: Client,
     turns: Turns,
     transaction: &'a Transaction,
+    /// Whether an attempt before may have made the role.
+    again: bool,
 }
 
 impl Account<'_> {
@@ -139,8 +143,14 @@ impl Account<'_> {
         let id = transaction_id.to_string();
         let tagged = role.tags().iter().any(|tag| tag.key() == TRANSACTION_TAG && tag.value() == id);
         let boundary = role.permissions_boundary().and_then(|it| it.permissions_boundary_arn());
-        let ours = role.arn == role_arn.to_string() && tagged && boundary == Some(role_arn.boundary().as_str());
-        if ours { Ok(role) } else { Err(CreateRoleError::Conflict { role: role_arn.clone() }) }
+        let in_place = role.arn == role_arn.to_string();
+        if in_place && tagged && boundary == Some(role_arn.boundary().as_str()) {
+            Ok(role)
+        } else if in_place && self.again {
+            Err(CreateRoleError::Changed { role: role_arn.clone() })
+        } else {
+            Err(CreateRoleError::Conflict { role: role_arn.clone() })
+        }
     }
 
     /// The role of that name; none when IAM does not show one. A refusal says no more than that.
@@ -225,6 +235,15 @@ pub enum CreateRoleError {
         /// The role that was to be created.
         role: RoleArn,
     },
+    /// What an attempt before has made is not as it was made.
+    #[error(
+        "somebody has taken the tag or the boundary off `{role}` while it was being made, and it goes; find out who \
+         (CloudTrail in that account), and start again"
+    )]
+    Changed {
+        /// The role.
+        role: RoleArn,
+    },
     /// The account has as many as it may have.
     #[error(
         "account {account} is at a quota of IAM ({source}); delete roles that nobody needs there, or raise the quota in \
@@ -263,6 +282,7 @@ impl Named for CreateRoleError {
             Self::UnknownPersona { .. } => ErrorName::InvalidRequest,
             Self::Provisioner(error) => error.name(),
             Self::Conflict { .. } => ErrorName::RoleConflict,
+            Self::Changed { .. } => ErrorName::TransactionMismatch,
             Self::Quota { .. } => ErrorName::QuotaExceeded,
             Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
             Self::UnknownPolicy { source, .. } | Self::Aws(source) => source.name(),

@@ -21,7 +21,7 @@ fn task(target: &Target) -> CreateRole {
 
 async fn create(target: &Target) -> Result<CreatedRole, CreateRoleError> {
     let transaction = samples::transaction();
-    task(target).run(TransactionInput { transaction }, samples::requested_at()).await
+    task(target).run(CreateRoleInput { transaction, again: false }, samples::requested_at()).await
 }
 
 fn role(target: &Target) -> TargetRole {
@@ -119,6 +119,16 @@ async fn only_its_own_role_is_continued() {
         assert_eq!(error.name(), ErrorName::RoleConflict);
         insta::assert_snapshot!("conflict", error);
         assert_eq!(role(&target), taken, "it is left alone");
+
+        // In the place of a role that may have been made before, it is that one: it has to go. Elsewhere it is not.
+        let transaction = samples::transaction();
+        let again = CreateRoleInput { transaction, again: true };
+        let error = task(&target).run(again, samples::requested_at()).await.unwrap_err();
+        let elsewhere = taken.arn != samples::transaction().role_arn.to_string();
+        let name = if elsewhere { ErrorName::RoleConflict } else { ErrorName::TransactionMismatch };
+        assert_eq!(error.name(), name, "{error}");
+        insta::assert_snapshot!(if elsewhere { "conflict" } else { "changed" }, error);
+        assert_eq!(role(&target), taken, "delete-role takes it");
     }
 }
 
@@ -247,7 +257,8 @@ async fn what_goes_wrong_has_a_name_and_a_remedy() {
 async fn personas_json_may_have_changed_meanwhile() {
     let target = Target::default();
     let transaction = Transaction { environment: Some("staging".to_owned()), ..samples::transaction() };
-    let error = task(&target).run(TransactionInput { transaction }, samples::requested_at()).await.unwrap_err();
+    let error =
+        task(&target).run(CreateRoleInput { transaction, again: false }, samples::requested_at()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::InvalidRequest);
     insta::assert_snapshot!(error);
     assert!(target.take_calls().is_empty());
@@ -271,7 +282,7 @@ async fn every_persona_fits() {
             let (persona_name, environment_name) = (persona.name().to_owned(), environment.name().to_owned());
             let transaction =
                 Transaction { persona: persona_name, environment: Some(environment_name), ..samples::transaction() };
-            task(&target).run(TransactionInput { transaction }, samples::requested_at()).await.unwrap();
+            task(&target).run(CreateRoleInput { transaction, again: false }, samples::requested_at()).await.unwrap();
             let role = role(&target);
             let entitlement = persona.entitlement(environment);
             assert_eq!(role.attached, entitlement.managed_policies.iter().cloned().collect());
@@ -304,6 +315,7 @@ fn raises_what_it_says() {
         CreateRoleError::UnknownPersona { persona: String::new(), environment: String::new() },
         CreateRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role(), source: source() }),
         CreateRoleError::Conflict { role: role() },
+        CreateRoleError::Changed { role: role() },
         CreateRoleError::Quota { account, source: source() },
         CreateRoleError::NotVisibleYet { role: role() },
         CreateRoleError::UnknownPolicy { arn: String::new(), source: source() },

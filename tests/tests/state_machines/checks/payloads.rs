@@ -2,8 +2,8 @@
 
 use daypass::{
     contract::{
-        AuthnInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput, RecordInput, Renewal,
-        Status, TransactionInput, ValidateInput,
+        AuthnInput, CreateRoleInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput,
+        RecordInput, Renewal, Status, ValidateInput,
     },
     samples,
     stage::parse_input,
@@ -24,7 +24,7 @@ pub fn payloads(machines: &Machines) -> Vec<String> {
             "record" => reads::<RecordInput>(&payload),
             "prove" => reads::<ProveInput>(&payload),
             "authn" => reads::<AuthnInput>(&payload),
-            "create_role" => reads::<TransactionInput>(&payload),
+            "create_role" => reads::<CreateRoleInput>(&payload),
             "authz" | "issue_creds" => reads::<PersonInput>(&payload),
             "delete_role" => reads::<DeleteRoleInput>(&payload),
             _ => Err("nothing is known of what it reads".to_owned()),

@@ -146,6 +146,10 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
         };
         edge.to == "RecordFailed" && names(edge).iter().all(|error| says_so.contains(&error.as_str()))
     };
+    let again = |state: &str| provision.document["States"][state]["Arguments"]["Payload"]["again"] == true;
+    if again("CreateRole") || !again("CreateRoleAgain") {
+        problems.push("create-role is not told whether an attempt before may have made the role".to_owned());
+    }
     let kept = provision.reached("CreateRole", |edge| edge.from != "DeleteRole" && !nothing_is_ours(edge));
     let ends = kept.into_iter().filter(|state| provision.is_end(state) && *state != "RecordProvisioned");
     problems.extend(ends.map(|state| format!("{state} may come with a role that nobody deletes")));

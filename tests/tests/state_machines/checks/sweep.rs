@@ -11,8 +11,10 @@ use crate::{
 };
 
 const MINUTE: u32 = 60;
-/// Whose end has not begun: neither in this version's words nor in those of the version before.
-const NOT_ENDING: &str = "attribute_not_exists(ending_since) AND attribute_not_exists(deprovisioning_transaction_id)";
+/// Whose end has not begun: neither in this version's words nor in those of the version before. Where no role can exist, there is
+/// no lease to end what somebody has begun and not gone on with: it is begun again.
+const NOT_ENDING: &str = "(attribute_not_exists(ending_since) OR (role_may_exist = :none AND ending_since < :died)) \
+                          AND attribute_not_exists(deprovisioning_transaction_id)";
 const EVERY_SECONDS: u32 = 5 * MINUTE;
 /// How long a lease may be late: it retries its first task for seconds, and marks the end as begun.
 const LATE_SECONDS: u32 = 10 * MINUTE;
@@ -58,14 +60,18 @@ pub fn looks_for(machines: &Machines) -> Vec<String> {
             "Limit": PAGE,
         })
     };
-    let late =
-        search("open_lease = :open AND expires_at < :overdue", NOT_ENDING, json!({":open": open, ":overdue": overdue}));
+    let (none, died) = (json!({"BOOL": false}), json!({"S": "{% $died %}"}));
+    let late = search(
+        "open_lease = :open AND expires_at < :overdue",
+        NOT_ENDING,
+        json!({":open": open, ":overdue": overdue, ":none": none, ":died": died}),
+    );
     let mut dead = search(
         "open_lease = :open AND expires_at >= :overdue",
         &format!("{NOT_ENDING} AND #status = :processing AND requested_at < :died"),
         json!({
-            ":open": open, ":overdue": overdue,
-            ":processing": {"S": "processing"}, ":died": {"S": "{% $died %}"},
+            ":open": open, ":overdue": overdue, ":none": none,
+            ":processing": {"S": "processing"}, ":died": died,
         }),
     );
     dead["ExpressionAttributeNames"] = json!({"#status": "status"});
