@@ -429,6 +429,21 @@ impl Stack {
         self.history(execution_arn).await.iter().filter_map(name).collect()
     }
 
+    /// How many transactions that have not ended have a place of this holder, a person in an account or an account.
+    pub async fn open_roles(&self, holder: &str) -> usize {
+        let get = self.hub().dynamodb().get_item().table_name("daypass-open-roles").consistent_read(true);
+        let answer = get.key("holder", AttributeValue::S(holder.to_owned())).send().await.expect("the table");
+        let item = answer.item.unwrap_or_default();
+        let Some(AttributeValue::Ss(open)) = item.get("open") else { return 0 };
+        let mut still = 0;
+        for id in open {
+            let status = self.item(id).await.map(|item| item["status"].as_str().unwrap_or_default().to_owned());
+            let ended = status.is_none_or(|it| ["denied", "failed", "deprovisioned"].contains(&it.as_str()));
+            still += usize::from(!ended);
+        }
+        still
+    }
+
     /// The item of a transaction in the table; nothing when there is none.
     pub async fn item(&self, transaction: impl ToString) -> Option<Value> {
         let key = AttributeValue::S(transaction.to_string());
