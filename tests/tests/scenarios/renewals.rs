@@ -125,9 +125,11 @@ async fn a_proven_transaction_is_renewed_by_its_run_only() {
 #[tokio::test]
 async fn a_token_of_another_transaction_renews_nothing() {
     let stack = Stack::shared().await;
-    let token = async || stack.sealed_token("github", &json!({})).await;
+    // Of one job, which may deploy to both accounts.
+    let job = json!({"check_run_id": new_job()});
+    let token = async || stack.sealed_token("github", &job).await;
     let mine = identity::request().with("identity_token", token().await);
-    let other = identity::request().with("identity_token", token().await);
+    let other = Request::by("alex").with("branch", "main").with("identity_token", token().await);
     let accesses = [stack.provision(&mine).await, stack.provision(&other).await];
     let with_mine = other.clone().with("identity_token", mine.body["identity_token"].clone());
     assert_refused(&stack, &with_mine, "Daypass.IdentityNotProven", "used before").await;

@@ -88,6 +88,27 @@ async fn a_request_that_died_before_its_lease_fails() {
     assert_eq!(stack.started_by("sweep", id).await.len(), 1, "what has ended is left alone");
 }
 
+/// Somebody has taken the name of a lease before its time: that begins an end, and is refused. Then provisioning dies, and no
+/// lease goes on with it.
+#[tokio::test]
+async fn an_end_that_was_begun_and_left_is_begun_again() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    let [id] = dead(&stack).await;
+    let lease = json!({"transaction_id": id, "expires_at": stack.item(id).await.unwrap()["expires_at"]});
+    let taken = stack.start_deprovisioning(&id.to_string(), &lease).await.unwrap();
+    assert_eq!(stack.ended(&taken).await.error.as_deref(), Some("Daypass.TransactionMismatch"));
+    stack.set(id, "requested_at", ago(LONG_AGO)).await;
+    swept(&stack).await;
+    assert_eq!(stack.started_by("sweep", id).await, Vec::<String>::new(), "whoever began it may be at it");
+
+    stack.set(id, "ending_since", ago(LONG_AGO)).await;
+    swept(&stack).await;
+    let [end] = &stack.started_by("sweep", id).await[..] else { panic!("one end") };
+    assert_eq!(stack.ended(end).await.output["status"], "failed");
+    assert_eq!(stack.status(id).await, "failed");
+}
+
 /// Promise 3, however late: nobody was left to delete the role.
 #[tokio::test]
 async fn a_stopped_lease_is_made_up_for() {
