@@ -225,10 +225,11 @@ check-local: $(VENV)/.stamp ## lint and format of the local AWS, and of what upg
 	$(PY) -m ruff format --check $(UPGRADE_CODE)
 
 FLAWED := core/src/persona/tests/many-problems.json
-check-personas: $(VENV)/.stamp ## personas.json, its schema, and what the check of it rests on
+check-personas: $(VENV)/.stamp ## personas.json, alone and with the example configuration, its schema, and what the check of it rests on
 	@mkdir -p .local/check
 	cargo test $(CRATES) --test personas_check --no-run
 	target/debug/daypass personas check --deny notes personas.json
+	target/debug/daypass personas check --deny notes --config cdk/daypass.config.example.json personas.json
 	target/debug/daypass personas check --format sarif $(FLAWED) > .local/check/personas.sarif \
 	  || [ $$? = 1 ]
 	$(PY) -m check_jsonschema --regex-variant python --schemafile cli/tests/sarif-2.1.0.schema.json \

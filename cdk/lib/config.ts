@@ -40,19 +40,21 @@ const object = <T extends z.ZodRawShape>(shape: T) =>
 /** A name that JSON Web Tokens have for something, and a text that is not empty. */
 const claim = text(/^[\w.:/-]+$/, 'must be the name of a claim');
 const someText = (remedy: string) => text(/./, remedy);
+const claimName = text(/^[\w.:/-]+$/, 'must be what the tokens call it: the name of a claim').optional();
 /** What the tokens of another kind of issuer have names of their own for. */
-const CLAIMS = [
-  'repository',
-  'repository_id',
-  'run_id',
-  'run_attempt',
-  'job_id',
-  'actor_id',
-  'workflow_ref',
-  'ref_protected',
-  'environment',
-  'event',
-] as const;
+const claimNames = object({
+  repository: claimName,
+  repository_id: claimName,
+  run_id: claimName,
+  run_attempt: claimName,
+  job_id: claimName,
+  actor_id: claimName,
+  workflow_ref: claimName,
+  ref_protected: claimName,
+  environment: claimName,
+  event: claimName,
+});
+const WANTED = "must list 1 to 20 of the issuer's environments, or be any: a run need not be in one";
 const USER_ATTRIBUTES = ['email', 'user_name', 'profile_url', 'nick_name', 'external_id'] as const;
 
 /** Whose identity tokens prove who asks; prove (`tasks/prove/src/rules.rs`) reads the same, with the defaults filled in. */
@@ -68,20 +70,9 @@ const issuer = object({
       error: 'must name at least one claim: without, everybody whom the issuer serves could ask',
     }),
   environments: z
-    .record(
-      z.string(),
-      z.union(
-        [list(someText(''), 20, ''), z.literal('any')],
-        "must list 1 to 20 of the issuer's environments; any: a run need not be in one",
-      ),
-    )
+    .record(z.string(), z.union([list(someText(WANTED), 20, WANTED), z.literal('any', WANTED)], WANTED))
     .default({}),
-  names: z
-    .partialRecord(
-      z.enum(CLAIMS, `must be one of ${CLAIMS.join(', ')}`),
-      text(/^[\w.:/-]+$/, 'must be what the tokens call it: the name of a claim'),
-    )
-    .optional(),
+  names: claimNames.optional(),
   server: text(
     /^https:\/\/[^\s@/?#]+$/,
     'must be scheme and host of the pages of runs, such as https://github.com',
@@ -203,7 +194,7 @@ const ISSUER_DEFAULTS = {
 /** Who proves what, as prove reads it. */
 export interface IdentityTokens {
   readonly audience: string;
-  /** The environments that personas.json opens. */
+  /** The environments that personas.json opens; all of them, when there is no issuer. */
   readonly optional_in: readonly string[];
   readonly issuers: readonly (Issuer & Required<Pick<Issuer, 'url' | 'person'>>)[];
 }
@@ -281,19 +272,20 @@ function identityTokens({ hub, github, identity_tokens }: Parsed, file: string):
 }
 
 function withDefaults(issuer: Issuer): IdentityTokens['issuers'][number] {
-  const { server, ...defaults } = { server: undefined, ...ISSUER_DEFAULTS[issuer.provider] };
-  return {
-    ...defaults,
-    ...issuer,
-    server: issuer.server ?? serverOf(issuer) ?? server,
-  } as IdentityTokens['issuers'][number];
+  const { server: _, ...defaults } = { server: undefined, ...ISSUER_DEFAULTS[issuer.provider] };
+  const server = issuer.server ?? serverOf(issuer);
+  return { ...defaults, ...issuer, ...(server && { server }) } as IdentityTokens['issuers'][number];
 }
 
-/** The server of an instance of one's own, where its `iss` tells. */
+/** Where the runs of an issuer can be seen, as far as its `iss` tells. */
 function serverOf({ provider, url }: Issuer): string | undefined {
-  if (url === undefined || url === ISSUER_DEFAULTS.github.url || !URL.canParse(url)) return undefined;
-  if (provider === 'gitlab' || url.endsWith('/_services/token')) return new URL(url).origin;
-  return '';
+  if (provider === 'other') return undefined;
+  const { url: known, server } = ISSUER_DEFAULTS[provider];
+  // An enterprise at github.com may have an `iss` of its own, below GitHub's.
+  if (url === undefined || url === known || (provider === 'github' && url.startsWith(`${known}/`))) return server;
+  // That of a GitHub Enterprise Server. What is at another address there is no telling.
+  const tells = provider === 'gitlab' || url.endsWith('/_services/token');
+  return tells && URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
 function githubIssuer({ owner, owner_id, job_workflow_refs }: NonNullable<Parsed['github']>): Issuer {
@@ -326,9 +318,11 @@ export function loadConfig(file: string): Config {
   const personas = shape.safeParse(parseJson(read(personas_file, file, 'set personas_file'), personas_file)).data;
   const problems = personas ? againstPersonas(config, personas) : [];
   if (problems.length > 0) throw new ConfigError(file, problems);
+  // Without an issuer nobody could prove anything: all are open.
+  const isOpen = (identity_token: unknown) => identity_token === 'optional' || identity_tokens.issuers.length === 0;
   const environments = Object.entries(personas?.environments ?? {});
-  const open = environments.filter(([, { identity_token }]) => identity_token === 'optional').map(([name]) => name);
-  return { ...config, identity_tokens: { ...identity_tokens, optional_in: open } };
+  const optional_in = environments.filter(([, { identity_token }]) => isOpen(identity_token)).map(([name]) => name);
+  return { ...config, identity_tokens: { ...identity_tokens, optional_in } };
 }
 
 const COPY_EXAMPLE = 'copy cdk/daypass.config.example.json there, or set DAYPASS_CONFIG to where the configuration is';

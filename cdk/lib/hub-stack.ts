@@ -53,9 +53,8 @@ export class HubStack extends Stack {
       config,
       key,
     });
-    // (A tag's value may have spaces, and no commas.)
-    const open = config.identity_tokens.optional_in.join(' ');
-    if (open !== '') Tags.of(provision.machine).add(OPEN_ENVIRONMENTS_TAG, open);
+    const open = config.identity_tokens.optional_in;
+    if (open.length > 0) Tags.of(provision.machine).add(OPEN_ENVIRONMENTS_TAG, tagValue(open));
     const { 'create-role': _createRole, 'delete-role': _deleteRole, ...renewing } = functions;
     const renew = new StateMachine(this, 'Renew', {
       name: RENEW_MACHINE,
@@ -103,4 +102,12 @@ export class HubStack extends Stack {
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
+}
+
+/** The names with spaces between them: a tag's value has no commas. Those that it has no room for are counted: `+2`. */
+function tagValue(names: readonly string[]): string {
+  const fitting = (most: number) => names.filter((_, i) => names.slice(0, i + 1).join(' ').length <= most);
+  if (fitting(256).length === names.length) return names.join(' ');
+  const shown = fitting(250);
+  return [...shown, `+${names.length - shown.length}`].join(' ');
 }

@@ -10,7 +10,7 @@ const minimal = {
   hub: { account_id: '111111111111', region: 'us-east-1' },
   identity: { store_id: 'd-1234567890' },
   invoker_principal_arns: ['arn:aws:iam::111111111111:role/jenkins'],
-  identity_tokens: { required_in: [] },
+  identity_tokens: { issuers: [] },
 };
 const github = { owner: 'octo', job_workflow_refs: ['octo/ci/.github/workflows/deploy.yml@refs/heads/main'] };
 const organization = { organizational_unit_ids: ['ou-ab12-cdef3456'] };
@@ -33,7 +33,8 @@ describe('a configuration that can be used', () => {
       ...minimal,
       identity: { store_id: 'd-1234567890', account_id: '111111111111', region: 'us-east-1' },
       external_id: 'daypass-111111111111',
-      identity_tokens: { audience: 'daypass-111111111111-us-east-1', required_in: [], issuers: [] },
+      identity_tokens: { audience: 'daypass-111111111111-us-east-1', optional_in: [], issuers: [] },
+      limits: { open_roles_per_person: 20, open_roles_per_account: 200, accounts_per_job: 1 },
       minimum_role_ttl_seconds: 900,
       log_retention_days: 365,
       architecture: 'x86_64',
@@ -45,10 +46,10 @@ describe('a configuration that can be used', () => {
   describe('identity tokens', () => {
     const tokens = (config: object) => parse({ ...minimal, ...config }).identity_tokens;
 
-    test('are required in production, and GitHub issues them to the workflows that may call', () => {
+    test('are required, and GitHub issues them to the workflows that may call', () => {
       expect(tokens({ identity_tokens: undefined, github: { ...github, owner_id: '42' } })).toEqual({
         audience: 'daypass-111111111111-us-east-1',
-        required_in: ['production'],
+        optional_in: [],
         issuers: [
           {
             provider: 'github',
@@ -59,6 +60,7 @@ describe('a configuration that can be used', () => {
               runner_environment: ['github-hosted'],
             },
             environments: {},
+            server: 'https://github.com',
             person: { claim: 'actor', attribute: 'profile_url', value: 'https://github.com/{}' },
           },
         ],
@@ -76,10 +78,52 @@ describe('a configuration that can be used', () => {
           url: 'https://gitlab.com',
           claims,
           environments: {},
+          server: 'https://gitlab.com',
           person: { claim: 'user_email', attribute: 'email', value: '{}' },
         },
         { ...other, environments: {}, person: { ...person, value: '{}' } },
       ]);
+    });
+
+    test.each<[string, object, string | undefined]>([
+      ['github.com', { provider: 'github' }, 'https://github.com'],
+      [
+        'an enterprise at github.com',
+        { provider: 'github', url: 'https://token.actions.githubusercontent.com/octo' },
+        'https://github.com',
+      ],
+      [
+        'a GitHub Enterprise Server',
+        { provider: 'github', url: 'https://github.example.com:8443/_services/token' },
+        'https://github.example.com:8443',
+      ],
+      ['GitHub at another address', { provider: 'github', url: 'https://token.actions.octo.ghe.com' }, undefined],
+      ['gitlab.com', { provider: 'gitlab' }, 'https://gitlab.com'],
+      [
+        'a GitLab of one’s own',
+        { provider: 'gitlab', url: 'https://gitlab.example.com/git' },
+        'https://gitlab.example.com',
+      ],
+      [
+        'another kind of issuer',
+        { provider: 'other', url: 'https://ci.example.com', person: { claim: 'sub', attribute: 'email' } },
+        undefined,
+      ],
+      ['what is given', { provider: 'gitlab', server: 'https://git.example.com' }, 'https://git.example.com'],
+    ])('say where the runs of %s are seen', (_, issuer, server) => {
+      const [parsed] = tokens({ identity_tokens: { issuers: [{ claims: { org: ['1'] }, ...issuer }] } }).issuers;
+      // prove cannot read one that is empty.
+      expect(JSON.parse(JSON.stringify(parsed)).server).toBe(server);
+      expect(Object.hasOwn(parsed ?? {}, 'server')).toBe(server !== undefined);
+    });
+
+    test('may leave it to a run in which of the issuer’s environments it is, and name claims of another kind', () => {
+      const environments = { production: ['live', 'live-eu'], staging: 'any' };
+      const names = { repository: 'pipeline', job_id: 'job', ref_protected: 'protected' };
+      const person = { claim: 'email', attribute: 'email' };
+      const other = { provider: 'other', url: 'https://ci.example.com', claims: { org: ['1'] }, person };
+      const [parsed] = tokens({ identity_tokens: { issuers: [{ ...other, environments, names }] } }).issuers;
+      expect(parsed).toMatchObject({ environments, names });
     });
   });
 
@@ -115,6 +159,7 @@ describe('a configuration that can be used', () => {
     ['an account root', { invoker_principal_arns: ['arn:aws-us-gov:iam::111111111111:root'] }],
     ['GovCloud', { hub: { account_id: '111111111111', region: 'us-gov-west-1' } }],
     ['leases of a second', { minimum_role_ttl_seconds: 1 }],
+    ['other limits', { limits: { open_roles_per_person: 1, open_roles_per_account: 1000, accounts_per_job: 100 } }],
     ['the root of the organisation', { organization: { organizational_unit_ids: ['r-ab12'] } }],
   ])('may have %s', (_, changes) => {
     expect(problems(() => parse({ ...minimal, ...changes }))).toEqual([]);
@@ -132,8 +177,65 @@ describe('a problem is reported with its path and its remedy', () => {
     [
       'nobody to prove anything',
       { identity_tokens: undefined },
-      'identity_tokens: production must prove who asks, and no issuer of identity tokens is known: list issuers, or set ' +
-        'required_in to [] and trust whoever may become the invoker to name the right person',
+      'identity_tokens.issuers: whoever asks must prove who they are, and no issuer of identity tokens is known: list ' +
+        'issuers, or set it to [] and trust whoever may become the invoker to name the right person',
+    ],
+    [
+      'nobody to prove anything, in other words',
+      { identity_tokens: { audience: 'daypass' } },
+      'identity_tokens.issuers: whoever asks must prove who they are, and no issuer of identity tokens is known',
+    ],
+    [
+      'environments that are closed by name',
+      { identity_tokens: { required_in: ['production'], issuers: [] } },
+      'identity_tokens.required_in: is gone, remove it: tokens are required in every environment, unless personas.json ' +
+        'opens it with "identity_token": "optional"',
+    ],
+    [
+      'an environment with a list of nothing',
+      issuer({ environments: { production: [] } }),
+      "identity_tokens.issuers[0].environments.production: must list 1 to 20 of the issuer's environments, or be any: a " +
+        'run need not be in one',
+    ],
+    [
+      'an environment that is opened with another word',
+      issuer({ environments: { production: 'all' } }),
+      "identity_tokens.issuers[0].environments.production: must list 1 to 20 of the issuer's environments, or be any: a",
+    ],
+    [
+      'other names of what GitLab calls things',
+      issuer({ names: { repository: 'project' } }),
+      'identity_tokens.issuers[0].names: must not be given: what the tokens of gitlab call things is known',
+    ],
+    [
+      'a name of something that nobody asks for',
+      issuer({
+        provider: 'other',
+        url: 'https://ci.example.com',
+        person: { claim: 'email', attribute: 'email' },
+        names: { colour: 'colour' },
+      }),
+      'identity_tokens.issuers[0].names.colour: unknown key; remove it or correct its spelling; known here: repository, ',
+    ],
+    [
+      'a server with a path',
+      issuer({ server: 'https://gitlab.example.com/git' }),
+      'identity_tokens.issuers[0].server: must be scheme and host of the pages of runs, such as https://github.com',
+    ],
+    [
+      'no open role at all',
+      { limits: { open_roles_per_person: 0 } },
+      'limits.open_roles_per_person: must be a whole number from 1 to 1000',
+    ],
+    [
+      'roles without end',
+      { limits: { open_roles_per_account: 1001 } },
+      'limits.open_roles_per_account: must be a whole number from 1 to 1000',
+    ],
+    [
+      'a job for everything',
+      { limits: { accounts_per_job: 101 } },
+      'limits.accounts_per_job: must be a whole number from 1 to 100',
     ],
     [
       'an issuer of everybody',
@@ -295,31 +397,49 @@ describe('reading the file', () => {
   const directory = mkdtempSync(join(tmpdir(), 'daypass-config-'));
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  function load(accounts: unknown, changes = {}) {
-    writeFileSync(join(directory, 'personas.json'), JSON.stringify({ accounts, environments: { staging: {} } }));
+  const issuers = [{ provider: 'gitlab', claims: { namespace_id: ['11'] } }];
+
+  function read(accounts: unknown, changes = {}, environments: object = { staging: {}, sandbox: {} }) {
+    writeFileSync(join(directory, 'personas.json'), JSON.stringify({ accounts, environments }));
     writeFileSync(
       join(directory, 'config.json'),
       JSON.stringify({ ...minimal, personas_file: 'personas.json', ...changes }),
     );
-    return problems(() => loadConfig(join(directory, 'config.json')));
+    return loadConfig(join(directory, 'config.json'));
   }
+  const load = (accounts: unknown, changes = {}) => problems(() => read(accounts, changes));
 
   test('accepts targets beside the hub', () => {
     expect(load([{ id: '222222222222', name: 'a' }])).toEqual([]);
   });
 
   test('refuses the hub as a target', () => {
-    expect(load([{ id: '222222222222' }, { id: '111111111111' }])).toEqual([
+    expect(load([{ name: 'a' }, { id: '111111111111' }])).toEqual([
       expect.stringMatching(/^accounts\[1\] of .*personas\.json is the hub: take it out/),
     ]);
   });
 
-  test('refuses to require a proof where nothing is', () => {
-    const issuers = [{ provider: 'gitlab', claims: { namespace_id: ['11'] } }];
-    expect(load([], { identity_tokens: { required_in: ['staging'], issuers } })).toEqual([]);
-    expect(load([], { identity_tokens: { issuers } })).toEqual([
-      expect.stringMatching(/^identity_tokens\.required_in: .* has no environment production; it has staging$/),
+  test('refuses environments of issuers that personas.json does not have', () => {
+    const of = (environments: object) => ({ identity_tokens: { issuers: [{ ...issuers[0], environments }] } });
+    expect(load([], of({ staging: ['staging'], sandbox: 'any' }))).toEqual([]);
+    expect(load([], of({ production: ['production'] }))).toEqual([
+      expect.stringMatching(
+        /^identity_tokens\.issuers\[0\]\.environments\.production: .* has no environment production; it has staging, sandbox$/,
+      ),
     ]);
+  });
+
+  test('learns from personas.json which environments are open', () => {
+    const environments = {
+      production: { identity_token: 'required' },
+      staging: {},
+      sandbox: { identity_token: 'optional' },
+      lab: { identity_token: 'optional' },
+    };
+    const optional = (tokens: object) =>
+      read([], { identity_tokens: tokens }, environments).identity_tokens.optional_in;
+    expect(optional({ issuers })).toEqual(['sandbox', 'lab']);
+    expect(optional({ issuers: [] })).toEqual(Object.keys(environments));
   });
 
   test('says where personas.json should have been', () => {

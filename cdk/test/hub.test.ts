@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { CONTRACT_TAG, CONTRACT_VERSION, TASKS } from '../lib/names.ts';
+import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
 import { type Statement, Synthesized } from './template.ts';
 
@@ -68,6 +68,21 @@ describe('table', () => {
   });
 });
 
+test('open roles are counted in a table that outlives the stack, and forgets jobs', () => {
+  hub.template.hasResource('AWS::DynamoDB::Table', {
+    DeletionPolicy: 'Retain',
+    Properties: {
+      TableName: 'daypass-open-roles',
+      KeySchema: [{ AttributeName: 'holder', KeyType: 'HASH' }],
+      TimeToLiveSpecification: { AttributeName: 'forget_at', Enabled: true },
+      BillingMode: 'PAY_PER_REQUEST',
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: Match.anyValue() },
+    },
+  });
+});
+
 describe('functions', () => {
   test('are the tasks', () => {
     expect(Object.keys(functions()).sort()).toEqual(TASKS.map((task) => `daypass-${task}`).sort());
@@ -127,7 +142,14 @@ describe('functions', () => {
 
   test.each<[string, Record<string, string>]>([
     ['validate', { DAYPASS_MIN_ROLE_TTL_SECONDS: '900', DAYPASS_PARTITION: 'aws' }],
-    ['record', { DAYPASS_TABLE: '<daypass-transactions>' }],
+    [
+      'record',
+      {
+        DAYPASS_TABLE: '<daypass-transactions>',
+        DAYPASS_OPEN_ROLES_TABLE: '<daypass-open-roles>',
+        DAYPASS_LIMITS: '{"open_roles_per_person":20,"open_roles_per_account":200,"accounts_per_job":1}',
+      },
+    ],
     [
       'prove',
       {
@@ -159,9 +181,10 @@ describe('functions', () => {
       'record',
       [
         {
-          Action: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+          Action: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
           Resource: '<daypass-transactions.Arn>',
         },
+        { Action: ['dynamodb:GetItem', 'dynamodb:UpdateItem'], Resource: '<daypass-open-roles.Arn>' },
         {
           Action: [
             'kms:Decrypt',
@@ -477,6 +500,28 @@ describe('machines', () => {
     const core = readFileSync(join(import.meta.dirname, '../../core/src/contract.rs'), 'utf8');
     expect(core).toContain(`CONTRACT_TAG: &str = "${CONTRACT_TAG}"`);
     expect(core).toContain(`CONTRACT_VERSION: &str = "${CONTRACT_VERSION}"`);
+  });
+
+  test('tell which environments are open, under a tag that core knows', () => {
+    const openOf = (optional_in?: string[]) => {
+      const tokens = exampleConfig().identity_tokens;
+      const stack = optional_in
+        ? new Synthesized('DaypassHub', HUB, { identity_tokens: { ...tokens, optional_in } })
+        : hub;
+      const machines = stack.all<{ StateMachineName: string; Tags: { Key: string; Value: string }[] }>(
+        'AWS::StepFunctions::StateMachine',
+      );
+      return machines.flatMap(({ StateMachineName, Tags }) =>
+        Tags.filter(({ Key }) => Key === OPEN_ENVIRONMENTS_TAG).map(({ Value }) => [StateMachineName, Value]),
+      );
+    };
+    expect(openOf()).toEqual([]);
+    expect(openOf(['sandbox', 'non-production'])).toEqual([['daypass-provision', 'sandbox non-production']]);
+    // A tag's value has 256 characters.
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => letter.repeat(60));
+    expect(openOf(names)).toEqual([['daypass-provision', [...names.slice(0, 4), '+2'].join(' ')]]);
+    const core = readFileSync(join(import.meta.dirname, '../../core/src/contract.rs'), 'utf8');
+    expect(core).toContain(`OPEN_ENVIRONMENTS_TAG: &str = "${OPEN_ENVIRONMENTS_TAG}"`);
   });
 });
 

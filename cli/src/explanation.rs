@@ -12,8 +12,9 @@ use daypass::{
     error::ErrorName,
     identity_center::IdentityStore,
     ids::{AccountId, BOUNDARY_POLICY_NAME, Email},
+    issuer::Provider,
     lambda::AwsError,
-    persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Environment, Persona, Personas},
+    persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Environment, Origin, Persona, Personas, Repository},
     policy::{Effect, OneOrMany, Policy, Statement},
     text::Quoted,
 };
@@ -33,6 +34,21 @@ pub struct Question {
     pub group_type: Option<String>,
     /// The branch.
     pub branch: Option<String>,
+    /// The run; without one, any that may is meant.
+    pub run: Option<Run>,
+}
+
+/// Where a run comes from, as its identity token would say.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The kind of its issuer.
+    pub provider: Provider,
+    /// The issuer's URL; without one, each that the account's repositories name is meant.
+    pub issuer: Option<String>,
+    /// The repository, by id.
+    pub repository_id: Option<String>,
+    /// The repository, by name.
+    pub repository: Option<String>,
 }
 
 /// Where to ask about people.
@@ -122,6 +138,7 @@ impl Explanation {
         let account = account_of(&question, persona, personas, &mut steps);
         if let Some(account) = account {
             steps.push(branch_of(&question, account.environment()));
+            steps.push(run_of(&question, account));
         }
         let group = account.zip(persona).map(|(account, persona)| personas.group_name(account.id(), persona));
         if let Some(group) = &group {
@@ -256,6 +273,68 @@ fn branch_of(question: &Question, environment: &Environment) -> Step {
             let because = format!("{} may not deploy to {name}; its branches are {patterns}", Quoted(branch));
             Step::no("branch", ErrorName::BranchNotAllowed, because)
         }
+    }
+}
+
+/// From where the account is deployed to, and whether the run comes from there.
+fn run_of(question: &Question, account: &Account) -> Step {
+    let (repositories, rule) = (account.repositories(), rule_for_runs(account));
+    if repositories.is_empty() && account.environment().requires_proof() {
+        return Step::no("run", ErrorName::IdentityNotProven, rule);
+    }
+    let Some(run) = &question.run else { return Step::yes("run", rule) };
+    let of_its_kind = || repositories.iter().filter(|it| it.provider() == run.provider);
+    let issuers: Vec<&str> = match &run.issuer {
+        Some(issuer) => vec![issuer],
+        // One that no repository names stands for all others.
+        None => of_its_kind().filter_map(Repository::issuer).chain([""]).collect(),
+    };
+    let judged = issuers.into_iter().map(|issuer| {
+        account.check_origin(Origin {
+            issuer,
+            provider: Some(run.provider),
+            repository_id: run.repository_id.as_deref(),
+            repository: run.repository.as_deref(),
+            // That it has to be, the rule says.
+            ref_protected: Some(true),
+        })
+    });
+    let judged: Vec<_> = judged.collect();
+    if judged.iter().any(Result::is_ok) {
+        return Step::yes("run", format!("a run of this repository may deploy: {rule}"));
+    }
+    let by_id = of_its_kind().any(|it| it.id().is_some());
+    let by_name = of_its_kind().any(|it| it.id().is_none());
+    let missing = match run {
+        Run { repository_id: None, .. } if by_id => Some("--repository-id"),
+        Run { repository: None, .. } if by_name => Some("--repository"),
+        _ => None,
+    };
+    match (missing, judged.into_iter().find_map(Result::err)) {
+        (Some(option), _) => Step::unknown("run", format!("not checked: {rule}; use {option}")),
+        (None, error) => Step::no("run", ErrorName::IdentityNotProven, error.map_or(rule, |error| error.to_string())),
+    }
+}
+
+/// Which runs may deploy to the account.
+fn rule_for_runs(account: &Account) -> String {
+    let (environment, repositories) = (account.environment(), account.repositories());
+    let name = environment.name();
+    if repositories.is_empty() && environment.requires_proof() {
+        let account = Quoted(account.name());
+        return format!(
+            "{name} requires an identity token, and {account} lists no `repositories`: no run may deploy to it"
+        );
+    }
+    let listed = repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let of = if repositories.is_empty() { String::new() } else { format!(" of {listed}") };
+    let on = if environment.requires_protected_ref() { " on a protected ref" } else { "" };
+    if environment.requires_proof() {
+        format!("{name} requires the identity token of a run{of}{on}")
+    } else if of.is_empty() && on.is_empty() {
+        format!("{name} requires no identity token, and takes one of any run")
+    } else {
+        format!("{name} requires no identity token; one that is sent has to be of a run{of}{on}")
     }
 }
 

@@ -61,6 +61,12 @@ pub enum Lint {
     UnattachableManagedPolicy,
     MixedPartitions,
     Escalation,
+    AmbiguousRepository,
+    OpenEnvironment,
+    NoRepositories,
+    RepositoryByName,
+    ShadowedRepository,
+    UnreachableRepository,
     NoAccounts,
     UnopenedPersona,
     UnusedEnvironment,
@@ -97,6 +103,32 @@ impl Lint {
                 Error,
                 "What a persona may do, within the boundary, is enough for no known way to more rights.",
             ),
+            Self::AmbiguousRepository => (
+                "ambiguous-repository",
+                Error,
+                "A repository names its issuer, where the deployment has several of its kind: their ids collide.",
+            ),
+            Self::OpenEnvironment => (
+                "open-environment",
+                Warning,
+                "An environment requires identity tokens; else whoever may become the invoker can name anybody there.",
+            ),
+            Self::NoRepositories => (
+                "no-repositories",
+                Warning,
+                "An account lists the repositories that deploy to it, where identity tokens are required; else no run can.",
+            ),
+            Self::RepositoryByName => (
+                "repository-by-name",
+                Warning,
+                "A repository is identified by its id, where its issuer gives ids: somebody else may have the name one day.",
+            ),
+            Self::ShadowedRepository => {
+                ("shadowed-repository", Warning, "A repository is one that no other of its list covers.")
+            }
+            Self::UnreachableRepository => {
+                ("unreachable-repository", Warning, "A run of each repository can deploy to the account that lists it.")
+            }
             Self::NoAccounts => ("no-accounts", Warning, "There is an account to deploy to."),
             Self::UnopenedPersona => {
                 ("unopened-persona", Warning, "An account is open to each persona; else nobody can use its groups.")

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use daypass::{
-    persona::{Environment, JsonPath, Location, Persona, Personas, Step},
+    issuer::Provider,
+    persona::{Account, Environment, JsonPath, Location, Persona, Personas, Repository, Step},
     policy::{
         Effect, OneOrMany, Policy, Statement,
         evaluate::{Request, evaluate},
@@ -14,6 +15,7 @@ use wildmatch::WildMatch;
 
 use crate::{
     finding::{Finding, Lint, Rule},
+    issuers::Issuers,
     policies::{self, Known, Method, Origin, Rights, partition_of},
     source::Source,
 };
@@ -23,13 +25,14 @@ const MIN_ROLE_TTL: Duration = Duration::from_mins(15);
 /// Stands for an account of which the file says nothing: that of AWS's documentation.
 const SOME_ACCOUNT: &str = "123456789012";
 
-/// Everything that there is to say about a `personas.json`, in the order of its text.
-pub fn findings(text: &str) -> Vec<Finding> {
-    findings_with(text, &policies::methods())
+/// Everything that there is to say about a `personas.json`, in the order of its text; with the issuers of the deployment, also
+/// what only they show.
+pub fn findings(text: &str, issuers: Option<&Issuers>) -> Vec<Finding> {
+    findings_with(text, issuers, &policies::methods())
 }
 
 /// The same, when `methods` are the known ways to more rights.
-fn findings_with(text: &str, methods: &[Method]) -> Vec<Finding> {
+fn findings_with(text: &str, issuers: Option<&Issuers>, methods: &[Method]) -> Vec<Finding> {
     let source = Source(text);
     let (personas, problems) = Personas::survey(text);
     let mut findings: Vec<Finding> = problems
@@ -47,7 +50,7 @@ fn findings_with(text: &str, methods: &[Method]) -> Vec<Finding> {
             Location::Value(path) => Some(path),
             Location::Text { .. } => None,
         });
-        let mut linter = Linter { source, personas, methods, broken: broken.collect(), findings: Vec::new() };
+        let mut linter = Linter { source, personas, issuers, methods, broken: broken.collect(), findings: Vec::new() };
         linter.lint();
         findings.append(&mut linter.findings);
     }
@@ -58,6 +61,7 @@ fn findings_with(text: &str, methods: &[Method]) -> Vec<Finding> {
 struct Linter<'a> {
     source: Source<'a>,
     personas: &'a Personas,
+    issuers: Option<&'a Issuers>,
     methods: &'a [Method],
     /// Where the parser has found something.
     broken: Vec<JsonPath<'static>>,
@@ -70,6 +74,9 @@ impl<'a> Linter<'a> {
         for environment in personas.environments() {
             let at = path(["environments", environment.name()]);
             self.branches(&at.join("branches"));
+            if !self.is_broken(&at) {
+                self.open_environment(&at, environment);
+            }
             self.short_ttl(&at, environment.max_role_ttl());
         }
         for persona in personas.personas() {
@@ -127,6 +134,21 @@ impl<'a> Linter<'a> {
                 let message = format!("{} matches no branch that {} does not match", Quoted(pattern), Quoted(other));
                 self.report(Lint::ShadowedBranchPattern, at, message, "remove one of the two");
             }
+        }
+    }
+
+    fn open_environment(&mut self, at: &JsonPath<'a>, environment: &Environment) {
+        let anybody = "whoever may become the invoker can name anybody there";
+        if !environment.requires_proof() {
+            let message = format!(
+                "is open: {anybody}, and `repositories` and `protected_ref` bind only a run that sends an identity token"
+            );
+            let remedy = "remove it: identity tokens are required then";
+            self.report(Lint::OpenEnvironment, &at.join("identity_token"), message, remedy);
+        } else if self.issuers.is_some_and(Issuers::is_empty) {
+            let message = format!("requires no identity token, because the configuration has no issuer: {anybody}");
+            let remedy = "list the issuers of your CI systems in the configuration's `identity_tokens.issuers`";
+            self.report(Lint::OpenEnvironment, at, message, remedy);
         }
     }
 
@@ -282,6 +304,66 @@ impl<'a> Linter<'a> {
         for persona in personas.personas() {
             self.openings(persona);
         }
+        for (i, account) in personas.accounts().iter().enumerate() {
+            self.repositories(&path(["accounts"]).join(i), account);
+        }
+    }
+
+    fn repositories(&mut self, at: &JsonPath<'a>, account: &'a Account) {
+        let (environment, all) = (account.environment(), account.repositories());
+        let nobody_proves = self.issuers.is_some_and(Issuers::is_empty);
+        if all.is_empty() && environment.requires_proof() && !nobody_proves {
+            let message = format!(
+                "lists no `repositories`, and {} requires identity tokens: no run may deploy",
+                environment.name()
+            );
+            let remedy = "list the repositories that deploy to it, each with its id";
+            self.report(Lint::NoRepositories, at, message, remedy);
+        }
+        for (i, repository) in all.iter().enumerate() {
+            let at = at.join("repositories").join(i);
+            if let Some((key, message, remedy)) = unreachable(repository) {
+                self.report(Lint::UnreachableRepository, &at.join(key), message, remedy);
+            } else if repository.goes_by_name_alone() {
+                let message = format!("{repository} is identified by its name, which somebody else may have one day");
+                let remedy = "list each repository that is meant with its id";
+                self.report(Lint::RepositoryByName, &at.join("name"), message, remedy);
+            }
+            let shadows = |&(j, other): &(usize, &Repository)| {
+                // Of two that are of the same runs, the first stays.
+                i != j && covers_repository(other, repository) && (j < i || !covers_repository(repository, other))
+            };
+            if let Some((_, other)) = all.iter().enumerate().find(shadows) {
+                let message = format!("{repository} is covered by {other}");
+                let remedy = "remove the wider one, or this one if all that the wider one matches may deploy";
+                self.report(Lint::ShadowedRepository, &at, message, remedy);
+            }
+            if let Some(issuers) = self.issuers.filter(|issuers| !issuers.is_empty()) {
+                self.issuers_of(issuers, &at, repository, environment);
+            }
+        }
+    }
+
+    fn issuers_of(&mut self, issuers: &Issuers, at: &JsonPath<'a>, repository: &Repository, environment: &Environment) {
+        match issuers.of(repository, environment) {
+            Err(obstacle) => {
+                let message = format!("no run of {repository} can deploy: {}", obstacle.message);
+                self.report(Lint::UnreachableRepository, at, message, obstacle.remedy);
+            }
+            Ok(urls) if urls.len() > 1 => {
+                let urls = urls.into_iter().map(|url| Quoted(url).to_string()).collect::<Vec<_>>().join(", ");
+                let what = if repository.id().is_some() { "id" } else { "name" };
+                let message =
+                    format!("{repository} names no issuer, and each of {urls} can have a repository of that {what}");
+                self.report(
+                    Lint::AmbiguousRepository,
+                    at,
+                    message,
+                    "add `issuer`, with the URL of the one that is meant",
+                );
+            }
+            Ok(_) => {}
+        }
     }
 
     fn openings(&mut self, persona: &'a Persona) {
@@ -325,6 +407,58 @@ fn covers(wide: &str, narrow: &str) -> bool {
     [ANY.repeat(daypass::branch::MAX_BRANCH_CHARS), String::new()]
         .iter()
         .all(|many| wide.matches(&narrow.replace('?', ANY).replace('*', many)))
+}
+
+/// Whether every run that `narrow` is of, `wide` is of, too.
+fn covers_repository(wide: &Repository, narrow: &Repository) -> bool {
+    let repository = match (wide.id(), narrow.id()) {
+        (Some(wide), Some(narrow)) => wide == narrow,
+        (Some(_), None) => false,
+        // Where repositories are numbered, each has a name as well.
+        (None, Some(_)) => {
+            wide.provider().numbers_repositories()
+                && wide.name_pattern().is_some_and(|it| it.bytes().all(|b| b == b'*'))
+        }
+        (None, None) => {
+            wide.name_pattern().zip(narrow.name_pattern()).is_some_and(|(wide, narrow)| covers(&wide, &narrow))
+        }
+    };
+    let issuer = wide.issuer().is_none() || wide.issuer() == narrow.issuer();
+    repository && issuer && wide.provider() == narrow.provider()
+}
+
+/// Why no run is of the repository, whatever the deployment's issuers are: the key, what is wrong with it, and what to do.
+fn unreachable(repository: &Repository) -> Option<(&'static str, String, &'static str)> {
+    let provider = repository.provider();
+    if let Some(url) = repository.issuer()
+        && let Some(rest) = url.strip_prefix("http://")
+        && !["127.0.0.1", "localhost", "[::1]"].iter().any(|host| is_host(rest, host))
+    {
+        let message =
+            format!("{} is no issuer that a deployment believes: its keys cannot be fetched over HTTPS", Quoted(url));
+        return Some(("issuer", message, "write the issuer's URL with https://"));
+    }
+    if !provider.numbers_repositories() {
+        return None;
+    }
+    if let Some(id) = repository.id().filter(|id| id.starts_with('0')) {
+        let message = format!("no repository of {} has the id {}", provider.as_str(), Quoted(id));
+        return Some(("id", message, "write the number without zeros before it"));
+    }
+    let name = repository.name_pattern()?;
+    let of_paths = |c: char| c.is_ascii_alphanumeric() || "-_./*?".contains(c);
+    let of_clones = name.strip_suffix(".git").is_some();
+    let deep = provider == Provider::Github && name.matches('/').count() > 1;
+    if name.chars().all(of_paths) && !of_clones && !deep {
+        return None;
+    }
+    let message = format!("no repository of {} has a name like {}", provider.as_str(), Quoted(&name));
+    Some(("name", message, "write owner or group and name as in the address of its page, such as example/payments"))
+}
+
+/// Whether what follows the scheme of a URL begins with this host, and ends there or goes on with a port or a path.
+fn is_host(rest: &str, host: &str) -> bool {
+    rest.strip_prefix(host).is_some_and(|after| after.is_empty() || after.starts_with([':', '/']))
 }
 
 /// What a boundary leaves of each action at most, on whatever resource and under whatever condition.

@@ -11,6 +11,7 @@ mod commands;
 mod error;
 mod explanation;
 mod finding;
+mod issuers;
 mod lints;
 mod output;
 mod personas_check;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use crate::{
     finding::{Lint, Severity},
+    issuers::Issuers,
     lints,
     report::Report,
 };
@@ -24,6 +25,9 @@ pub struct Args {
     /// The file to check
     #[arg(default_value = "personas.json")]
     file: PathBuf,
+    /// The deployment's configuration, such as cdk/daypass.config.json: also find what its issuers cannot prove
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -63,14 +67,14 @@ impl Deny {
 /// Prints every finding.
 pub fn run(args: &Args) -> ExitCode {
     let file = args.file.display().to_string();
-    let text = match fs::read_to_string(&args.file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{file}: cannot be read: {error}");
+    let (text, issuers) = match read(&args.file).and_then(|text| Ok((text, issuers(args.config.as_deref())?))) {
+        Ok(read) => read,
+        Err(problem) => {
+            eprintln!("{problem}");
             return ExitCode::from(2);
         }
     };
-    let mut findings = lints::findings(&text);
+    let mut findings = lints::findings(&text, issuers.as_ref());
     findings.retain(|finding| !args.allow.iter().any(|lint| lint.rule() == finding.rule));
     let report = Report { file: &file, findings: &findings };
     let text = match args.format {
@@ -83,4 +87,14 @@ pub fn run(args: &Args) -> ExitCode {
     let least = args.deny.map_or(Severity::Error, Deny::severity);
     // Severities are in the order of their weight, the heaviest first.
     ExitCode::from(u8::from(findings.iter().any(|finding| finding.rule.severity <= least)))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))
+}
+
+fn issuers(config: Option<&Path>) -> Result<Option<Issuers>, String> {
+    let Some(file) = config else { return Ok(None) };
+    let issuers = Issuers::parse(&read(file)?);
+    issuers.map(Some).map_err(|problem| format!("{}: cannot be used: {problem}", file.display()))
 }

@@ -10,15 +10,20 @@ use std::{
 use aws_config::BehaviorVersion;
 use aws_smithy_http_client::{
     Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
+    tls::{self, rustls_provider::CryptoMode},
 };
-use clap::ValueEnum;
-use daypass::{identity_center::IdentityStore, ids::Email, persona::Personas};
+use clap::{
+    ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use daypass::{identity_center::IdentityStore, ids::Email, issuer::Provider, persona::Personas};
 
-use crate::explanation::{Answer, Explanation, Question, Store};
+use crate::explanation::{Answer, Explanation, Question, Run, Store};
 
 /// The identity store, when the command line names none.
 const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
+
+const PROVIDERS: [&str; 3] = [Provider::Github.as_str(), Provider::Gitlab.as_str(), Provider::Other.as_str()];
 
 /// What follows `daypass personas explain`.
 #[derive(clap::Args)]
@@ -40,6 +45,18 @@ pub struct Args {
     /// The branch that would be deployed; without it, any that may be
     #[arg(long)]
     branch: Option<String>,
+    /// The kind of the issuer of the run's identity token; without it, any run that may deploy is meant
+    #[arg(long, value_parser = PossibleValuesParser::new(PROVIDERS).try_map(|name| Provider::named(&name).ok_or("no provider")))]
+    provider: Option<Provider>,
+    /// The repository of the run, by the id that its issuer gives
+    #[arg(long, value_name = "ID", requires = "provider")]
+    repository_id: Option<String>,
+    /// The repository of the run, by its name
+    #[arg(long, value_name = "OWNER/NAME", requires = "provider")]
+    repository: Option<String>,
+    /// The issuer's URL, where personas.json names the issuers of repositories [default: any of those]
+    #[arg(long, value_name = "URL", requires = "provider")]
+    issuer: Option<String>,
     /// The personas.json that counts
     #[arg(long, default_value = "personas.json")]
     file: PathBuf,
@@ -93,6 +110,12 @@ fn explain(args: &Args) -> Result<Explanation, String> {
         account: args.account.clone(),
         group_type: args.group_type.clone(),
         branch: args.branch.clone(),
+        run: args.provider.map(|provider| Run {
+            provider,
+            issuer: args.issuer.clone(),
+            repository_id: args.repository_id.clone(),
+            repository: args.repository.clone(),
+        }),
     };
     let named = args.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok().filter(|id| !id.is_empty()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -108,7 +131,7 @@ fn explain(args: &Args) -> Result<Explanation, String> {
 
 /// The identity store, asked as whoever the `aws` command would be.
 async fn identity_store(id: String) -> IdentityStore {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
     IdentityStore::new(aws_sdk_identitystore::Client::new(&config), id)
 }

@@ -12,6 +12,7 @@ use std::{
 use uuid::Uuid;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../personas.json");
+const EXAMPLE_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cdk/daypass.config.example.json");
 const FLAWED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/persona/tests/many-problems.json");
 
 /// A folder of this test's own, which is removed with this value. Cargo gives the place, which all runs of the tests share
@@ -130,6 +131,31 @@ fn what_cannot_be_read_or_understood_is_no_verdict() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
         assert!(!stderr.is_empty(), "{args:?}");
     }
+}
+
+/// With the deployment's configuration, more can be known.
+#[test]
+fn a_repository_that_no_issuer_is_of_is_found_with_the_configuration() {
+    let folder = folder_with("", "");
+    fs::copy(EXAMPLE_CONFIG, folder.join("config.json")).expect("a copy");
+    let with_config = ["--config", "config.json", "--deny", "notes"];
+    assert_eq!(check(&folder, &with_config), (0, "personas.json: no findings\n".to_owned(), String::new()));
+    let example = fs::read_to_string(EXAMPLE_CONFIG).expect("the example");
+    let without_gitlab = example.replace(r#""provider": "gitlab""#, r#""provider": "other""#);
+    fs::write(folder.join("config.json"), without_gitlab).expect("a file");
+    let (code, stdout, _) = check(&folder, &with_config);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("accounts[1].repositories[1]: no run of `example/payments` (gitlab, id 28)"), "{stdout}");
+    assert!(stdout.contains("warning [unreachable-repository]"), "{stdout}");
+    for unusable in ["{", "{}", r#"{"identity_tokens": {"issuers": [{"provider": "bitbucket"}]}}"#] {
+        fs::write(folder.join("config.json"), unusable).expect("a file");
+        let (code, stdout, stderr) = check(&folder, &with_config);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.starts_with("config.json: cannot be used: "), "{stderr}");
+    }
+    let (code, _, stderr) = check(&folder, &["--config", "missing.json"]);
+    assert_eq!(code, 2);
+    assert!(stderr.starts_with("missing.json: cannot be read: "), "{stderr}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod rule;
 mod tests;
 
 pub use self::{
-    origin::{OriginError, Repository},
+    origin::{Origin, OriginError, Repository},
     path::{JsonPath, Step},
     rule::Rule,
 };

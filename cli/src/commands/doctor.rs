@@ -13,7 +13,7 @@ use aws_config::{
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use aws_types::SdkConfig;
 use daypass::{
-    contract::{CONTRACT_TAG, CONTRACT_VERSION},
+    contract::{CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG},
     identity_center::IdentityStore,
     ids::AccountId,
     lambda::AwsError,
@@ -177,8 +177,8 @@ impl Site {
         if !calls.iter().any(|(_, answer)| answer.as_ref().is_err_and(lacks_credentials)) {
             for key in [Key::ProvisionArn, Key::RenewArn, Key::DeprovisionArn] {
                 let Ok(machine) = settings.machine(key) else { continue };
-                let (check, call) = self.machine(&machine).await;
-                parts.push(check);
+                let (checks, call) = self.machine(&machine).await;
+                parts.extend(checks);
                 calls.push(("states", call));
             }
             calls.push(("sync-states", self.sync_states().await));
@@ -218,16 +218,17 @@ impl Site {
         )
     }
 
-    /// Whether the machine is there, and takes what this command sends.
-    async fn machine(&self, machine: &MachineArn) -> (Check, Result<(), AwsError>) {
+    /// Whether the machine is there, takes what this command sends, and wants a proof of whose run it is.
+    async fn machine(&self, machine: &MachineArn) -> (Vec<Check>, Result<(), AwsError>) {
         let name = format!("machine {}", machine.name());
         let answer = aws::states(&self.config).list_tags_for_resource().resource_arn(machine.to_string()).send().await;
         let tags = match answer.map_err(AwsError::of("states:ListTagsForResource")) {
             Ok(answer) => answer.tags.unwrap_or_default(),
-            Err(error) => return (unseen(&name, machine, &error), Err(error)),
+            Err(error) => return (vec![unseen(&name, machine, &error)], Err(error)),
         };
-        let version = tags.iter().find(|tag| tag.key() == Some(CONTRACT_TAG)).and_then(|tag| tag.value());
-        (contract(&name, version), Ok(()))
+        let value = |key| tags.iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value());
+        let open = value(OPEN_ENVIRONMENTS_TAG).map(open_environments);
+        ([contract(&name, value(CONTRACT_TAG))].into_iter().chain(open).collect(), Ok(()))
     }
 
     /// `StartSyncExecution` has an endpoint of its own, and behind private endpoints it is easily forgotten. Asking a machine
@@ -413,6 +414,20 @@ fn contract(name: &str, version: Option<&str>) -> Check {
     }
 }
 
+/// What it means that the deployment opens these environments.
+fn open_environments(names: &str) -> Check {
+    let names = names.split_whitespace().collect::<Vec<_>>().join(", ");
+    Check::warn(
+        "open environments",
+        format!(
+            "no identity token is required in {names}: whoever may become the invoker gets a role there in the name of anybody \
+             who may have one"
+        ),
+        "in personas.json, remove `\"identity_token\": \"optional\"` of each; where the deployment's configuration has no issuers, \
+         list them in `identity_tokens.issuers`; then deploy DaypassHub",
+    )
+}
+
 /// A machine that cannot be looked at.
 fn unseen(name: &str, machine: &MachineArn, error: &AwsError) -> Check {
     let remedy = "correct its ARN by the hub stack's outputs; if it is right, have the hub deployed again";
@@ -445,6 +460,14 @@ mod tests {
             assert_eq!(check.status, Status::Fail, "{check:?}");
             assert!(check.remedy.as_ref().is_some_and(|text| text.contains(remedy)), "{check:?}");
         }
+    }
+
+    #[test]
+    fn open_environments_are_a_warning() {
+        let check = open_environments("non-production sandbox");
+        assert_eq!(check.status, Status::Warn);
+        assert!(check.detail.contains("required in non-production, sandbox: "), "{check:?}");
+        assert!(check.remedy.as_ref().is_some_and(|text| text.contains("personas.json")), "{check:?}");
     }
 
     #[test]

@@ -64,7 +64,14 @@ fn question() -> Question {
         account: "payments-prod".to_owned(),
         group_type: None,
         branch: Some("release/1.0".to_owned()),
+        run: None,
     }
+}
+
+/// A run of the repository by id and name.
+fn run(provider: Provider, id: Option<&str>, name: Option<&str>) -> Run {
+    let [repository_id, repository] = [id, name].map(|it| it.map(str::to_owned));
+    Run { provider, issuer: None, repository_id, repository }
 }
 
 /// The part that says why; what the role may do is the same for all.
@@ -111,6 +118,11 @@ async fn every_denial_has_its_name_and_reason() {
             Question { branch: Some("a b".to_owned()), ..alex() },
         ),
         ("Daypass.InvalidRequest", GOOD, Question { group_type: Some("Admins".to_owned()), ..alex() }),
+        (
+            "Daypass.IdentityNotProven",
+            GOOD,
+            Question { run: Some(run(Provider::Github, Some("1"), Some("example/scratch"))), ..alex() },
+        ),
         ("Daypass.AccountNotAllowed", GOOD, Question { account: "sandbox".to_owned(), ..alex() }),
         ("Daypass.AccountNotAllowed", GOOD, Question { account: "999999999999".to_owned(), ..alex() }),
     ];
@@ -157,4 +169,54 @@ async fn any_branch_will_do_where_any_may_deploy() {
     let dev = Question { account: "222222222222".to_owned(), branch: None, ..question() };
     let world = World { group: "PwC_GP_222222222222_Product_Admin", ..GOOD };
     assert_eq!(world.explain(dev).await.answer(), Answer::Yes);
+}
+
+/// The file says from where an account is deployed to; a run is held against that as authz does it.
+#[tokio::test]
+async fn a_run_comes_from_where_the_account_is_deployed_to() {
+    const GITLAB: &str = "https://gitlab.example.com";
+    let mut file: Value = serde_json::from_str(SHIPPED).unwrap();
+    file["accounts"][1]["repositories"] = json!([
+        {"provider": "github", "id": "7654321", "name": "example/payments"},
+        {"provider": "gitlab", "issuer": GITLAB, "id": "28", "name": "example/payments"},
+        {"provider": "other", "name": "payments-*"},
+    ]);
+    let at = |issuer: &str, id: &str| Run { issuer: Some(issuer.to_owned()), ..run(Provider::Gitlab, Some(id), None) };
+    let runs = [
+        ("by its id", run(Provider::Github, Some("7654321"), None), Answer::Yes),
+        ("renamed", run(Provider::Github, Some("7654321"), Some("example/renamed")), Answer::Yes),
+        ("another one of the name", run(Provider::Github, Some("8"), Some("example/payments")), Answer::No),
+        ("the id at another kind of issuer", run(Provider::Gitlab, Some("7654321"), None), Answer::No),
+        ("without the id", run(Provider::Github, None, Some("example/payments")), Answer::Unknown),
+        ("without anything", run(Provider::Other, None, None), Answer::Unknown),
+        ("by its name", run(Provider::Other, None, Some("Payments-1")), Answer::Yes),
+        ("by an id that does not count", run(Provider::Other, Some("1"), None), Answer::Unknown),
+        ("at whichever instance", run(Provider::Gitlab, Some("28"), None), Answer::Yes),
+        ("at the instance", at(GITLAB, "28"), Answer::Yes),
+        ("at another instance", at("https://gitlab.com", "28"), Answer::No),
+    ];
+    let mut texts = Vec::new();
+    let mut explain = async |what: &str, file: &Value, run: Option<Run>| {
+        let personas = Personas::parse(&file.to_string()).unwrap();
+        let explanation = Explanation::of(Question { run, ..question() }, &personas, &GOOD.store()).await;
+        let text = explanation.to_string();
+        let step = text.lines().find(|line| line.contains(" run ")).unwrap().to_owned();
+        texts.push(format!("# {what}\n{step}"));
+        (explanation.answer(), explanation.error)
+    };
+    assert_eq!(explain("nobody says which", &file, None).await, (Answer::Yes, None));
+    for (what, run, expected) in runs {
+        let denial = (expected == Answer::No).then_some("Daypass.IdentityNotProven");
+        assert_eq!(explain(what, &file, Some(run)).await, (expected, denial), "{what}");
+    }
+    file["accounts"][1].as_object_mut().unwrap().remove("repositories");
+    let closed = explain("an account without repositories", &file, None).await;
+    assert_eq!(closed, (Answer::No, Some("Daypass.IdentityNotProven")));
+    file["environments"]["production"]["identity_token"] = json!("optional");
+    let stranger = Some(run(Provider::Other, None, Some("x")));
+    assert_eq!(explain("an open environment", &file, stranger).await, (Answer::Yes, None));
+    file["environments"]["production"]["protected_ref"] = json!(true);
+    file["accounts"][1]["repositories"] = json!([{"provider": "github", "id": "7654321", "name": "example/payments"}]);
+    assert_eq!(explain("repositories in an open environment", &file, None).await, (Answer::Yes, None));
+    insta::assert_snapshot!(texts.join("\n"));
 }

@@ -19,8 +19,17 @@ fn base() -> Value {
             "live": { "branches": ["main", "release/*"], "max_role_ttl_hours": 8 }
         },
         "accounts": [
-            { "id": "111122223333", "name": "shop-dev", "environment": "dev", "personas": ["Builder", "Reader"] },
-            { "id": "444455556666", "name": "shop-live", "environment": "live", "personas": ["Builder"] }
+            {
+                "id": "111122223333", "name": "shop-dev", "environment": "dev", "personas": ["Builder", "Reader"],
+                "repositories": [{ "provider": "github", "id": "41", "name": "acme/shop" }]
+            },
+            {
+                "id": "444455556666", "name": "shop-live", "environment": "live", "personas": ["Builder"],
+                "repositories": [
+                    { "provider": "github", "id": "41", "name": "acme/shop" },
+                    { "provider": "gitlab", "id": "41", "name": "acme/shop" }
+                ]
+            }
         ],
         "personas": {
             "Builder": {
@@ -60,6 +69,7 @@ type Case = (&'static str, Value, &'static [&'static str]);
 fn cases() -> Vec<Case> {
     let policies = "/personas/Reader/managed_policies";
     let statement = "/personas/Builder/custom_policy/0";
+    let repositories = "/accounts/1/repositories";
     let allow = |actions: Value| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
     vec![
         // Managed policies.
@@ -138,6 +148,63 @@ fn cases() -> Vec<Case> {
             json!(24),
             &["unreachable-role-ttl personas.Builder.max_role_ttl_hours"],
         ),
+        // From where accounts are deployed to.
+        ("/environments/dev/identity_token", json!("required"), &[]),
+        ("/environments/dev/identity_token", json!("optional"), &["open-environment environments.dev.identity_token"]),
+        ("/accounts/1/repositories", Value::Null, &["no-repositories accounts[1]"]),
+        (
+            repositories,
+            json!([
+                { "provider": "github", "name": "acme/shop" },
+                { "provider": "gitlab", "name": "acme/*" },
+                { "provider": "other", "name": "shop" }
+            ]),
+            &[
+                "repository-by-name accounts[1].repositories[0].name",
+                "repository-by-name accounts[1].repositories[1].name",
+            ],
+        ),
+        (
+            repositories,
+            json!([
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "https://gitlab.example.com" },
+                { "provider": "gitlab", "id": "41", "name": "acme/shop" },
+                { "provider": "gitlab", "id": "42", "name": "acme/shop", "issuer": "https://gitlab.example.com" },
+                { "provider": "other", "name": "shop-*" },
+                { "provider": "other", "name": "shop-1" },
+                { "provider": "other", "name": "shop-?*" },
+                { "provider": "other", "id": "1", "name": "shop-1" }
+            ]),
+            &[
+                "shadowed-repository accounts[1].repositories[0]",
+                "shadowed-repository accounts[1].repositories[4]",
+                "shadowed-repository accounts[1].repositories[5]",
+            ],
+        ),
+        (
+            repositories,
+            json!([{ "provider": "github", "id": "41", "name": "acme/shop" }, { "provider": "github", "name": "*" }]),
+            &["shadowed-repository accounts[1].repositories[0]", "repository-by-name accounts[1].repositories[1].name"],
+        ),
+        (
+            repositories,
+            json!([
+                { "provider": "github", "name": "https://github.com/acme/shop" },
+                { "provider": "gitlab", "name": "acme/shop.git" },
+                { "provider": "github", "name": "acme/web/shop" },
+                { "provider": "gitlab", "id": "041", "name": "acme/shop" },
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "http://gitlab.example.com" },
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "http://localhost:8080/gitlab" },
+                { "provider": "other", "id": "041", "name": "shop" }
+            ]),
+            &[
+                "unreachable-repository accounts[1].repositories[0].name",
+                "unreachable-repository accounts[1].repositories[1].name",
+                "unreachable-repository accounts[1].repositories[2].name",
+                "unreachable-repository accounts[1].repositories[3].id",
+                "unreachable-repository accounts[1].repositories[4].issuer",
+            ],
+        ),
         // What belongs together.
         ("/accounts", json!([]), &["no-accounts accounts"]),
         (
@@ -171,30 +238,88 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// The issuers of a configuration, something to set in the file, and what is then found.
+type IssuersCase = (Value, &'static str, Value, &'static [&'static str]);
+
+fn issuers_cases() -> Vec<IssuersCase> {
+    let (github, gitlab) = (json!({ "provider": "github" }), json!({ "provider": "gitlab" }));
+    let own = json!({ "provider": "gitlab", "url": "https://gitlab.example.com" });
+    let other = json!({ "provider": "other", "url": "https://ci.example.com", "names": { "repository": "pipeline" } });
+    let repositories = "/accounts/1/repositories";
+    let shop = json!({ "provider": "gitlab", "id": "41", "name": "acme/shop" });
+    vec![
+        (json!([github, gitlab]), "/environments/dev/identity_token", json!("required"), &[]),
+        (json!([github]), repositories, json!([shop]), &["unreachable-repository accounts[1].repositories[0]"]),
+        (
+            json!([github, gitlab, own]),
+            repositories,
+            json!([shop]),
+            &["ambiguous-repository accounts[1].repositories[0]"],
+        ),
+        (
+            json!([github, gitlab, own]),
+            repositories,
+            json!([
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "https://gitlab.example.com" },
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "https://gitlab.com" },
+                { "provider": "gitlab", "id": "41", "name": "acme/shop", "issuer": "https://gitlab.com/" }
+            ]),
+            &["unreachable-repository accounts[1].repositories[2]"],
+        ),
+        (
+            json!([github, other]),
+            repositories,
+            json!([{ "provider": "other", "name": "shop" }, { "provider": "other", "id": "shop", "name": "shop" }]),
+            &[
+                "unreachable-repository accounts[1].repositories[0]",
+                "unreachable-repository accounts[1].repositories[1]",
+            ],
+        ),
+        // Without an issuer nobody can prove anything, and nobody has to.
+        (
+            json!([]),
+            repositories,
+            Value::Null,
+            &["open-environment environments.dev", "open-environment environments.live"],
+        ),
+    ]
+}
+
 /// What is found when no way to more rights is known; those have tests of their own.
-fn found(file: &Value) -> Vec<Finding> {
-    findings_with(&format!("{file:#}"), &[])
+fn found(file: &Value, issuers: Option<&Issuers>) -> Vec<Finding> {
+    findings_with(&format!("{file:#}"), issuers, &[])
+}
+
+fn issuers(list: &Value) -> Issuers {
+    Issuers::parse(&json!({ "identity_tokens": { "issuers": list } }).to_string()).unwrap()
 }
 
 #[test]
 fn a_good_file_has_no_findings() {
-    assert_eq!(found(&base()), []);
-    assert_eq!(findings(include_str!("../../../personas.json")), [], "the shipped file");
+    assert_eq!(found(&base(), None), []);
+    let shipped = include_str!("../../../personas.json");
+    let example = Issuers::parse(include_str!("../../../cdk/daypass.config.example.json")).unwrap();
+    assert_eq!(findings(shipped, None), [], "the shipped file");
+    assert_eq!(findings(shipped, Some(&example)), [], "the shipped file with the example of a configuration");
 }
 
 #[test]
 fn every_lint() {
     let mut texts = String::new();
     let mut broken = BTreeSet::new();
-    for (pointer, value, expected) in cases() {
+    let without = cases().into_iter().map(|(pointer, value, expected)| (None, pointer, value, expected));
+    let with =
+        issuers_cases().into_iter().map(|(list, pointer, value, expected)| (Some(list), pointer, value, expected));
+    for (list, pointer, value, expected) in without.chain(with) {
         let file = base_with(pointer, value.clone());
-        let findings = found(&file);
+        let findings = found(&file, list.as_ref().map(issuers).as_ref());
         let rules: Vec<String> = findings.iter().map(|it| format!("{} {}", it.rule.id, it.path)).collect();
         let expected: BTreeSet<String> = expected.iter().map(|&it| it.to_owned()).collect();
         assert_eq!(rules.iter().cloned().collect::<BTreeSet<_>>(), expected, "{pointer} {value}");
         assert_eq!(rules.len(), expected.len(), "{pointer} {value}");
         assert!(findings.is_sorted_by_key(|it| it.region), "{pointer} {value}");
-        writeln!(texts, "# {pointer} {value}").unwrap();
+        let of = list.map(|list| format!(" with the issuers {list}")).unwrap_or_default();
+        writeln!(texts, "# {pointer} {value}{of}").unwrap();
         for finding in findings {
             writeln!(texts, "{}: {}; {} [{}]", finding.path, finding.message, finding.remedy, finding.rule.id).unwrap();
             broken.insert(finding.rule.id);
@@ -225,7 +350,7 @@ fn method(steps: &Value) -> Method {
 fn ways_to_more_rights_are_found() {
     let methods = [method(&json!([{ "action": "s3:PutObject", "resource": "arn:aws:s3:::x/y" }]))];
     let found = |file: Value| {
-        let findings = findings_with(&format!("{file:#}"), &methods);
+        let findings = findings_with(&format!("{file:#}"), None, &methods);
         findings.iter().map(|it| format!("{} {}: {}", it.rule.id, it.path, it.message)).collect::<Vec<_>>()
     };
     let one = "lets Builder get more rights in dev by `x`: Do X";
@@ -247,14 +372,18 @@ fn ways_to_more_rights_are_found() {
     ]);
     let in_account = [method(&json!([{ "action": "s3:PutObject", "resource": "arn:aws:s3:::{account}/y" }]))];
     let file = base_with("/personas/Builder/custom_policy", own);
-    assert_eq!(findings_with(&format!("{file:#}"), &in_account).len(), 2, "by one list in dev, by the other in live");
+    assert_eq!(
+        findings_with(&format!("{file:#}"), None, &in_account).len(),
+        2,
+        "by one list in dev, by the other in live"
+    );
 }
 
 #[test]
 fn the_boundary_holds_against_every_known_way() {
     let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
     let file = base_with("/personas/Builder/custom_policy", everything);
-    let findings = findings(&format!("{file:#}"));
+    let findings = findings(&format!("{file:#}"), None);
     assert!(!findings.iter().any(|it| it.rule == Lint::Escalation.rule()), "{findings:#?}");
 }
 

@@ -39,6 +39,30 @@ impl Repository {
         self.provider
     }
 
+    /// The issuer's URL, where only one of its kind is meant.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// The id that is compared; without one, names are.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match &self.which {
+            Which::Id { id, .. } => Some(id),
+            Which::Named(_) => None,
+        }
+    }
+
+    /// The pattern, in lower case, that is held against names where there is no id.
+    #[must_use]
+    pub fn name_pattern(&self) -> Option<String> {
+        match &self.which {
+            Which::Id { .. } => None,
+            Which::Named(pattern) => Some(pattern.to_string()),
+        }
+    }
+
     /// Whether it is told by a name, though its issuer knows it by an id: somebody else may have the name one day.
     #[must_use]
     pub fn goes_by_name_alone(&self) -> bool {
@@ -54,13 +78,40 @@ impl Repository {
         same && (self.provider, &self.issuer) == (other.provider, &other.issuer)
     }
 
-    fn is_of(&self, proof: &Proof) -> bool {
-        let issuer = self.issuer.as_ref().is_none_or(|issuer| *issuer == proof.issuer);
+    fn is_of(&self, run: &Origin<'_>) -> bool {
+        let issuer = self.issuer.as_ref().is_none_or(|issuer| issuer == run.issuer);
         let repository = match &self.which {
-            Which::Id { id, .. } => proof.repository_id.as_ref() == Some(id),
-            Which::Named(pattern) => proof.repository.as_ref().is_some_and(|it| pattern.matches(&it.to_lowercase())),
+            Which::Id { id, .. } => run.repository_id == Some(id),
+            Which::Named(pattern) => run.repository.is_some_and(|it| pattern.matches(&it.to_lowercase())),
         };
-        issuer && repository && proof.provider == Some(self.provider)
+        issuer && repository && run.provider == Some(self.provider)
+    }
+}
+
+/// Where a run comes from, as far as its issuer says.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The issuer's URL.
+    pub issuer: &'a str,
+    /// The kind of the issuer.
+    pub provider: Option<Provider>,
+    /// The repository, by id.
+    pub repository_id: Option<&'a str>,
+    /// The repository, by name.
+    pub repository: Option<&'a str>,
+    /// Whether the ref of the run is protected.
+    pub ref_protected: Option<bool>,
+}
+
+impl<'a> From<&'a Proof> for Origin<'a> {
+    fn from(proof: &'a Proof) -> Self {
+        Self {
+            issuer: &proof.issuer,
+            provider: proof.provider,
+            repository_id: proof.repository_id.as_deref(),
+            repository: proof.repository.as_deref(),
+            ref_protected: proof.ref_protected,
+        }
     }
 }
 
@@ -68,9 +119,13 @@ impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let provider = self.provider.as_str();
         match &self.which {
-            Which::Id { id, name } => write!(f, "{} ({provider}, id {id})", Quoted(name)),
-            Which::Named(pattern) => write!(f, "{} ({provider})", Quoted(&pattern.to_string())),
+            Which::Id { id, name } => write!(f, "{} ({provider}, id {id}", Quoted(name))?,
+            Which::Named(pattern) => write!(f, "{} ({provider}", Quoted(&pattern.to_string()))?,
         }
+        if let Some(issuer) = &self.issuer {
+            write!(f, ", of {}", Quoted(issuer))?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -128,17 +183,18 @@ pub enum OriginError {
 }
 
 impl Account {
-    /// Whether a run may deploy to the account, by what proves whose it is: its repository, and the protection of its ref.
-    /// What the issuer does not say is refused.
+    /// Whether a run may deploy to the account, by where it comes from: its repository, and the protection of its ref. What the
+    /// issuer does not say is refused.
     ///
     /// # Errors
     /// [`OriginError`] with the first thing that does not fit.
-    pub fn check_origin(&self, proof: &Proof) -> Result<(), OriginError> {
-        self.check_repository(proof)?;
+    pub fn check_origin<'a>(&self, run: impl Into<Origin<'a>>) -> Result<(), OriginError> {
+        let run = run.into();
+        self.check_repository(&run)?;
         let environment = &self.environment;
-        let names = proof.provider.unwrap_or(Provider::Other).claim_names();
+        let names = run.provider.unwrap_or(Provider::Other).claim_names();
         let claim = || Quoted(names.ref_protected.as_deref().unwrap_or("ref_protected")).to_string();
-        match proof.ref_protected {
+        match run.ref_protected {
             _ if !environment.requires_protected_ref => Ok(()),
             Some(true) => Ok(()),
             Some(false) => Err(OriginError::NotProtected { claim: claim(), environment: environment.name.clone() }),
@@ -146,31 +202,31 @@ impl Account {
         }
     }
 
-    fn check_repository(&self, proof: &Proof) -> Result<(), OriginError> {
+    fn check_repository(&self, run: &Origin<'_>) -> Result<(), OriginError> {
         let account = self.name.clone();
         if self.repositories.is_empty() {
             return if self.environment.requires_proof {
-                Err(OriginError::NoRepositories { account, repository: repository_of(proof) })
+                Err(OriginError::NoRepositories { account, repository: repository_of(run) })
             } else {
                 Ok(())
             };
         }
-        if self.repositories.iter().any(|it| it.is_of(proof)) {
+        if self.repositories.iter().any(|it| it.is_of(run)) {
             return Ok(());
         }
-        let names = proof.provider.unwrap_or(Provider::Other).claim_names();
-        let by_id = self.repositories.iter().any(|it| matches!(it.which, Which::Id { .. }));
+        let names = run.provider.unwrap_or(Provider::Other).claim_names();
+        let by_id = self.repositories.iter().any(|it| it.id().is_some());
         let (id, name) = (names.repository_id.as_deref(), names.repository.as_deref());
         let claim = if by_id { id.unwrap_or("repository_id") } else { name.unwrap_or("repository") };
         let allowed = self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let (claim, repository) = (Quoted(claim).to_string(), repository_of(proof));
+        let (claim, repository) = (Quoted(claim).to_string(), repository_of(run));
         Err(OriginError::Repository { claim, repository, account, allowed })
     }
 }
 
 /// The repository of a run, as far as its issuer says.
-fn repository_of(proof: &Proof) -> String {
-    match (&proof.repository_id, &proof.repository) {
+fn repository_of(run: &Origin<'_>) -> String {
+    match (run.repository_id, run.repository) {
         (Some(id), Some(name)) => format!("{} ({})", Quoted(id), Quoted(name)),
         (Some(one), None) | (None, Some(one)) => Quoted(one).to_string(),
         (None, None) => "not told".to_owned(),

@@ -24,6 +24,9 @@ fn judged(personas: &Personas, account: &str, change: impl FnOnce(&mut Proof)) -
     personas.account_named(account).expect("an account").check_origin(&proof)
 }
 
+/// What is different in a run, in words and as a change.
+type Deviation = (&'static str, fn(&mut Proof));
+
 /// One run that may, and from it one deviation at a time.
 #[test]
 fn a_run_is_of_one_of_the_repositories_and_of_a_protected_ref() {
@@ -32,7 +35,7 @@ fn a_run_is_of_one_of_the_repositories_and_of_a_protected_ref() {
     assert_eq!(live(|_| ()), Ok(()));
     // With an id the name says nothing: a repository that was renamed is the same.
     assert_eq!(live(|it| it.repository = Some("example/renamed".to_owned())), Ok(()));
-    let deviations: [(&str, fn(&mut Proof)); 7] = [
+    let deviations: [Deviation; 7] = [
         ("another id under the name", |it| it.repository_id = Some("1".to_owned())),
         ("no id", |it| it.repository_id = None),
         ("the same id at another kind of issuer", |it| it.provider = Some(Provider::Gitlab)),
