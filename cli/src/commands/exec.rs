@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{TRANSACTION_VARIABLE, block_on, request, settings, tell_what_was_found};
+use super::{TRANSACTION_VARIABLE, block_on, request, settings_to_ask, tell_what_was_found};
 use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Kind},
     output::Output,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, World},
+    settings::{self, DeploymentArgs, Process, RequestArgs, Use, World},
     signals::{self, Signals},
 };
 
@@ -42,6 +42,8 @@ has the address of an endpoint on this machine instead, where AWS SDKs and the a
 need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN. Nothing that identity tokens
 of the run are had with is in its environment, unless with --keep-identity-tokens.
 
+Without --ttl the role lives as long as the command can use it: for an hour, with --serve as long as CI lets the job run.
+
 Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
 role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. When the command succeeds and its role cannot be
 given back, 70 or 75; a release that Daypass has taken, and has not confirmed within ten seconds, is only told.")]
@@ -49,11 +51,11 @@ pub struct Args {
     /// Give the command an endpoint to fetch credentials from, instead of credentials
     #[arg(long)]
     serve: bool,
-    /// The command, and its arguments
-    #[arg(required = true, last = true, value_name = "COMMAND")]
     /// Leave the command what identity tokens are had with: it can then ask for any role that this run may have
     #[arg(long)]
     keep_identity_tokens: bool,
+    /// The command, and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]
     request: RequestArgs,
@@ -79,7 +81,8 @@ enum Outcome {
 }
 
 async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
-    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    let used = if args.serve { Use::All } else { Use::OneSession };
+    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
     *output = linking;
     let (deployment, request) = (Deployment::of(&settings)?, request(&settings)?);
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
@@ -96,10 +99,10 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
         email: request.email.clone(),
         session_duration,
         serve: args.serve,
+        keep_identity_tokens: args.keep_identity_tokens,
     };
     let outcome = AssertUnwindSafe(async {
         // A signal waits: what is being granted has to be known to be given back.
-        keep_identity_tokens: args.keep_identity_tokens,
         match daypass.request(transaction, &request, &job.key).await {
             Ok((grant, pipeline)) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
             Err(error) => Outcome::Refused(error),
@@ -157,10 +160,10 @@ struct Job<'a> {
     email: String,
     session_duration: Option<Duration>,
     serve: bool,
+    keep_identity_tokens: bool,
 }
 
 impl Job<'_> {
-    keep_identity_tokens: bool,
     async fn run(&mut self, grant: Grant, pipeline: &SessionCredentials, command: &[OsString]) -> Result<u8, Error> {
         let Grant { role_name, persona, expires_at, .. } = &grant;
         self.output.note(&format!("granted {role_name} as {persona} until {expires_at}"));
@@ -250,12 +253,12 @@ fn prepared(
     for variable in REMOVED {
         prepared.env_remove(variable);
     }
-    prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
-    prepared
-}
     if !keep_identity_tokens {
         identity_token::withhold(prepared.as_std_mut(), environment);
     }
+    prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
+    prepared
+}
 
 /// Waits for the end of a command, and hands signals on to it meanwhile.
 async fn supervised(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
@@ -336,14 +339,11 @@ async fn come(moment: Timestamp) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::client::release::{End, Taken, tests::ID};
 
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn a_success_needs_that_the_role_was_given_back() {
-        let id: TransactionId = ID.parse().unwrap();
     #[test]
     fn the_command_has_no_other_credentials_and_no_identity_tokens() {
         let grant = serde_json::json!({
@@ -364,6 +364,9 @@ mod tests {
         assert_eq!((withheld(false), withheld(true)), (all, credentials));
     }
 
+    #[test]
+    fn a_success_needs_that_the_role_was_given_back() {
+        let id: TransactionId = ID.parse().unwrap();
         let refused = || Error::named("Daypass.TransactionMismatch", "failed", "it is another one").about(id);
         let lost = || Error::new(Kind::TryAgain, "no answer").about(id);
         let no_role = || Err(Error::new(Kind::Failed, "it cannot be assumed"));

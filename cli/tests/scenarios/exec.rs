@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use daypass_tests::{
     engine::Fault,
-    stack::{Stack, at},
+    stack::{Stack, at, until},
 };
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::command::{Ended, Folder, HOLD, Held, Said, ended, exec, granted_in, is_given_back, who_is};
+use crate::command::{Ended, Folder, HOLD, Held, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
 
 #[tokio::test]
 async fn the_command_has_the_role_and_it_is_given_back_at_its_end() {
@@ -221,6 +221,33 @@ async fn the_command_cannot_look_into_daypass() {
     assert!(stdout.contains("DAYPASS_ROLE_ARN=") && !stdout.contains(OTHER), "{stdout}{stderr}");
     assert!(stderr.contains("Permission denied"), "{stderr}");
     is_given_back(&stack, stdout.lines().next().unwrap().parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_role_lives_as_long_as_the_command_can_use_it() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let cases: [(&[&str], f64); 5] = [
+        (&[], 1.0),
+        (&["--job-timeout", "30m"], 0.5),
+        (&["--serve"], 24.0),
+        (&["--serve", "--job-timeout", "2h"], 2.0),
+        // More than the account allows: what nobody has wished for fails no request.
+        (&["--serve", "--job-timeout", "10h", "--account", "payments-prod", "--branch", "main"], 8.0),
+    ];
+    for (options, hours) in cases {
+        let account = if options.contains(&"--account") { vec![] } else { vec!["--account", "payments-dev"] };
+        let command = ["--", "sh", "-c", "echo $DAYPASS_TRANSACTION_ID"];
+        let ran = ended(daypass(&state, &[&["exec"], options, &account, &command].concat())).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let transaction = ran.stdout.trim().parse().unwrap();
+        assert_eq!(stack.item(transaction).await.unwrap()["role_ttl_hours"], hours, "{options:?}");
+        until("the end is recorded", async || stack.status(transaction).await == "deprovisioned").await;
+    }
+    // What somebody has wished for is not replaced.
+    let wish = ["exec", "--account", "payments-prod", "--branch", "main", "--ttl", "10h", "--", "true"];
+    let refused = ended(daypass(&state, &wish)).await;
+    assert_eq!(refused.code, 70, "{}", refused.stderr);
+    assert!(refused.stderr.contains("`role_ttl_hours`: 10 is not from"), "{}", refused.stderr);
 }
 
 /// Runs a command on a terminal of its own, presses Ctrl-C there as soon as it says `ready`, and ends as the command does.
