@@ -148,8 +148,10 @@ var Daypass = class {
   workflow;
   binary;
   environment;
-  async request(transaction) {
-    return JSON.parse(await this.run("request", "--transaction-id", transaction));
+  /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
+  async request(transaction, once) {
+    const options = once ? ["--once"] : [];
+    return JSON.parse(await this.run("request", ...options, "--transaction-id", transaction));
   }
   async credentials(transaction) {
     return JSON.parse(await this.run("credentials", "--transaction", transaction));
@@ -216,6 +218,7 @@ var SETTINGS = {
   accounts: "DAYPASS_ACCOUNTS",
   "group-type": "DAYPASS_GROUP_TYPE",
   ttl: "DAYPASS_TTL",
+  "job-timeout": "DAYPASS_JOB_TIMEOUT",
   "session-duration": "DAYPASS_SESSION_DURATION",
   email: "DAYPASS_EMAIL",
   branch: "DAYPASS_BRANCH",
@@ -457,7 +460,7 @@ async function main(workflow2) {
   workflow2.saveState("binary", binary);
   workflow2.saveState("before", JSON.stringify(before));
   const daypass = new Daypass(workflow2, binary, environmentOf(workflow2, before));
-  const grant = await requested(workflow2, daypass, account, transaction);
+  const grant = await requested(workflow2, daypass, how, account, transaction);
   workflow2.saveState("phase", "granted");
   workflow2.saveState("expires_at", grant.expires_at);
   const keys = await daypass.credentials(transaction);
@@ -474,9 +477,9 @@ function maskAll(workflow2, secrets) {
     if (secret) workflow2.mask(secret);
   }
 }
-async function requested(workflow2, daypass, account, transaction) {
+async function requested(workflow2, daypass, how, account, transaction) {
   try {
-    return await daypass.request(transaction);
+    return await daypass.request(transaction, how === "environment");
   } catch (error) {
     if (error instanceof DaypassError) {
       if (!error.interrupted) workflow2.saveState("phase", error.nothingGranted ? "refused" : "failed");

@@ -32,8 +32,10 @@ var Daypass = class {
   workflow;
   binary;
   environment;
-  async request(transaction) {
-    return JSON.parse(await this.run("request", "--transaction-id", transaction));
+  /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
+  async request(transaction, once) {
+    const options = once ? ["--once"] : [];
+    return JSON.parse(await this.run("request", ...options, "--transaction-id", transaction));
   }
   async credentials(transaction) {
     return JSON.parse(await this.run("credentials", "--transaction", transaction));
@@ -96,6 +98,7 @@ var SETTINGS = {
   accounts: "DAYPASS_ACCOUNTS",
   "group-type": "DAYPASS_GROUP_TYPE",
   ttl: "DAYPASS_TTL",
+  "job-timeout": "DAYPASS_JOB_TIMEOUT",
   "session-duration": "DAYPASS_SESSION_DURATION",
   email: "DAYPASS_EMAIL",
   branch: "DAYPASS_BRANCH",

@@ -70,8 +70,10 @@ export class Daypass {
     private readonly environment: Environment,
   ) {}
 
-  async request(transaction: string): Promise<Grant> {
-    return JSON.parse(await this.run('request', '--transaction-id', transaction)) as Grant;
+  /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
+  async request(transaction: string, once: boolean): Promise<Grant> {
+    const options = once ? ['--once'] : [];
+    return JSON.parse(await this.run('request', ...options, '--transaction-id', transaction)) as Grant;
   }
 
   async credentials(transaction: string): Promise<Keys> {

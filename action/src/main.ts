@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { findBinary } from './binary.ts';
 import { Daypass, DaypassError, type Grant, type Keys } from './daypass.ts';
 import { checkRenewable, writeProfile } from './profile.ts';
-import { credentialsOf, environmentOf, mode, sessions } from './settings.ts';
+import { credentialsOf, environmentOf, mode, sessions, type Mode } from './settings.ts';
 import * as summary from './summary.ts';
 import { Workflow } from './workflow.ts';
 
@@ -27,7 +27,7 @@ async function main(workflow: Workflow): Promise<void> {
   workflow.saveState('before', JSON.stringify(before));
 
   const daypass = new Daypass(workflow, binary, environmentOf(workflow, before));
-  const grant = await requested(workflow, daypass, account, transaction);
+  const grant = await requested(workflow, daypass, how, account, transaction);
   workflow.saveState('phase', 'granted');
   workflow.saveState('expires_at', grant.expires_at);
 
@@ -48,9 +48,16 @@ function maskAll(workflow: Workflow, secrets: (string | undefined)[]): void {
   }
 }
 
-async function requested(workflow: Workflow, daypass: Daypass, account: string, transaction: string): Promise<Grant> {
+async function requested(
+  workflow: Workflow,
+  daypass: Daypass,
+  how: Mode,
+  account: string,
+  transaction: string,
+): Promise<Grant> {
   try {
-    return await daypass.request(transaction);
+    // What is exported to later steps, nobody renews.
+    return await daypass.request(transaction, how === 'environment');
   } catch (error) {
     if (error instanceof DaypassError) {
       if (!error.interrupted) workflow.saveState('phase', error.nothingGranted ? 'refused' : 'failed');

@@ -9,6 +9,7 @@ const SETTINGS = {
   accounts: 'DAYPASS_ACCOUNTS',
   'group-type': 'DAYPASS_GROUP_TYPE',
   ttl: 'DAYPASS_TTL',
+  'job-timeout': 'DAYPASS_JOB_TIMEOUT',
   'session-duration': 'DAYPASS_SESSION_DURATION',
   email: 'DAYPASS_EMAIL',
   branch: 'DAYPASS_BRANCH',

@@ -19,7 +19,7 @@ test('a grant gives credentials, outputs and a summary to the job', async () => 
   const id = job.file('GITHUB_STATE').transaction ?? '';
   expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
   expect(job.calls.map(({ argv }) => argv)).toEqual([
-    ['--output', 'json', 'request', '--transaction-id', id],
+    ['--output', 'json', 'request', '--once', '--transaction-id', id],
     ['--output', 'json', 'credentials', '--transaction', id],
   ]);
   expect(job.file('GITHUB_ENV')).toEqual({
@@ -232,6 +232,7 @@ test('what the CLI prints is never taken for a command of the workflow', async (
 test('the profile renews with the settings of its step, whatever the step that uses it has', async () => {
   const job = new Job({ ...INPUTS, account: "Pay's Dev", credentials: 'process' }, { AWS_PROFILE: 'runner' });
   expect(await job.main()).toBe(0);
+  expect(job.calls[0]?.argv).not.toContain('--once');
   const exported = job.file('GITHUB_ENV');
   expect(exported).toMatchObject({
     AWS_PROFILE: 'Pay-s-Dev',

@@ -11,7 +11,7 @@ const refuse = (code, refusal) => {
   process.exit(code);
 };
 
-const [command, ...rest] = argv.filter((word) => word !== '--output' && word !== 'json');
+const [command, ...rest] = argv.filter((word) => !['--output', 'json', '--once'].includes(word));
 switch (`${process.env.FAKE ?? ''} ${command}`) {
   case 'denied request':
     console.error('asking for a role in payments-dev');

@@ -22,7 +22,7 @@ use crate::{
     client::{access, identity_token},
     error::{Error, Kind},
     output::Output,
-    settings::{DeploymentArgs, Flags, Key, Origin, Process, RequestArgs, Settings, World},
+    settings::{DeploymentArgs, Flags, Key, Origin, Process, RequestArgs, Settings, Use, World},
 };
 
 /// Names the transaction, where the command line does not.
@@ -45,6 +45,18 @@ fn settings(
     Ok((settings, output))
 }
 
+/// The same for a command that asks for a role, of which so much can be used.
+fn settings_to_ask(
+    deployment: &DeploymentArgs,
+    request: &RequestArgs,
+    used: Use,
+    output: &Output,
+) -> Result<(Settings, Output), Error> {
+    let (mut settings, output) = settings(deployment, Some(request), output)?;
+    settings.complete_the_lifetime(used)?;
+    Ok((settings, output))
+}
+
 /// What is to be asked for.
 fn request(settings: &Settings) -> Result<access::Request, Error> {
     let text = |key| settings.text(key).map(str::to_owned);
@@ -56,6 +68,7 @@ fn request(settings: &Settings) -> Result<access::Request, Error> {
         branch: settings.required(Key::Branch)?.value.clone(),
         group_type: text(Key::GroupType),
         role_ttl_hours: settings.duration(Key::Ttl)?.map(daypass::contract::in_hours),
+        ttl_is_ours: settings.get(Key::Ttl).is_some_and(|ttl| matches!(ttl.origin, Origin::From(_))),
         repository: text(Key::Repository),
         run_url: text(Key::RunUrl),
         justification: text(Key::Justification),
@@ -76,16 +89,20 @@ fn account_id(settings: &Settings) -> Result<daypass::ids::AccountId, Error> {
 
 /// Says what was found that nobody has set.
 fn tell_what_was_found(settings: &Settings, world: &dyn World, output: &Output) {
-    let found = [Key::Email, Key::Branch, Key::Repository, Key::RunUrl].into_iter().filter_map(|key| {
-        let setting = settings.get(key)?;
-        let (Origin::Ci(_, source) | Origin::Git(source)) = &setting.origin else { return None };
-        Some(format!("{} {} ({source})", key.name(), setting.value))
-    });
+    let found =
+        [Key::Email, Key::Branch, Key::Repository, Key::RunUrl, Key::JobTimeout].into_iter().filter_map(|key| {
+            let setting = settings.get(key)?;
+            let (Origin::Ci(_, source) | Origin::Git(source)) = &setting.origin else { return None };
+            Some(format!("{} {} ({source})", key.name(), setting.value))
+        });
     let mut found: Vec<_> = found.collect();
     found.extend(identity_token::ready(world).map(|(variable, _)| format!("identity token ({variable})")));
     let place = settings.system.map_or_else(String::new, |system| format!(" in {}", system.name()));
     if !found.is_empty() {
         output.note(&format!("found{place}: {}", found.join(", ")));
+    }
+    if let Some(ttl) = settings.get(Key::Ttl).filter(|ttl| matches!(ttl.origin, Origin::From(_))) {
+        output.note(&format!("asking for {} (ttl {})", ttl.value, ttl.origin));
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::output::{Output, OutputArgs};
 
 mod client;
+mod closed;
 mod commands;
 mod error;
 mod explanation;
@@ -85,8 +86,12 @@ fn main() -> ExitCode {
         Some(place) => eprintln!("daypass: a mistake in `daypass`, at {place}"),
         None => eprintln!("daypass: a mistake in `daypass`"),
     }));
+    let closed = closed::close();
     let Cli { command, output } = Cli::parse();
     let output = Output::new(output);
+    if let Err(error) = closed {
+        return output.error(&error);
+    }
     match command {
         Command::Exec(args) => commands::exec::run(&args, &output),
         Command::Request(args) => commands::request::run(&args, &output),

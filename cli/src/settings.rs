@@ -11,6 +11,8 @@ mod world;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+use daypass::persona::DEFAULT_ROLE_TTL;
+
 #[cfg(test)]
 pub use self::world::Made;
 pub use self::{
@@ -56,6 +58,20 @@ pub struct Setting {
     pub value: String,
     pub origin: Origin,
 }
+
+/// How much of a role's life a command can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// One session of it, which nobody renews.
+    OneSession,
+    /// All of it.
+    All,
+}
+
+/// What no deployment takes less than, unless it is configured otherwise (README, `role_ttl_hours`).
+const SHORTEST_TTL: Duration = Duration::from_mins(15);
+/// How long one session lasts, where nothing says otherwise: what AWS allows at most where a session has assumed the role.
+pub const SESSION_DURATION: Duration = Duration::from_hours(1);
 
 /// All that is set.
 #[derive(Debug, Default)]
@@ -108,9 +124,12 @@ pub struct RequestArgs {
     /// Which persona's role [default: the deployment's default]
     #[arg(long, value_name = "TYPE")]
     group_type: Option<String>,
-    /// How long the role lives at most: 1h, 30m, 90s, 1h30m [default: the deployment's default]
+    /// How long the role lives at most: 1h, 30m, 90s, 1h30m [default: what can be used of it, else the deployment's default]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
+    /// How long the job may run, for the default of --ttl [default: what CI says]
+    #[arg(long, value_name = "DURATION")]
+    job_timeout: Option<String>,
     /// How long one session of the role lasts; it is renewed where that is possible [default: 1h]
     #[arg(long, value_name = "DURATION")]
     session_duration: Option<String>,
@@ -161,6 +180,7 @@ impl Flags {
             flags.set(Key::AccountId, request.account_id.as_ref());
             flags.set(Key::GroupType, request.group_type.as_ref());
             flags.set(Key::Ttl, request.ttl.as_ref());
+            flags.set(Key::JobTimeout, request.job_timeout.as_ref());
             flags.set(Key::SessionDuration, request.session_duration.as_ref());
             flags.set(Key::Email, request.email.as_ref());
             flags.set(Key::Branch, request.branch.as_ref());
@@ -270,6 +290,31 @@ impl Settings {
         ];
         for (key, value) in beside {
             self.values.entry(key).or_insert(Setting { value, origin: Origin::From(Key::ProvisionArn) });
+        }
+        Ok(())
+    }
+
+    /// Where nobody has said how long the role is to live, it lives no longer than somebody can use it: as long as the job may
+    /// run, or as one session lasts. Never longer than what the deployment gives to whoever asks for no time.
+    ///
+    /// # Errors
+    /// When what it follows from is no duration.
+    pub fn complete_the_lifetime(&mut self, used: Use) -> Result<(), Error> {
+        if self.get(Key::Ttl).is_some() {
+            return Ok(());
+        }
+        let job = self.duration(Key::JobTimeout)?.map(|duration| (duration, Key::JobTimeout));
+        let session = match used {
+            Use::OneSession => {
+                Some((self.duration(Key::SessionDuration)?.unwrap_or(SESSION_DURATION), Key::SessionDuration))
+            }
+            Use::All => None,
+        };
+        let shortest = job.into_iter().chain(session).min_by_key(|(duration, _)| *duration);
+        if let Some((duration, key)) = shortest.map(|(duration, key)| (duration.max(SHORTEST_TTL), key))
+            && duration < DEFAULT_ROLE_TTL
+        {
+            self.values.insert(Key::Ttl, Setting { value: duration::text(duration), origin: Origin::From(key) });
         }
         Ok(())
     }
@@ -427,6 +472,47 @@ mod tests {
         assert_eq!(shown(&Flags::default(), &Made::with(&actor), Key::Email), Some(made));
         let wrong = error(&Flags::default(), &Made::with(&actor[2..]));
         assert!(wrong.contains("nothing here says who the actor is"), "{wrong}");
+    }
+
+    /// How much is used, what is set, with which variables; and what comes of it, from where.
+    type Lifetime<'a> = (Use, &'a [(Key, &'a str)], &'a [(&'a str, &'a str)], Option<(&'a str, &'a str)>);
+
+    #[test]
+    fn a_role_is_to_live_as_long_as_it_can_be_used() {
+        let lifetime = |used, set: &[(Key, &str)], variables: &[(&str, &str)]| {
+            let mut settings = Settings::resolve(&flags(set), &Made::with(variables)).unwrap();
+            settings.complete_the_lifetime(used).unwrap();
+            settings.get(Key::Ttl).map(|ttl| (ttl.value.clone(), ttl.origin.to_string()))
+        };
+        let gitlab = |seconds| [("GITLAB_CI", "true"), ("CI_JOB_TIMEOUT", seconds)];
+        let (session, job) = ("follows from session_duration", "follows from job_timeout");
+        let (all, one) = (Use::All, Use::OneSession);
+        let short = (Key::SessionDuration, "20m");
+        let cases: [Lifetime<'_>; 12] = [
+            (one, &[], &[], Some(("1h", session))),
+            (one, &[short], &[], Some(("20m", session))),
+            (one, &[], &gitlab("7200"), Some(("1h", session))),
+            (one, &[], &gitlab("1800"), Some(("30m", job))),
+            (all, &[], &[], None),
+            (all, &[short], &gitlab("7200"), Some(("2h", job))),
+            (all, &[(Key::JobTimeout, "40m")], &gitlab("7200"), Some(("40m", job))),
+            // What no deployment would take, and what would be more than nobody's wish comes to.
+            (all, &[], &gitlab("60"), Some(("15m", job))),
+            (all, &[], &gitlab("86400"), None),
+            (one, &[(Key::SessionDuration, "25s")], &[], Some(("15m", session))),
+            // What somebody has said counts.
+            (one, &[(Key::Ttl, "72h")], &gitlab("60"), Some(("72h", "--ttl"))),
+            (all, &[], &[("DAYPASS_TTL", "1m"), ("DAYPASS_JOB_TIMEOUT", "1h")], Some(("1m", "DAYPASS_TTL"))),
+        ];
+        for (used, set, variables, expected) in cases {
+            let expected = expected.map(|(value, origin)| (value.to_owned(), origin.to_owned()));
+            assert_eq!(lifetime(used, set, variables), expected, "{used:?} {set:?} {variables:?}");
+        }
+        for (key, origin) in [(Key::JobTimeout, "--job-timeout"), (Key::SessionDuration, "--session-duration")] {
+            let mut settings = Settings::resolve(&flags(&[(key, "1d")]), &Made::default()).unwrap();
+            let error = settings.complete_the_lifetime(Use::OneSession).unwrap_err().text(None, false);
+            assert!(error.contains(origin), "{error}");
+        }
     }
 
     #[test]

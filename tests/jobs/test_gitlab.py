@@ -16,7 +16,7 @@ def test_the_component_deploys_and_gives_the_role_back(job: Job, tmp_path: Path)
     who = '"$PYTHON" -m awscli sts get-caller-identity > "$OUTSIDE/identity"; env > "$OUTSIDE/env"; env'
     header, template = YAML(typ="safe").load_all(COMPONENT)
     inputs = {name: str(spec.get("default", "")) for name, spec in header["spec"]["inputs"].items()}
-    (component,) = filled(template, inputs | {"account": "payments-dev", "deploy": who, "ttl": "30m"}).values()
+    (component,) = filled(template, inputs | {"account": "payments-dev", "deploy": who}).values()
 
     token = job.aws.control("/_daypass/issuers/gitlab/tokens", {"claims": {}})["token"]
     (tmp_path / "bin").mkdir()
@@ -38,6 +38,7 @@ def test_the_component_deploys_and_gives_the_role_back(job: Job, tmp_path: Path)
             "CI_COMMIT_REF_NAME": "main",
             "CI_PROJECT_PATH": "example/payments",
             "CI_JOB_URL": "https://gitlab.example.com/example/payments/-/jobs/1123",
+            "CI_JOB_TIMEOUT": "5400",
             "DAYPASS_IDENTITY_TOKEN": token,
             "DAYPASS_AWS_TOKEN": "another token",
             "DAYPASS_AWS_ROLE_ARN": "",
@@ -51,6 +52,7 @@ def test_the_component_deploys_and_gives_the_role_back(job: Job, tmp_path: Path)
     (role,) = job.created()
     identity = json.loads((tmp_path / "identity").read_text())
     assert identity["Arn"].startswith(f"arn:aws:sts::222222222222:assumed-role/{role}/")
+    assert float(job.recorded(role)["role_ttl_hours"]["N"]) == 1.5, "as long as the job may run"
     until(f"{role} is gone", lambda: job.is_gone(role))
     # The deployment has printed its environment: there is nothing in it that opens anything when the job is over.
     assert token not in printed

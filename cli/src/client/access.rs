@@ -32,6 +32,9 @@ pub struct Request {
     /// How long at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_ttl_hours: Option<f64>,
+    /// Whether that is what this command makes of it, and nobody's wish: then the deployment's default is as good.
+    #[serde(skip)]
+    pub ttl_is_ours: bool,
     /// The repository that is deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
@@ -233,6 +236,7 @@ mod tests {
             branch: "main".to_owned(),
             group_type: None,
             role_ttl_hours: Some(0.5),
+            ttl_is_ours: true,
             repository: None,
             run_url: None,
             justification: None,

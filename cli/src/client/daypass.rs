@@ -38,8 +38,6 @@ const PROPAGATION: Duration = Duration::from_mins(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60 + 10);
 /// How often AWS may ask to slow down before it is given up.
 const ATTEMPTS: u32 = 4;
-/// How long a session of a deploy role lasts: what role chaining allows.
-const SESSION_DURATION: Duration = Duration::from_hours(1);
 
 /// Where Daypass is, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,9 +156,21 @@ impl Daypass {
         let what = format!("asking for a role in {} as {} ({transaction})", request.account, request.email);
         let progress = self.output.progress(&what);
         let token = self.identity_token().await?;
-        let input = request.input(key, token.as_deref());
-        let error = match self.ask(machine, &transaction.to_string(), &input).await {
-            Ok(answer) => match opened(answer, key) {
+        let asked = async |request: &Request| {
+            let input = request.input(key, token.as_deref());
+            self.ask(machine, &transaction.to_string(), &input).await.map(|answer| opened(answer, key))
+        };
+        let mut answer = asked(request).await;
+        if let Ok(Err(error)) = &answer
+            && request.ttl_is_ours
+            && is_about_the_lifetime(error)
+        {
+            // Refused before anything was recorded, so the id and the token are as good as new.
+            self.output.note(&format!("{}; asking for the deployment's default", error.reason()));
+            answer = asked(&Request { role_ttl_hours: None, ..request.clone() }).await;
+        }
+        let error = match answer {
+            Ok(answer) => match answer {
                 Ok(granted) => return Ok(granted),
                 Err(error) if error.is(ErrorName::TransactionConflict) => {
                     return Err(error.about(transaction).and(&format!(
@@ -284,7 +294,7 @@ impl Daypass {
         let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = pipeline;
         let credentials = aws::credentials(access_key_id, &Secret::new(secret_access_key), &Secret::new(session_token));
         let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));
-        let seconds = i32::try_from(duration.unwrap_or(SESSION_DURATION).as_secs()).unwrap_or(i32::MAX);
+        let seconds = i32::try_from(duration.unwrap_or(settings::SESSION_DURATION).as_secs()).unwrap_or(i32::MAX);
         let (began, mut progress, mut pause) = (Instant::now(), None, Duration::from_millis(500));
         loop {
             let call = sts.assume_role().role_arn(&grant.iam_role_arn).role_session_name(session_name(email));
@@ -343,6 +353,11 @@ fn came_of(transaction: TransactionId, release: Result<Release, Error>) -> Strin
             error.reason()
         ),
     }
+}
+
+/// Whether the deployment refuses the lifetime: its least may be longer, or the most of this account and persona shorter.
+fn is_about_the_lifetime(error: &Error) -> bool {
+    error.is(ErrorName::InvalidRequest) && error.reason().contains("`role_ttl_hours`: ")
 }
 
 /// The lease has come to its end.
@@ -429,16 +444,18 @@ mod tests {
         assert_eq!(refusal(true, None, None).kind(), Kind::TryAgain);
     }
 
-    /// What comes of a request that Step Functions answers like this, and how often it was released by then; releases come to
-    /// `looks`.
-    async fn requested(answer: Result<Value, &'static str>, limit: Duration, looks: &[Look]) -> (Error, usize) {
-        let fake = Fake { starts: vec![Start::Taken], looks: looks.to_vec(), ..Fake::default() };
-        let fake = Arc::new(Mutex::new(fake));
-        let asked = Arc::clone(&fake);
+    /// Daypass, where Step Functions answers requests like this, and releases come to what the fake says.
+    fn answering(
+        fake: &Arc<Mutex<Fake>>,
+        limit: Duration,
+        answer: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
+    ) -> Daypass {
+        let asked = Arc::clone(fake);
         let config = json_service(move |operation, input| {
             if operation == "StartSyncExecution" {
                 assert_eq!(input["name"], ID);
-                let mut answer = answer.clone()?;
+                let request: Value = serde_json::from_str(input["input"].as_str().unwrap()).unwrap();
+                let mut answer = answer(&request)?;
                 answer["executionArn"] = "arn".into();
                 answer["startDate"] = 0.into();
                 answer["stopDate"] = 0.into();
@@ -448,7 +465,7 @@ mod tests {
         });
         let provision: MachineArn = MACHINE.replace("deprovision", "provision").parse().unwrap();
         let states = aws::states(&config);
-        let daypass = Daypass {
+        Daypass {
             deployment: Deployment {
                 renew: None,
                 deprovision: MACHINE.parse().unwrap(),
@@ -463,11 +480,23 @@ mod tests {
             tokens: None,
             ready: None,
             output: Output::silent(),
-        };
+        }
+    }
+
+    fn request() -> Request {
         let request = json!({
             "account": "payments-dev", "account_id": "222222222222", "email": "alex@example.com", "branch": "main",
         });
-        let request: Request = serde_json::from_value(request).unwrap();
+        serde_json::from_value(request).unwrap()
+    }
+
+    /// What comes of a request that Step Functions answers like this, and how often it was released by then; releases come to
+    /// `looks`.
+    async fn requested(answer: Result<Value, &'static str>, limit: Duration, looks: &[Look]) -> (Error, usize) {
+        let fake = Fake { starts: vec![Start::Taken], looks: looks.to_vec(), ..Fake::default() };
+        let fake = Arc::new(Mutex::new(fake));
+        let daypass = answering(&fake, limit, move |_| answer.clone());
+        let request = request();
         let error = daypass.request(ID.parse().unwrap(), &request, &Key::generate()).await.unwrap_err();
         assert_eq!(error.json(None)["transaction_id"], ID);
         let released = fake.lock().unwrap().executions.len();
@@ -502,12 +531,46 @@ mod tests {
         }
     }
 
+    fn refused(error: &str, status: &str, reason: &str) -> Value {
+        let cause = json!({"transaction_id": ID, "status": status, "reason": reason}).to_string();
+        json!({"status": "FAILED", "error": error, "cause": cause})
+    }
+
+    /// A deployment may cap what this command makes up, and then nothing is worse than it was.
+    #[tokio::test]
+    async fn a_lifetime_that_nobody_has_wished_for_fails_no_request() {
+        const TOO_LONG: &str = "`role_ttl_hours`: 1 is not from 0.25 to 0.5, as Product_Admin may have in production";
+        let cases = [
+            // Whose wish it is, what is refused, and the lifetimes that are asked for.
+            (true, "Daypass.InvalidRequest", TOO_LONG, vec![json!(1.0), Value::Null]),
+            (false, "Daypass.InvalidRequest", TOO_LONG, vec![json!(1.0)]),
+            (true, "Daypass.InvalidRequest", "`branch`: it is not role_ttl_hours", vec![json!(1.0)]),
+            (true, "Daypass.NotAMember", TOO_LONG, vec![json!(1.0)]),
+        ];
+        for (ttl_is_ours, error, reason, expected) in cases {
+            let fake = Arc::new(Mutex::new(Fake::default()));
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&asked);
+            let daypass = answering(&fake, PATIENT, move |request| {
+                let lifetime = request["role_ttl_hours"].clone();
+                seen.lock().unwrap().push(lifetime.clone());
+                Ok(match lifetime {
+                    Value::Null => refused("Daypass.UserNotFound", "denied", "so it is"),
+                    _ => refused(error, "failed", reason),
+                })
+            });
+            let request = Request { role_ttl_hours: Some(1.0), ttl_is_ours, ..request() };
+            let refusal = daypass.request(ID.parse().unwrap(), &request, &Key::generate()).await.unwrap_err();
+            assert_eq!(*asked.lock().unwrap(), expected, "{error} {reason}");
+            let said = if expected.len() == 1 { reason } else { "so it is" };
+            assert_eq!(refusal.reason(), said, "it is the last answer that counts");
+            assert!(fake.lock().unwrap().started.is_empty(), "nothing was granted, so nothing is released");
+        }
+    }
+
     #[tokio::test]
     async fn a_refusal_is_believed_and_a_conflict_can_be_released() {
-        let refused = |error: &str, status: &str| {
-            let cause = json!({"transaction_id": ID, "status": status, "reason": "so it is"}).to_string();
-            Ok(json!({"status": "FAILED", "error": error, "cause": cause}))
-        };
+        let refused = |error, status| Ok(refused(error, status, "so it is"));
         let (error, released) = requested(refused("Daypass.NotAMember", "denied"), PATIENT, &[running()]).await;
         assert_eq!((error.kind(), released), (Kind::Denied, 0));
         let (error, released) =

@@ -1,6 +1,10 @@
 //! Identity tokens of the CI run: from wherever the CI system gives them.
 
-use std::process::Stdio;
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    process::{Command as Started, Stdio},
+};
 
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, SharedHttpConnector},
@@ -18,7 +22,37 @@ use crate::{
 };
 
 /// The variables that hold a token that is ready: Daypass's own, and the name that docs/identity.md has for GitLab.
-pub const VARIABLES: [&str; 2] = ["DAYPASS_IDENTITY_TOKEN", "DAYPASS_TOKEN"];
+const READY: [&str; 2] = ["DAYPASS_IDENTITY_TOKEN", "DAYPASS_TOKEN"];
+/// GitHub's endpoint for tokens, and what it is asked with. That is the token that actions have as `ACTIONS_RUNTIME_TOKEN`:
+/// <https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ScriptHandler.cs>.
+const GITHUB_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+const GITHUB_BEARER: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+
+/// Everything in an environment that is a token of the run, or that tokens are had with. `buildkite-agent` asks with its own;
+/// `DAYPASS_AWS_TOKEN` is what docs/gitlab.md calls the token for AWS.
+const VARIABLES: [&str; 9] = [
+    READY[0],
+    READY[1],
+    "DAYPASS_AWS_TOKEN",
+    GITHUB_URL,
+    GITHUB_BEARER,
+    "ACTIONS_RUNTIME_TOKEN",
+    "BUILDKITE_AGENT_ACCESS_TOKEN",
+    "CIRCLE_OIDC_TOKEN",
+    "CIRCLE_OIDC_TOKEN_V2",
+];
+
+/// Keeps from a command what identity tokens are had with: who has them can be anybody whom this run can be, for any account, for
+/// as long as the run lasts. `environment` is that of this process.
+pub fn withhold(command: &mut Started, environment: impl IntoIterator<Item = (OsString, OsString)>) {
+    let environment: Vec<_> = environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let is_known = |name: &OsStr| VARIABLES.iter().any(|known| name == *known);
+    let secrets: BTreeSet<_> = environment.iter().filter(|(name, _)| is_known(name)).map(|(_, value)| value).collect();
+    // Under whichever names: a pipeline calls its tokens as it likes, and hands them on as these.
+    for (name, _) in environment.iter().filter(|(_, value)| secrets.contains(value)) {
+        command.env_remove(name);
+    }
+}
 
 /// Gives tokens for whichever audience.
 #[derive(Debug)]
@@ -33,7 +67,7 @@ pub enum Tokens {
 
 /// The token that somebody has put into the environment.
 pub fn ready(world: &dyn World) -> Option<(&'static str, Secret)> {
-    VARIABLES.into_iter().find_map(|name| Some((name, Secret::new(world.variable(name)?))))
+    READY.into_iter().find_map(|name| Some((name, Secret::new(world.variable(name)?))))
 }
 
 impl Tokens {
@@ -41,8 +75,8 @@ impl Tokens {
     pub fn of(system: Option<System>, world: &dyn World, connector: &SharedHttpConnector) -> Option<Self> {
         match system? {
             System::GitHub => {
-                let url = world.variable("ACTIONS_ID_TOKEN_REQUEST_URL")?;
-                let bearer = Secret::new(world.variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?);
+                let url = world.variable(GITHUB_URL)?;
+                let bearer = Secret::new(world.variable(GITHUB_BEARER)?);
                 Some(Self::GitHub { url, bearer, connector: connector.clone() })
             }
             System::Buildkite => Some(Self::Buildkite),
@@ -110,7 +144,8 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
             .remedy("see that the CI system gives OIDC tokens to this job")
     };
     let Some((program, arguments)) = command.split_first() else { return Err(failed("is nothing".to_owned())) };
-    // What it prints is a token, unless it fails; its own words go where ours go.
+    // What it prints is a token, unless it fails; its own words go where ours go. It is the CI system's own, and asks with what
+    // the environment has for that.
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await;
     let output = output.map_err(|error| failed(format!("cannot be run ({error})")))?;
     let printed = Zeroizing::new(output.stdout);
@@ -120,5 +155,47 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
     match std::str::from_utf8(&printed).map(str::trim) {
         Ok(token) if !token.is_empty() => Ok(Secret::new(token)),
         _ => Err(failed("printed nothing".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Made;
+
+    fn withheld(environment: &[(&str, &str)]) -> Vec<String> {
+        let mut command = Started::new("true");
+        withhold(&mut command, environment.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        let removed = command.get_envs().filter(|(_, value)| value.is_none());
+        removed.map(|(name, _)| name.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_command_gets_nothing_that_identity_tokens_are_had_with() {
+        for name in VARIABLES {
+            assert_eq!(withheld(&[("PATH", "/bin"), (name, "the token"), ("CI", "true")]), [name]);
+        }
+        let other_names = [
+            ("ID_TOKEN", "eyJhbGciOi"),
+            ("DAYPASS_IDENTITY_TOKEN", "eyJhbGciOi"),
+            ("PREFIXED", "x eyJhbGciOi"),
+            ("DAYPASS_TOKEN", ""),
+            ("EMPTY", ""),
+        ];
+        assert_eq!(withheld(&other_names), ["DAYPASS_IDENTITY_TOKEN", "ID_TOKEN"]);
+    }
+
+    #[test]
+    fn what_a_command_gets_gives_it_no_token() {
+        let connector = crate::client::aws::connector().unwrap();
+        let gives_one =
+            |world: &Made| Tokens::of(Some(System::GitHub), world, &connector).is_some() || ready(world).is_some();
+        let all = VARIABLES.map(|name| (name, "the token"));
+        let mut world = Made::with(&all);
+        assert!(gives_one(&world));
+        for name in withheld(&all) {
+            world.variables.remove(&name);
+        }
+        assert!(!gives_one(&world));
     }
 }

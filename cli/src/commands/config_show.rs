@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use serde_json::{Map, json};
 
-use super::settings;
+use super::settings_to_ask;
 use crate::{
     client::identity_token,
     output::Output,
-    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings},
+    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings, Use},
 };
 
 /// What follows `daypass config show`.
@@ -17,6 +17,9 @@ use crate::{
 An option counts more than a variable, that more than the configuration file, that more than what CI or git says. Secrets are
 not shown.")]
 pub struct Args {
+    /// As for credentials that nobody renews: `exec` without `--serve`, `request --once`
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
@@ -25,7 +28,8 @@ pub struct Args {
 
 /// Prints every value with its origin.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
-    match settings(&args.deployment, Some(&args.request), output) {
+    let used = if args.once { Use::OneSession } else { Use::All };
+    match settings_to_ask(&args.deployment, &args.request, used, output) {
         Ok((settings, output)) => {
             show(&settings, &output);
             ExitCode::SUCCESS

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use daypass::ids::TransactionId;
 
-use super::{block_on, session, settings, transaction};
+use super::{block_on, session, settings_to_ask, transaction};
 use crate::{
     client::store::{Session, Store},
     error::Error,
     output::{Output, print},
-    settings::{DeploymentArgs, Process, RequestArgs},
+    settings::{DeploymentArgs, Process, RequestArgs, Use},
 };
 
 /// What follows `daypass credentials`.
@@ -47,7 +47,7 @@ pub fn run(args: &Args, output: &Output) -> ExitCode {
 }
 
 fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
-    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, Use::All, output)?;
     *output = linking;
     let store = Store::of(&Process)?;
     // Whoever names an account means that, whatever the environment is about.

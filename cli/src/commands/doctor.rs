@@ -23,12 +23,12 @@ use self::{
     check::{Check, Status},
     clock::AwsClock,
 };
-use super::{block_on, groups::STORE_VARIABLE, request, settings};
+use super::{block_on, groups::STORE_VARIABLE, request, settings_to_ask};
 use crate::{
     client::{access::now, aws, identity_token::Tokens, machine::MachineArn},
     error::{Error, lacking_credentials},
     output::Output,
-    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings},
+    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings, Use},
 };
 
 mod check;
@@ -77,7 +77,7 @@ pub fn run(args: &Args, output: &Output) -> ExitCode {
 }
 
 async fn examine(args: &Args, output: &Output) -> Vec<Check> {
-    let settings = match settings(&args.deployment, Some(&args.request), output) {
+    let settings = match settings_to_ask(&args.deployment, &args.request, Use::All, output) {
         Ok((settings, _)) => settings,
         Err(error) => return vec![Check::error("configuration", &error)],
     };

@@ -1,6 +1,7 @@
 //! `daypass exec`: one command with a role, which is given back when the command ends, however it ends.
 
 use std::{
+    env,
     ffi::OsString,
     io,
     os::unix::process::ExitStatusExt,
@@ -16,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{TRANSACTION_VARIABLE, block_on, request, settings, tell_what_was_found};
+use super::{TRANSACTION_VARIABLE, block_on, request, settings_to_ask, tell_what_was_found};
 use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
@@ -27,7 +28,7 @@ use crate::{
     error::{Error, Kind},
     output::Output,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, World},
+    settings::{self, DeploymentArgs, Process, RequestArgs, Use, World},
     signals::{self, Signals},
 };
 
@@ -38,7 +39,10 @@ use crate::{
 
 The command has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which last for an hour at most. With --serve it
 has the address of an endpoint on this machine instead, where AWS SDKs and the aws command fetch credentials as often as they
-need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN.
+need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN. Nothing that identity tokens
+of the run are had with is in its environment, unless with --keep-identity-tokens.
+
+Without --ttl the role lives as long as the command can use it: for an hour, with --serve as long as CI lets the job run.
 
 Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
 role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. When the command succeeds and its role cannot be
@@ -47,6 +51,9 @@ pub struct Args {
     /// Give the command an endpoint to fetch credentials from, instead of credentials
     #[arg(long)]
     serve: bool,
+    /// Leave the command what identity tokens are had with: it can then ask for any role that this run may have
+    #[arg(long)]
+    keep_identity_tokens: bool,
     /// The command, and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -74,7 +81,8 @@ enum Outcome {
 }
 
 async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
-    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    let used = if args.serve { Use::All } else { Use::OneSession };
+    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
     *output = linking;
     let (deployment, request) = (Deployment::of(&settings)?, request(&settings)?);
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
@@ -91,6 +99,7 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
         email: request.email.clone(),
         session_duration,
         serve: args.serve,
+        keep_identity_tokens: args.keep_identity_tokens,
     };
     let outcome = AssertUnwindSafe(async {
         // A signal waits: what is being granted has to be known to be given back.
@@ -151,6 +160,7 @@ struct Job<'a> {
     email: String,
     session_duration: Option<Duration>,
     serve: bool,
+    keep_identity_tokens: bool,
 }
 
 impl Job<'_> {
@@ -164,7 +174,8 @@ impl Job<'_> {
             signal = self.signals.next() => return Ok(signals::code(signal.as_raw())),
             session = assumed => session?,
         };
-        let (mut command, current) = (prepared(command, &grant), Current::new(session));
+        let mut command = prepared(command, &grant, self.keep_identity_tokens, env::vars_os());
+        let current = Current::new(session);
         let server = if self.serve {
             Some(self.endpoint(&grant, &current, &mut command).await?)
         } else {
@@ -209,7 +220,7 @@ impl Job<'_> {
     }
 }
 
-/// Other sources of credentials, which SDKs could prefer, and the token of the run, which is Daypass's alone.
+/// Other sources of credentials, which SDKs could prefer.
 const REMOVED: [&str; 16] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -229,12 +240,21 @@ const REMOVED: [&str; 16] = [
     "AWSUME_PROFILE",
 ];
 
-fn prepared(command: &[OsString], grant: &Grant) -> Command {
+/// The command with its environment, which is `environment` without what is not for it.
+fn prepared(
+    command: &[OsString],
+    grant: &Grant,
+    keep_identity_tokens: bool,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Command {
     let (program, arguments) = command.split_first().map_or((OsString::new(), &[][..]), |(p, a)| (p.clone(), a));
     let mut prepared = Command::new(program);
     prepared.args(arguments);
-    for variable in REMOVED.iter().chain(&identity_token::VARIABLES) {
+    for variable in REMOVED {
         prepared.env_remove(variable);
+    }
+    if !keep_identity_tokens {
+        identity_token::withhold(prepared.as_std_mut(), environment);
     }
     prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
     prepared
@@ -319,8 +339,30 @@ async fn come(moment: Timestamp) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::client::release::{End, Taken, tests::ID};
+
+    #[test]
+    fn the_command_has_no_other_credentials_and_no_identity_tokens() {
+        let grant = serde_json::json!({
+            "transaction_id": ID, "iam_role_arn": "arn", "role_name": "name", "role_ttl_hours": 1,
+            "expires_at": "2026-11-23T11:00:00Z", "persona": "Product_Admin", "status": "provisioned",
+        });
+        let grant: Grant = serde_json::from_value(grant).unwrap();
+        let tokens = ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "DAYPASS_IDENTITY_TOKEN"];
+        let environment = tokens.map(|name| (name.into(), "a token".into()));
+        let command: [OsString; 2] = ["deploy".into(), "--all".into()];
+        let withheld = |keep| {
+            let prepared = prepared(&command, &grant, keep, environment.clone());
+            let removed = prepared.as_std().get_envs().filter(|(_, value)| value.is_none());
+            removed.map(|(name, _)| name.to_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let credentials = REMOVED.map(str::to_owned).into();
+        let all = &credentials | &tokens.map(str::to_owned).into();
+        assert_eq!((withheld(false), withheld(true)), (all, credentials));
+    }
 
     #[test]
     fn a_success_needs_that_the_role_was_given_back() {

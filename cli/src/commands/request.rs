@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use daypass::ids::TransactionId;
 use serde_json::{Value, json};
 
-use super::{block_on, session, settings};
+use super::{block_on, session, settings_to_ask};
 use crate::{
     client::{
         daypass::Daypass,
@@ -13,7 +13,7 @@ use crate::{
     },
     error::Error,
     output::Output,
-    settings::{DeploymentArgs, Process, RequestArgs},
+    settings::{DeploymentArgs, Process, RequestArgs, Use},
 };
 
 /// What follows `daypass request`.
@@ -27,6 +27,9 @@ pub struct Args {
     /// The id that the transaction is to have, for who has to know it whatever becomes of this process [default: a new one]
     #[arg(long, value_name = "ID")]
     transaction_id: Option<TransactionId>,
+    /// Nobody is going to renew the session: ask for no more time than it lasts
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
@@ -46,7 +49,8 @@ pub fn run(args: &Args, output: &Output) -> ExitCode {
 }
 
 fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {
-    let (settings, linking) = settings(&args.deployment, Some(&args.request), output)?;
+    let used = if args.once { Use::OneSession } else { Use::All };
+    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
     *output = linking;
     let store = Store::of(&Process)?;
     let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;

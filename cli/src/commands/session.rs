@@ -1,7 +1,7 @@
 //! A session that is stored: made by a request, renewed when it is time, and shared by all processes that name it.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use daypass::ids::TransactionId;
+use daypass::{error::ErrorName, ids::TransactionId};
 use ring::digest::{SHA256, digest};
 
 use super::{request, tell_what_was_found};
@@ -96,15 +96,53 @@ pub async fn of_request(
     // Whoever else asks for the same waits here, and finds the session.
     let mut pointer = store.lock_request(&alike)?;
     let named = std::str::from_utf8(&pointer.text()?).ok().and_then(|id| id.parse::<TransactionId>().ok());
-    if let Some(file) = named.map(|id| store.lock(id)).transpose()?.flatten() {
-        match refreshed(file, settings, world, output).await {
-            Err(error) if error.kind() == Kind::Failed => output.note(&format!("asking anew: {}", error.reason())),
+    let mut former = None;
+    if let Some((id, file)) = named.and_then(|id| Some((id, store.lock(id).transpose()?))) {
+        match refreshed(file?, settings, world, output).await {
+            Err(error) if error.kind() == Kind::Failed => {
+                output.note(&format!("asking anew: {}", error.reason()));
+                if let Err(error) = give_up(id, settings, world, output, store).await {
+                    output.warn(&unreleased(id, &error));
+                }
+                former = Some(id);
+            }
             found => return found,
         }
     }
-    let session = begin(Daypass::new_transaction()?, settings, world, output, store).await?;
+    let session = begin(Daypass::new_transaction()?, settings, world, output, store).await;
+    let session = session.map_err(|error| beside(former, error))?;
     pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
     Ok(session)
+}
+
+/// Begins the end of a transaction whose session is of no use any more: before another is asked for, which this one could be in
+/// the way of.
+async fn give_up(
+    transaction: TransactionId,
+    settings: &Settings,
+    world: &dyn World,
+    output: &Output,
+    store: &Store,
+) -> Result<(), Error> {
+    // Without a session its lease has ended.
+    let Some(mut file) = store.lock(transaction)? else { return Ok(()) };
+    let (deployment, own) = known(Some(&mut file), settings)?;
+    let daypass = Daypass::connect(deployment, settings, &own, world, output).await?;
+    match daypass.releases().release(transaction).await? {
+        Release::Ended(_) => file.remove()?,
+        Release::Taken(taken) => output.warn(&taken.line()),
+    }
+    Ok(())
+}
+
+/// The same error, with the former transaction where that may be the reason.
+fn beside(former: Option<TransactionId>, error: Error) -> Error {
+    match former {
+        Some(former) if error.is(ErrorName::QuotaExceeded) => error.and(&format!(
+            "the request before, {former}, may still be open: `daypass release --wait {former}` waits until it is not"
+        )),
+        _ => error,
+    }
 }
 
 /// The name of all requests that are alike. The run is none of it: it has one session, whichever job asks.
@@ -157,4 +195,26 @@ pub fn known(stored: Option<&mut Locked>, settings: &Settings) -> Result<(Deploy
         _ => Deployment::of(settings)?,
     };
     Ok((deployment, own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::release::tests::ID;
+
+    #[test]
+    fn a_quota_may_be_used_up_by_the_request_before() {
+        let refused = |name| Error::named(name, "failed", "so it is");
+        let quota = || refused("Daypass.QuotaExceeded");
+        let said = beside(Some(ID.parse().unwrap()), quota());
+        assert!(
+            said.line().contains(&format!("{ID}, may still be open: `daypass release --wait {ID}`")),
+            "{}",
+            said.line()
+        );
+        assert_eq!((said.kind(), said.reason()), (Kind::TryAgain, "so it is"));
+        assert_eq!(beside(None, quota()), quota());
+        let other = || refused("Daypass.NotAMember");
+        assert_eq!(beside(Some(ID.parse().unwrap()), other()), other());
+    }
 }

@@ -4,7 +4,8 @@
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>,
 //! <https://docs.gitlab.com/ci/variables/predefined_variables>,
 //! <https://buildkite.com/docs/pipelines/configure/environment-variables>,
-//! <https://circleci.com/docs/reference/variables>.
+//! <https://circleci.com/docs/reference/variables>. How long a job of GitHub may run, no variable says:
+//! <https://docs.github.com/en/actions/reference/limits> says how long one may on a runner of GitHub's.
 
 use std::path::Path;
 
@@ -85,8 +86,18 @@ fn first(world: &dyn World, wanted: &[(Key, &[&str])]) -> Vec<Fact> {
     wanted.iter().filter_map(fact).collect()
 }
 
+/// How long a job may run, where a variable has it as a number of this unit.
+fn timeout(world: &dyn World, name: &str, unit: char) -> Option<Fact> {
+    let number: u64 = world.variable(name)?.parse().ok()?;
+    (number > 0).then(|| Fact { key: Key::JobTimeout, value: format!("{number}{unit}"), source: name.to_owned() })
+}
+
 fn github(world: &dyn World) -> Found {
+    const RUNNER: &str = "RUNNER_ENVIRONMENT";
     let mut facts = Vec::new();
+    if world.variable(RUNNER).as_deref() == Some("github-hosted") {
+        facts.push(Fact { key: Key::JobTimeout, value: "6h".to_owned(), source: RUNNER.to_owned() });
+    }
     if let Some(value) = pusher(world) {
         facts.push(Fact { key: Key::Email, value, source: "pusher.email of GITHUB_EVENT_PATH".to_owned() });
     }
@@ -112,7 +123,7 @@ fn pusher(world: &dyn World) -> Option<String> {
 }
 
 fn gitlab(world: &dyn World) -> Found {
-    let facts = first(
+    let mut facts = first(
         world,
         &[
             (Key::Email, &["GITLAB_USER_EMAIL"]),
@@ -121,6 +132,7 @@ fn gitlab(world: &dyn World) -> Found {
             (Key::RunUrl, &["CI_JOB_URL", "CI_PIPELINE_URL"]),
         ],
     );
+    facts.extend(timeout(world, "CI_JOB_TIMEOUT", 's'));
     Found { system: Some(System::GitLab), actor: world.variable("GITLAB_USER_LOGIN"), facts }
 }
 
@@ -134,6 +146,7 @@ fn buildkite(world: &dyn World) -> Found {
             (Key::RunUrl, &["BUILDKITE_BUILD_URL"]),
         ],
     );
+    facts.extend(timeout(world, "BUILDKITE_TIMEOUT", 'm'));
     if let Some(value) = world.variable("BUILDKITE_REPO").and_then(|remote| repository_of(&remote)) {
         facts.push(Fact { key: Key::Repository, value, source: "BUILDKITE_REPO".to_owned() });
     }
@@ -276,6 +289,25 @@ mod tests {
         assert_eq!(facts, expected);
         let tag = Made::with(&[base.as_slice(), &[("BUILDKITE_TAG", "v1")]].concat());
         assert!(!found(&tag).2.iter().any(|line| line.starts_with("branch")), "a tag is no branch");
+    }
+
+    #[test]
+    fn how_long_a_job_may_run() {
+        let cases = [
+            ("GITHUB_ACTIONS", "RUNNER_ENVIRONMENT", "github-hosted", Some("6h")),
+            ("GITHUB_ACTIONS", "RUNNER_ENVIRONMENT", "self-hosted", None),
+            ("GITLAB_CI", "CI_JOB_TIMEOUT", "5400", Some("5400s")),
+            ("GITLAB_CI", "CI_JOB_TIMEOUT", "0", None),
+            ("GITLAB_CI", "CI_JOB_TIMEOUT", "1h", None),
+            ("BUILDKITE", "BUILDKITE_TIMEOUT", "90", Some("90m")),
+            ("BUILDKITE", "BUILDKITE_TIMEOUT", "false", None),
+            ("CIRCLECI", "CI_JOB_TIMEOUT", "5400", None),
+        ];
+        for (sign, name, value, expected) in cases {
+            let facts = find(&Made::with(&[(sign, "true"), (name, value)])).facts;
+            let found = facts.iter().find(|fact| fact.key == Key::JobTimeout);
+            assert_eq!(found.map(|fact| (fact.value.as_str(), fact.source.as_str())), expected.map(|it| (it, name)));
+        }
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if rest.is_empty() && seconds > 0 { Ok(Duration::from_secs(seconds)) } else { Err(wrong()) }
 }
 
+/// A duration as [`parse`] reads it, in whole seconds.
+pub fn text(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    parts.map(|(number, unit)| if number > 0 { format!("{number}{unit}") } else { String::new() }).concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +37,10 @@ mod tests {
         for (text, seconds) in [("1h", 3600), ("30m", 1800), ("90s", 90), ("1h30m", 5400), ("1h1s", 3601), ("0h5s", 5)]
         {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for (seconds, written) in [(3600, "1h"), (5400, "1h30m"), (59, "59s"), (90, "1m30s"), (90_061, "25h1m1s")] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!((text(duration).as_str(), parse(&text(duration))), (written, Ok(duration)));
         }
         let bad =
             ["", "1", "h", "0s", "1d", "30m1h", "1h 30m", "-1h", "+1h", "1.5h", "1h1h", "99999999999999999h", "１h"];

@@ -8,6 +8,7 @@ pub enum Key {
     Accounts,
     GroupType,
     Ttl,
+    JobTimeout,
     SessionDuration,
     Email,
     Branch,
@@ -27,12 +28,13 @@ pub enum Key {
 
 impl Key {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Account,
         Self::AccountId,
         Self::Accounts,
         Self::GroupType,
         Self::Ttl,
+        Self::JobTimeout,
         Self::SessionDuration,
         Self::Email,
         Self::Branch,
@@ -58,6 +60,7 @@ impl Key {
             Self::Accounts => "accounts",
             Self::GroupType => "group_type",
             Self::Ttl => "ttl",
+            Self::JobTimeout => "job_timeout",
             Self::SessionDuration => "session_duration",
             Self::Email => "email",
             Self::Branch => "branch",

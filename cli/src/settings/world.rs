@@ -5,6 +5,8 @@ use std::{env, fs, path::Path, process::Command};
 #[cfg(test)]
 pub use tests::Made;
 
+use crate::client::identity_token;
+
 /// Whatever can be looked at.
 pub trait World {
     /// An environment variable that is set to something.
@@ -30,7 +32,9 @@ impl World for Process {
 
     fn run(&self, command: &[&str]) -> Option<String> {
         let (program, arguments) = command.split_first()?;
-        let output = Command::new(program).args(arguments).output().ok()?;
+        let mut command = Command::new(program);
+        identity_token::withhold(&mut command, env::vars_os());
+        let output = command.args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
         (output.status.success() && !text.is_empty()).then_some(text)
     }

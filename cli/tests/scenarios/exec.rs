@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use daypass_tests::{
     engine::Fault,
-    stack::{Stack, at},
+    stack::{Stack, at, until},
 };
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::command::{Ended, Folder, HOLD, Held, Said, ended, exec, granted_in, is_given_back, who_is};
+use crate::command::{Ended, Folder, HOLD, Held, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
 
 #[tokio::test]
 async fn the_command_has_the_role_and_it_is_given_back_at_its_end() {
@@ -184,12 +184,17 @@ async fn no_credentials_of_others_reach_the_command() {
     command.env("AWS_PROFILE", OTHER).env("AWS_ROLE_ARN", OTHER);
     command.env("AWS_WEB_IDENTITY_TOKEN_FILE", format!("/{OTHER}")).env("DAYPASS_TOKEN", "");
     command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1/{OTHER}"));
+    let minting = ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "A_NAME_OF_THE_PIPELINES_OWN"];
+    command.envs(minting.map(|name| (name, format!("https://{OTHER}"))));
     // Whoever asks has to be able to do so all the same.
     let Ended { code, stdout, stderr } = ended(command).await;
     assert_eq!(code, 0, "{stderr}");
     let invoker = std::env::var("AWS_ACCESS_KEY_ID").unwrap();
     assert!(!stdout.contains(&invoker) && !stdout.contains(OTHER), "{stdout}");
-    let served = ended(exec(&state, &["--serve"], &["env"])).await;
+    let mut served = exec(&state, &["--serve", "--keep-identity-tokens"], &["env"]);
+    served.envs(minting.map(|name| (name, OTHER)));
+    let served = ended(served).await;
+    assert!(minting.iter().all(|name| served.stdout.contains(&format!("{name}={OTHER}\n"))), "{}", served.stdout);
     let credentials = ["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SESSION_TOKEN="];
     assert!(credentials.iter().all(|name| stdout.contains(name) && !served.stdout.contains(name)), "{}", served.stdout);
     assert!(served.stdout.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:"), "{}", served.stdout);
@@ -197,6 +202,52 @@ async fn no_credentials_of_others_reach_the_command() {
         let id = printed.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
         is_given_back(&stack, id.parse().unwrap()).await;
     }
+}
+
+/// Root may look into every process: where the tests run as root, this is somebody else's.
+const NOBODY: u32 = 65534;
+
+#[tokio::test]
+async fn the_command_cannot_look_into_daypass() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    // The shell is a child of `daypass`, and reads what it was itself started with.
+    let script = "echo $DAYPASS_TRANSACTION_ID; cat /proc/$PPID/environ; cat /proc/$$/environ";
+    let mut command = exec(&state, &[], &["sh", "-c", script]);
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", OTHER);
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let Ended { stdout, stderr, .. } = ended(command).await;
+    assert!(stdout.contains("DAYPASS_ROLE_ARN=") && !stdout.contains(OTHER), "{stdout}{stderr}");
+    assert!(stderr.contains("Permission denied"), "{stderr}");
+    is_given_back(&stack, stdout.lines().next().unwrap().parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_role_lives_as_long_as_the_command_can_use_it() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let cases: [(&[&str], f64); 5] = [
+        (&[], 1.0),
+        (&["--job-timeout", "30m"], 0.5),
+        (&["--serve"], 24.0),
+        (&["--serve", "--job-timeout", "2h"], 2.0),
+        // More than the account allows: what nobody has wished for fails no request.
+        (&["--serve", "--job-timeout", "10h", "--account", "payments-prod", "--branch", "main"], 8.0),
+    ];
+    for (options, hours) in cases {
+        let account = if options.contains(&"--account") { vec![] } else { vec!["--account", "payments-dev"] };
+        let command = ["--", "sh", "-c", "echo $DAYPASS_TRANSACTION_ID"];
+        let ran = ended(daypass(&state, &[&["exec"], options, &account, &command].concat())).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let transaction = ran.stdout.trim().parse().unwrap();
+        assert_eq!(stack.item(transaction).await.unwrap()["role_ttl_hours"], hours, "{options:?}");
+        until("the end is recorded", async || stack.status(transaction).await == "deprovisioned").await;
+    }
+    // What somebody has wished for is not replaced.
+    let wish = ["exec", "--account", "payments-prod", "--branch", "main", "--ttl", "10h", "--", "true"];
+    let refused = ended(daypass(&state, &wish)).await;
+    assert_eq!(refused.code, 70, "{}", refused.stderr);
+    assert!(refused.stderr.contains("`role_ttl_hours`: 10 is not from"), "{}", refused.stderr);
 }
 
 /// Runs a command on a terminal of its own, presses Ctrl-C there as soon as it says `ready`, and ends as the command does.

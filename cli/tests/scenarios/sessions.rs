@@ -98,6 +98,30 @@ async fn a_session_goes_from_the_request_to_the_release() {
 }
 
 #[tokio::test]
+async fn a_session_of_no_use_is_given_back_before_another_is_asked_for() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let ask = || ended(daypass(&state, &["credentials", "--account", "payments-dev", "--ttl", "1h"]));
+    let sessions = || {
+        let names = fs::read_dir(&state.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect::<Vec<TransactionId>>()
+    };
+    assert_eq!(ask().await.code, 0);
+    let first = sessions();
+    // As another version of the command may leave it.
+    fs::write(state.0.join(format!("{}.json", first[0])), "{}").unwrap();
+    let again = ask().await;
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("asking anew"), "{}", again.stderr);
+    is_given_back(&stack, first[0]).await;
+    let second = sessions();
+    assert_eq!((first.len(), second.len()), (1, 1), "nothing is left of the first");
+    assert_ne!(first, second);
+    assert_eq!(stack.status(second[0]).await, "provisioned");
+    let released = ended(daypass(&state, &["release", &second[0].to_string(), "--wait"])).await;
+    assert_eq!(released.code, 0, "{}", released.stderr);
+}
+
+#[tokio::test]
 async fn equal_requests_for_credentials_share_a_transaction() {
     let (stack, state) = (Stack::shared().await, Folder::new());
     let job = json!({"check_run_id": new_job()});
