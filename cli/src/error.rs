@@ -165,21 +165,23 @@ impl Error {
 
     /// Where to read more; only errors of Daypass have a section.
     fn docs(&self, docs_url: Option<&str>) -> Option<String> {
-        let anchor = self.0.name.as_ref()?.to_lowercase().replace('.', "");
+        let mut anchor = self.0.name.as_ref()?.to_lowercase();
+        anchor.retain(|c| c.is_ascii_alphanumeric());
         Some(format!("{}/errors.md#{anchor}", docs_url.unwrap_or(remedies::DOCS_URL).trim_end_matches('/')))
     }
 
-    /// For people.
+    /// For people: one line for each thing to know, whatever others have written there. In a log of GitHub a line is a command that
+    /// begins with `::`, also after blanks.
     pub fn text(&self, docs_url: Option<&str>, color: bool) -> String {
         let Parts { reason, remedy, name, status, transaction, .. } = &*self.0;
         let (red, bold, reset) = if color { ("\x1b[31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-        let mut lines = vec![format!("{red}daypass:{reset} {bold}{}{reset}", lines_of(reason))];
+        let mut lines = vec![format!("{red}daypass:{reset} {bold}{}{reset}", plain(reason))];
         if let Some(name) = name {
             lines.push(format!("  error: {} ({})", plain(name), plain(status.as_deref().unwrap_or("failed"))));
         }
         lines.extend(transaction.iter().map(|id| format!("  transaction: {}", plain(id))));
-        lines.extend(remedy.iter().map(|remedy| format!("  what to do: {remedy}")));
-        lines.extend(self.docs(docs_url).map(|url| format!("  more: {url}")));
+        lines.extend(remedy.iter().map(|remedy| format!("  what to do: {}", plain(remedy))));
+        lines.extend(self.docs(docs_url).map(|url| format!("  more: {}", plain(&url))));
         lines.push(String::new());
         lines.join("\n")
     }
@@ -216,7 +218,7 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
              tokens",
         ),
         other => {
-            let why = other.source().map_or_else(|| other.to_string(), ToString::to_string);
+            let why = in_one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string));
             Error::new(Kind::Failed, format!("there are no AWS credentials to ask with: {why}")).remedy(
                 "see that the profile is logged in, or that `invoker_role_arn` lets this run, or this user, assume it",
             )
@@ -224,9 +226,9 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     })
 }
 
-/// Text of others on a terminal: nothing in it may look like something else.
-fn lines_of(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n  ")
+/// What an SDK has to say, which lists in lines where it has looked for credentials.
+pub fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl From<AwsError> for Error {
@@ -240,7 +242,7 @@ impl From<&AwsError> for Error {
         if let Some(lacking) = lacking_credentials(error) {
             return lacking;
         }
-        let text = error.to_string();
+        let text = in_one_line(&error.to_string());
         match error.code() {
             None => Self::new(Kind::TryAgain, text).remedy("see whether AWS can be reached from here, then try again"),
             Some(_) if error.name() == ErrorName::Throttled => {
@@ -287,6 +289,24 @@ mod tests {
         assert!(error.text(None, true).starts_with("\x1b[31mdaypass:\x1b[0m "), "{:?}", error.text(None, true));
         let own = Error::usage("nothing is set").remedy("set something");
         assert_eq!(own.text(None, false), "daypass: nothing is set\n  what to do: set something\n");
+    }
+
+    /// Whatever Daypass, AWS or the configuration have said.
+    #[test]
+    fn nothing_that_others_have_written_has_a_line_of_its_own() {
+        let forged = "so\n::add-mask::x\r\n  ::error::y\u{85}\u{2028}\u{202e}\u{200b}\u{1b}[2J";
+        let error = Error::named(forged, forged, forged).context(forged).remedy(forged).and(forged);
+        let text = error.text(Some(forged), false);
+        let begins = ["daypass: so", "  error: so", "  what to do: so", "  more: so"];
+        assert_eq!(text.lines().count(), begins.len(), "{text}");
+        for (line, begin) in text.lines().zip(begins) {
+            assert!(line.starts_with(begin), "{text}");
+            daypass::invariants::check_message(line, 1_000);
+        }
+        assert_eq!(
+            error.json(Some("https://docs.example.com"))["docs"],
+            "https://docs.example.com/errors.md#soaddmaskxerrory2j"
+        );
     }
 
     #[test]

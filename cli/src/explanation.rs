@@ -16,12 +16,15 @@ use daypass::{
     lambda::AwsError,
     persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Environment, Origin, Persona, Personas, Repository},
     policy::{Effect, OneOrMany, Policy, Statement},
-    text::Quoted,
+    text::{Quoted, plain},
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::policies::{self, Outcome, Rights};
+use crate::{
+    error::in_one_line,
+    policies::{self, Outcome, Rights},
+};
 
 /// Who would ask for what.
 #[derive(Clone, Debug)]
@@ -360,8 +363,7 @@ async fn membership_of(user: Option<&str>, group: &str, store: &Store) -> Step {
 }
 
 fn not_checked(error: &AwsError) -> String {
-    // The SDK lists in lines where it has looked for credentials.
-    format!("not checked: {}", error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+    format!("not checked: {}", in_one_line(&error.to_string()))
 }
 
 impl Step {
@@ -421,7 +423,7 @@ fn risks(entitlement: &Entitlement, account: &str) -> (RiskyActions, Vec<String>
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for Step { name, answer, because, .. } in &self.steps {
-            writeln!(f, "{:<4} {name:<8} {because}", answer.word())?;
+            writeln!(f, "{:<4} {name:<8} {}", answer.word(), plain(because))?;
         }
         let role = match (&self.persona, &self.account) {
             (Some(persona), Some(account)) => format!("a role as {persona} in {}", Quoted(&account.name)),
@@ -458,7 +460,7 @@ impl Display for Role {
             writeln!(f, "  {arn}")?;
         }
         for statement in &self.custom_policy {
-            writeln!(f, "  {}", in_words(statement))?;
+            writeln!(f, "  {}", plain(&in_words(statement)))?;
         }
         let RiskyActions { possible, taken_by_boundary, not_granted } = &self.risky_actions;
         let total = possible.len() + taken_by_boundary.len() + not_granted.len();

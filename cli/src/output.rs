@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
+use daypass::text::plain;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -88,15 +89,23 @@ impl Output {
     /// Says something beside the result.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            let (dim, reset) = if self.color { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-            say(&format!("{dim}daypass: {text}{reset}\n"));
+            say(&self.noted(text));
         }
+    }
+
+    fn noted(&self, text: &str) -> String {
+        let (dim, reset) = if self.color { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        format!("{dim}daypass: {}{reset}\n", plain(text))
     }
 
     /// Says what has to be known, also when it should be quiet.
     pub fn warn(&self, text: &str) {
+        say(&self.warned(text));
+    }
+
+    fn warned(&self, text: &str) -> String {
         let (yellow, reset) = if self.color { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
-        say(&format!("{yellow}daypass:{reset} {text}\n"));
+        format!("{yellow}daypass:{reset} {}\n", plain(text))
     }
 
     /// Says why the command failed, and returns its exit code.
@@ -118,7 +127,7 @@ impl Output {
 
     /// Begins something that takes a while.
     pub fn progress(&self, what: &str) -> Progress {
-        let progress = Progress { shown: !self.quiet, live: self.live, what: what.to_owned() };
+        let progress = Progress { shown: !self.quiet, live: self.live, what: plain(what) };
         progress.begin();
         progress
     }
@@ -166,4 +175,19 @@ pub fn print(text: &str) {
 
 fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_one_line() {
+        let text = "x\n::add-mask::y\u{2028}\u{202e}\u{200b}\u{1b}[2J";
+        let output = Output::silent();
+        for said in [output.noted(text), output.warned(text)] {
+            assert_eq!(said, "daypass: x\\u{a}::add-mask::y\\u{2028}\\u{202e}\\u{200b}\\u{1b}[2J\n");
+        }
+        assert_eq!(output.progress(text).what, plain(text));
+    }
 }

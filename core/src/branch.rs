@@ -1,16 +1,17 @@
 //! What git calls a branch.
 
+use crate::text::is_readable;
+
 /// How many bytes the name of a branch may have: it is also the value of a tag.
 pub const MAX_BRANCH_CHARS: usize = 256;
 
 /// Whether git takes `text` as the name of a branch, which is written without `refs/heads/`.
 ///
 /// Source of the rules: `git help check-ref-format`. Letters may be of any script, as git allows them, but neither white
-/// space nor characters that cannot be seen: a few letters stand for their absence.
+/// space nor characters that cannot be read: a few letters stand for their absence.
 #[must_use]
 pub fn is_branch(text: &str) -> bool {
-    let filler = |c: char| matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
-    let letter = |c: char| c.is_alphanumeric() && !filler(c);
+    let letter = |c: char| c.is_alphanumeric() && is_readable(c);
     let allowed = |c: char| letter(c) || (c.is_ascii_graphic() && !"~^:?*[\\".contains(c));
     let part = |part: &str| {
         let lock = part.strip_suffix(".lock").is_some();

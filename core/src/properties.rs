@@ -24,7 +24,7 @@ use crate::{
     policy::{Effect, OneOrMany, Policy, Principal, Statement},
     stage::{Failure, Named, parse_input},
     strategies::{ANY_TEXT, edited, edited_json, json},
-    text::{Quoted, plain, shortened, tag_value},
+    text::{Quoted, is_readable, plain, shortened, tag_value, unreadable},
     timestamp::Timestamp,
 };
 
@@ -168,6 +168,34 @@ proptest! {
         prop_assert!(TAG_VALUE.is_match(&value), "{}", value);
         prop_assert_eq!(tag_value(&value), value.clone());
         prop_assert_eq!(tag_value(&fine), fine);
+    }
+}
+
+/// Every character that matches, one after the other.
+fn characters(class: &str) -> Vec<char> {
+    let all: String = ('\0'..=char::MAX).collect();
+    Regex::new(class).unwrap().find_iter(&all).flat_map(|found| found.as_str().chars()).collect()
+}
+
+/// By the properties as another library has them, which may be of an older version of Unicode.
+#[test]
+fn a_character_can_be_read_or_is_told_by_its_number() {
+    let readable = characters(r"[[\p{L}\p{M}\p{N}\p{P}\p{S}\x20]--\p{Default_Ignorable_Code_Point}]");
+    assert!(readable.len() > 150_000, "{}", readable.len());
+    for c in readable {
+        assert!(is_readable(c), "{}", c.escape_unicode());
+    }
+    let properties = r"\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{White_Space}\p{Noncharacter_Code_Point}";
+    let unreadable_ones = characters(&format!(r"[[{properties}\p{{Cc}}\p{{Cf}}\p{{Co}}]--\x20]"));
+    assert!(unreadable_ones.len() > 140_000, "{}", unreadable_ones.len());
+    for c in unreadable_ones {
+        assert!(!is_readable(c), "{}", c.escape_unicode());
+        let text = format!("é {c}{c}");
+        let told = unreadable(&text).map(|it| it.to_string()).unwrap_or_default();
+        assert!(told.starts_with(&format!("character 3 is U+{:04X}, which ", u32::from(c))), "{told}");
+        check_message(&told, 100);
+        check_message(&plain(&text), 100);
+        check_message(&Quoted(&text).to_string(), 100);
     }
 }
 

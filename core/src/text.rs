@@ -1,6 +1,12 @@
-//! User input in messages: always quoted, never long, never able to forge a line of a log.
+//! Texts of others: which of their characters can be read, and how messages repeat them: always quoted, never long, never able
+//! to forge a line of a log.
 
 use std::{fmt, ops::RangeInclusive};
+
+use icu_properties::{
+    CodePointMapData, CodePointSetData,
+    props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, WhiteSpace},
+};
 
 /// How many characters the value of a tag may have, of IAM roles and of sessions.
 const TAG_VALUE_CHARS: usize = 256;
@@ -20,6 +26,47 @@ const TAG_LETTERS: [RangeInclusive<char>; 6] = [
 
 /// How many characters of user input a message repeats.
 const QUOTED_CHARS: usize = 64;
+
+/// The general categories whose characters are not read: controls, formats, private use, what is not assigned, and separators.
+const NO_SIGNS: GeneralCategoryGroup = GeneralCategoryGroup::Other.union(GeneralCategoryGroup::Separator);
+
+/// Whether everybody who reads a text sees `c`, as `c`, where it stands; of white space that is the space alone. Unicode's
+/// properties say so: `Default_Ignorable_Code_Point`, and the general category, which `Bidi_Control` and `White_Space` follow from.
+#[must_use]
+pub fn is_readable(c: char) -> bool {
+    is_plain(c)
+        || (!NO_SIGNS.contains(CodePointMapData::<GeneralCategory>::new().get(c))
+            && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
+}
+
+/// A character that cannot be read, and where it stands in its text, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    char: char,
+    place: usize,
+}
+
+/// The first character of `text` that is not readable, if there is one. No text of a request may have one.
+#[must_use]
+pub fn unreadable(text: &str) -> Option<Unreadable> {
+    text.chars().zip(1..).find(|(c, _)| !is_readable(*c)).map(|(char, place)| Unreadable { char, place })
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { char: c, place } = *self;
+        let why = if CodePointSetData::new::<BidiControl>().contains(c) {
+            "turns the direction of reading: leave it out"
+        } else if CodePointSetData::new::<WhiteSpace>().contains(c) {
+            "is white space but no space: write a space, or leave it out"
+        } else if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) {
+            "nobody sees: leave it out, also within an emoji"
+        } else {
+            "not everybody sees alike: leave it out"
+        };
+        write!(f, "character {place} is U+{:04X}, which {why}", u32::from(c))
+    }
+}
 
 /// User input as a message shows it: in backticks, cut after 64 characters, and escaped where it is not plain ASCII or
 /// could end the quotation itself.
@@ -82,6 +129,27 @@ mod tests {
         assert_eq!(Quoted("a` is fine, as is `b").to_string(), "`a\\u{60} is fine, as is \\u{60}b`");
         assert_eq!(Quoted(r"\u{a}").to_string(), r"`\u{5c}u{a}`", "not the escape of a line feed");
         assert_eq!(Quoted(&"x".repeat(65)).to_string(), format!("`{}…`", "x".repeat(64)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_a_remedy() {
+        let told = |text: &str| unreadable(text).map(|it| it.to_string()).unwrap_or_default();
+        assert_eq!(told("größer, 12 € – 地 👩🚀"), "");
+        assert_eq!(
+            told("👩\u{200d}🚀"),
+            "character 2 is U+200D, which nobody sees: leave it out, also within an emoji"
+        );
+        assert_eq!(
+            told("ä\u{202e}b\u{200b}"),
+            "character 2 is U+202E, which turns the direction of reading: leave it out"
+        );
+        let space = "which is white space but no space: write a space, or leave it out";
+        assert_eq!(told("a\nb"), format!("character 2 is U+000A, {space}"));
+        assert_eq!(told("a b\u{3000}"), format!("character 4 is U+3000, {space}"));
+        for other in ['\0', '\u{600}', '\u{e000}', '\u{ffff}'] {
+            let told = told(&other.to_string());
+            assert!(told.ends_with(", which not everybody sees alike: leave it out"), "{told}");
+        }
     }
 
     #[test]

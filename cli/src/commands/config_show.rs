@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use daypass::text::plain;
 use serde_json::{Map, json};
 
 use super::settings_to_ask;
@@ -45,7 +46,8 @@ fn show(settings: &Settings, output: &Output) {
     if let Some((variable, _)) = identity_token::ready(&Process) {
         values.push(("identity_token", "(secret)".to_owned(), variable.to_owned()));
     }
-    let line = |(name, value, origin): &(&str, String, String)| format!("{name} = {value}    # {origin}\n");
+    let line =
+        |(name, value, origin): &(&str, String, String)| format!("{name} = {}    # {}\n", plain(value), plain(origin));
     let text = values.iter().map(line).collect::<Vec<_>>().concat();
     let object = |(name, value, origin): &(&str, String, String)| {
         ((*name).to_owned(), json!({"value": value, "origin": origin}))

@@ -9,7 +9,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, retry::RetryConfig};
 use aws_smithy_runtime_api::client::http::http_client_fn;
-use daypass::{lambda::AwsError, persona::Personas};
+use daypass::{lambda::AwsError, persona::Personas, text::plain};
 use serde_json::{Value, json};
 
 use self::{
@@ -214,7 +214,7 @@ fn confirm(doomed: &[Group]) -> Result<(), Error> {
         return Err(Error::usage(format!("--prune would delete {}", names.join(", "))).remedy("say --yes as well"));
     }
     for group in doomed {
-        eprintln!("  - {}", group.name);
+        eprintln!("  - {}", plain(&group.name));
     }
     eprint!("Delete these groups, and what is assigned to them in Identity Center? Only `yes` does: ");
     let mut answer = String::new();
@@ -241,10 +241,11 @@ fn explained(error: AwsError) -> Error {
 }
 
 fn described(group: &Group) -> String {
+    let name = plain(&group.name);
     match group.members {
-        None | Some(0) => group.name.clone(),
-        Some(1) => format!("{} with 1 member", group.name),
-        Some(members) => format!("{} with {members} members", group.name),
+        None | Some(0) => name,
+        Some(1) => format!("{name} with 1 member"),
+        Some(members) => format!("{name} with {members} members"),
     }
 }
 

@@ -82,5 +82,5 @@ fn text(Session { grant, request, .. }: &Session) -> String {
         ("on behalf of", request.email.clone()),
         ("expires at", grant.expires_at.to_string()),
     ];
-    lines.map(|(name, value)| format!("{name:<13} {value}\n")).concat()
+    lines.map(|(name, value)| format!("{name:<13} {}\n", daypass::text::plain(&value))).concat()
 }

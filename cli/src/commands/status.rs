@@ -157,7 +157,7 @@ fn text(found: &Value) -> String {
         Value::String(text) => format!("{name:<22} {}\n", daypass::text::plain(text)),
         Value::Number(_) | Value::Bool(_) => format!("{name:<22} {value}\n"),
         Value::Object(members) if members.contains_key("started_at") => {
-            format!("{name:<22} {}\n", members["status"].as_str().unwrap_or_default())
+            format!("{name:<22} {}\n", daypass::text::plain(members["status"].as_str().unwrap_or_default()))
         }
         _ => String::new(),
     };
@@ -194,6 +194,16 @@ mod tests {
 
     fn failed(error: &str) -> Execution {
         Execution { failure: Some((error.to_owned(), String::new())), ..lease(ExecutionStatus::Failed) }
+    }
+
+    #[test]
+    fn what_is_recorded_is_printed_in_lines_of_its_own() {
+        let forged = "x\n::add-mask::y\u{202e}";
+        let execution = json!({"started_at": "2026-11-23T10:00:00Z", "status": forged});
+        let found = json!({"transaction_id": ID, "status": forged, "justification": forged, "lease": execution});
+        let text = text(&found);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert_eq!(text.matches("x\\u{a}::add-mask::y\\u{202e}\n").count(), 3, "{text}");
     }
 
     #[test]

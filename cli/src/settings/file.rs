@@ -51,7 +51,10 @@ pub fn usual_place(world: &dyn World) -> Option<PathBuf> {
 
 fn parse(path: PathBuf, text: &str) -> Result<File, Error> {
     let at = |message: String| Error::usage(format!("{}: {message}", path.display()));
-    let table: Table = text.parse().map_err(|error: toml::de::Error| at(error.to_string().trim_end().to_owned()))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        at(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+    })?;
     let mut values = BTreeMap::new();
     for (name, value) in table {
         let key = Key::named(&name).ok_or_else(|| {

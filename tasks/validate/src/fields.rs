@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use daypass::text::Quoted;
+use daypass::text::{Quoted, unreadable};
 use serde_json::{Map, Value};
 
 /// How many unknown fields a message names: the sender of ten thousand knows by the third.
@@ -86,9 +86,15 @@ impl<'a> Fields<'a> {
     }
 
     /// The text of `field` as `parse` reads it; nothing when it is not there.
+    ///
+    /// Whatever `parse` takes: a text with characters that cannot be read is refused.
     pub fn optional<T>(&mut self, field: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let parsed = match self.value(field)? {
-            Value::String(text) => parse(text),
+            Value::String(text) => match (parse(text), unreadable(text)) {
+                (parsed, None) => parsed,
+                (Ok(_), Some(unreadable)) => Err(unreadable.to_string()),
+                (Err(message), Some(unreadable)) => Err(format!("{message}; {unreadable}")),
+            },
             other => Err(format!("it is {}, and has to be a string", kind(other))),
         };
         self.accepted(field, parsed)

@@ -284,35 +284,85 @@ fn least_request() -> Value {
     })
 }
 
-/// Whether a request is understood that has `text` in `field`.
-fn takes(field: &str, text: &str) -> bool {
+/// What is wrong with a request that has `text` in `field`.
+fn problems(field: &str, text: &str) -> String {
     let mut request = least_request();
     request[field] = text.into();
     let mut problems = Problems::default();
     request::read(&request, &mut problems);
-    problems.is_empty()
+    problems.to_string()
 }
 
+/// Every character that matches, by the properties as another library has them, which may be of an older version of Unicode.
 fn characters(class: &str) -> Vec<char> {
     let all: String = ('\0'..=char::MAX).collect();
     Regex::new(class).unwrap().find_iter(&all).flat_map(|found| found.as_str().chars()).collect()
 }
 
+/// Every field that holds a text, with what may stand there, in two parts.
+const TEXTS: [(&str, &str, &str); 10] = [
+    ("email", "al", "ex@example.com"),
+    ("branch", "ma", "in"),
+    ("target_aws_account", "payments", "-dev"),
+    ("target_aws_account_id", "999999", "999999"),
+    ("recipient", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5s", "fn9aqmcac8p"),
+    ("group_type", "Product", "-Deployers"),
+    ("repository", "example/pay", "ments"),
+    ("run_url", "https://ci.example.com/", "1"),
+    ("justification", "CHG-1", " more"),
+    ("identity_token", "a.b", ".c.d.e"),
+];
+
 #[test]
-fn no_branch_holds_a_character_that_cannot_be_seen() {
-    let hidden = characters(r"[\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Bidi_Control}\p{Cc}]");
-    assert!(hidden.len() > 4_000 && takes("branch", "mäin"), "{}", hidden.len());
-    for c in hidden {
-        assert!(!takes("branch", &format!("ma{c}in")), "{}", c.escape_unicode());
+fn no_text_holds_a_character_that_cannot_be_read() {
+    let properties = r"\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{White_Space}\p{Noncharacter_Code_Point}";
+    let unreadable = characters(&format!(r"[[{properties}\p{{Cc}}\p{{Cf}}]--\x20]"));
+    assert!(unreadable.len() > 4_000, "{}", unreadable.len());
+    let texts: Vec<&str> = TEXTS.iter().map(|(field, ..)| *field).collect();
+    let known = FIELDS.into_iter().filter(|field| !["request", "role_ttl_hours"].contains(field));
+    assert!(known.eq(texts), "every field that holds a text");
+    for (field, before, after) in TEXTS {
+        assert_eq!(problems(field, &format!("{before}{after}")), "", "{field}");
+        for &c in &unreadable {
+            let problems = problems(field, &format!("{before}{c}{after}"));
+            let place = before.chars().count() + 1;
+            assert!(problems.starts_with(&format!("`{field}`: ")), "{problems}");
+            assert!(problems.contains(&format!("character {place} is U+{:04X}, which ", u32::from(c))), "{problems}");
+            assert!(problems.ends_with("leave it out") || problems.ends_with("also within an emoji"), "{problems}");
+        }
     }
 }
 
 #[test]
-fn no_justification_ends_its_line_or_turns_its_direction() {
-    let hidden = characters(r"[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]");
-    assert!(hidden.len() > 70 && takes("justification", "größer 👩\u{200d}🚀"), "{}", hidden.len());
-    for c in hidden {
-        assert!(!takes("justification", &format!("CHG-1 {c} more")), "{}", c.escape_unicode());
+fn no_renewal_holds_a_character_that_cannot_be_read() {
+    let texts = [
+        ("transaction_id", "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11"),
+        ("recipient", RECIPIENTS[0]),
+        ("identity_token", "a.b.c.d.e"),
+    ];
+    for (field, text) in texts {
+        let mut sent = json!({"transaction_id": texts[0].1, "recipient": RECIPIENTS[0], field: text});
+        assert!(renewal(&sent).is_ok(), "{field}");
+        for c in characters(r"[[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{White_Space}]--\x20]") {
+            sent[field] = format!("{text}{c}").into();
+            let problems = renewal(&sent).expect_err(field).to_string();
+            assert!(problems.starts_with(&format!("`{field}`: ")), "{problems}");
+            assert!(problems.contains(&format!(" is U+{:04X}, which ", u32::from(c))), "{problems}");
+        }
+    }
+}
+
+/// Letters of any script, digits, punctuation, emoji of one part.
+#[test]
+fn every_other_character_is_taken_where_texts_are_free() {
+    let readable = characters(r"[[\p{L}\p{M}\p{N}\p{P}\p{S}]--\p{Default_Ignorable_Code_Point}]");
+    assert!(readable.len() > 150_000, "{}", readable.len());
+    for text in readable.chunks(512) {
+        assert_eq!(problems("justification", &String::from_iter(text)), "");
+    }
+    let letters = characters(r"[[\p{L}\p{Nd}]--\p{Default_Ignorable_Code_Point}]");
+    for text in letters.chunks(64) {
+        assert_eq!(problems("branch", &String::from_iter(text)), "");
     }
 }
 

@@ -173,7 +173,8 @@ async fn what_is_only_recorded() {
         (alex().with("run_url", "javascript:alert(1)"), &["`run_url`", "https://"]),
         (alex().with("run_url", format!("https://ci.example.com/{}", "1".repeat(300))), &["`run_url`", "256"]),
         (alex().with("justification", ""), &["`justification`", "512"]),
-        (alex().with("justification", "one\ntwo"), &["`justification`", "one line"]),
+        (alex().with("justification", "one\ntwo"), &["`justification`", "character 4", "U+000A", "a space"]),
+        (alex().with("justification", "CHG-1\u{200b}2"), &["`justification`", "character 6", "U+200B", "leave it out"]),
         (alex().with("justification", "x".repeat(513)), &["`justification`", "513", "512"]),
     ])
     .await;
