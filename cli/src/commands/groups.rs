@@ -284,3 +284,21 @@ fn as_json(store: &Store, difference: &Difference) -> Value {
         "directories": difference.directories,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever makes groups in the store names them.
+    #[test]
+    fn a_group_has_one_line_whatever_its_name() {
+        let name = "PwC_GP_222222222222_x\n::add-mask::y\u{202e}".to_owned();
+        let group = Group { id: "1".to_owned(), name, revision: String::new(), issuers: [].into(), members: Some(2) };
+        let (present, missing, directories) = (vec![], vec![], [].into());
+        let text = text(&Difference { present, missing, extra: vec![group], directories });
+        assert!(
+            text.starts_with("- PwC_GP_222222222222_x\\u{a}::add-mask::y\\u{202e} with 2 members is left over"),
+            "{text}"
+        );
+    }
+}

@@ -219,7 +219,8 @@ impl Account {
         let (id, name) = (names.repository_id.as_deref(), names.repository.as_deref());
         let claim = if by_id { id.unwrap_or("repository_id") } else { name.unwrap_or("repository") };
         let allowed = self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let (claim, repository) = (Quoted(claim).to_string(), repository_of(run));
+        let named = || run.repository.map_or_else(|| "not told".to_owned(), |name| Quoted(name).to_string());
+        let (claim, repository) = (Quoted(claim).to_string(), if by_id { repository_of(run) } else { named() });
         Err(OriginError::Repository { claim, repository, account, allowed })
     }
 }
@@ -228,7 +229,8 @@ impl Account {
 fn repository_of(run: &Origin<'_>) -> String {
     match (run.repository_id, run.repository) {
         (Some(id), Some(name)) => format!("{} ({})", Quoted(id), Quoted(name)),
-        (Some(one), None) | (None, Some(one)) => Quoted(one).to_string(),
+        (Some(id), None) => Quoted(id).to_string(),
+        (None, Some(name)) => format!("not told ({})", Quoted(name)),
         (None, None) => "not told".to_owned(),
     }
 }

@@ -188,6 +188,7 @@ impl TryFrom<String> for IssuerUrl {
 
 impl Rules {
     /// Whether nobody gets a role in `environment` without a proof.
+    #[must_use]
     pub fn require_proof_in(&self, environment: &str) -> bool {
         !self.issuers.is_empty() && !self.optional_in.iter().any(|it| it == environment)
     }

@@ -321,7 +321,7 @@ pub enum RecordError {
     },
     /// The job had an open role there, and it is going: in a moment there is room.
     #[error(
-        "the role that this job had in account {account}, of transaction {open}, is being deleted; try again in a moment"
+        "the role that this job had in account {account}, of transaction {open}, is being ended, which takes some minutes when it was released early; try again"
     )]
     StillEnding {
         /// The account.

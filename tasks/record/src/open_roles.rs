@@ -23,6 +23,8 @@ use crate::{
     table::{Change, Item, Table, TableError},
 };
 
+/// How many transactions a reason names: an answer of a task has about a thousand characters.
+const MOST_TOLD: usize = 15;
 /// The key of the table.
 pub const HOLDER: &str = "holder";
 /// Of a person or an account: the transactions that have a place.
@@ -78,6 +80,7 @@ enum Of {
 
 impl Limits {
     /// The places that a transaction needs. One that nothing proves is of no job that could be told from others.
+    #[must_use]
     pub fn places(self, it: &Leasing) -> Vec<Place> {
         let account = &it.target_aws_account_id;
         let place = |of, key: String, most| Place { key, of, most, account: account.clone() };
@@ -211,6 +214,11 @@ fn members(item: &Item, set: &str) -> BTreeSet<String> {
     members.iter().cloned().collect()
 }
 
+/// As many as a reason has room for.
 fn listed(texts: &BTreeSet<String>) -> String {
-    texts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    let told = texts.iter().take(MOST_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match texts.len().saturating_sub(MOST_TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more, which are open in the table's index by-user or by-account"),
+    }
 }

@@ -415,7 +415,7 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     let table = FakeTable::after(ending).await;
     assert_eq!(table.tell(lease, say("deprovisioned")).await.unwrap()["status"], "failed", "it has waited");
     let mut items = FakeTable::after(ending).await.items();
-    let soon = samples::requested_at().plus(LONGEST - Duration::from_secs(1));
+    let soon = samples::requested_at().plus(LONGEST.saturating_sub(Duration::from_secs(1)));
     items.get_mut(&samples::transaction().transaction_id.to_string()).unwrap()["expires_at"] = json!({"S": soon});
     let error = FakeTable::of(items).tell(lease, say("deprovisioned")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::RoleNotVisibleYet, "a lease that is shorter than a provisioning has not");

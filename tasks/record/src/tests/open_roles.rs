@@ -110,6 +110,18 @@ async fn a_transaction_that_cannot_be_ended_keeps_its_place() {
     }
 }
 
+/// A reason has room for so many.
+#[tokio::test]
+async fn many_open_roles_are_counted_where_they_cannot_be_told() {
+    let limits = json!({"open_roles_per_person": 40, "open_roles_per_account": 1000, "accounts_per_job": 1});
+    let table = FakeTable::default().limited(&limits);
+    for number in 1..=40 {
+        table.ask(&asked(number)).await.unwrap();
+    }
+    let reason = table.refused(&asked(41)).await;
+    assert!(reason.len() < 1_000 && reason.contains("and 25 more"), "{reason}");
+}
+
 /// An end gives no place back: whoever needs it takes it.
 #[tokio::test]
 async fn a_transaction_that_has_ended_has_no_place() {
