@@ -434,7 +434,8 @@ class World:
     def _ended_badly(self, execution: dict[str, Any]) -> str:
         kinds = [it.kind for it in self.transactions if execution["name"].startswith(it.id)]
         ended = self._execution(execution["executionArn"])
-        return f"{', '.join(kinds)}: {execution['name']} is {ended['status']}: {ended.get('error')}: {ended.get('cause')}"
+        why = f"{ended['status']}: {ended.get('error')}: {ended.get('cause')}"
+        return f"{', '.join(kinds)}: {execution['name']} is {why}"
 
     def _judge(self, it: Transaction) -> None:
         item = self._item(it.id)

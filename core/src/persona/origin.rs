@@ -219,8 +219,8 @@ impl Account {
         let (id, name) = (names.repository_id.as_deref(), names.repository.as_deref());
         let claim = if by_id { id.unwrap_or("repository_id") } else { name.unwrap_or("repository") };
         let allowed = self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let named = || run.repository.map_or_else(|| "not told".to_owned(), |name| Quoted(name).to_string());
-        let (claim, repository) = (Quoted(claim).to_string(), if by_id { repository_of(run) } else { named() });
+        let by_name = || run.repository.map_or_else(|| "not told".to_owned(), |name| Quoted(name).to_string());
+        let (claim, repository) = (Quoted(claim).to_string(), if by_id { repository_of(run) } else { by_name() });
         Err(OriginError::Repository { claim, repository, account, allowed })
     }
 }
