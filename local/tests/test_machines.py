@@ -194,7 +194,7 @@ class Provisioning:
         self.id = name or str(uuid.uuid4())
         self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
         self.transaction = {"transaction_id": self.id, "recipient": "age1", "role_arn": ROLE_ARN}
-        self.transaction["expires_at"] = "2026-11-23T10:00:00Z"
+        self.transaction |= {"expires_at": "2026-11-23T10:00:00Z", "target_aws_account_id": "222222222222"}
         answers = {
             "validate": self.transaction,
             "prove": {"proof": proof, "refusal": refusal},
@@ -219,7 +219,8 @@ def test_a_request_is_granted(world: World) -> None:
     assert run.output == {"transaction_id": run.id, "status": "provisioned", "sealed_credentials": "SEALED"}
     assert run.path == PROVISIONED
     by, transaction = {"execution_arn": run.execution}, {"transaction": run.transaction}
-    leasing = {"transaction_id": run.id, "person": PERSON, "authorization": AUTHORIZATION}
+    leasing = {"transaction_id": run.id, "target_aws_account_id": "222222222222"}
+    leasing |= {"person": PERSON, "authorization": AUTHORIZATION}
     execution = {"transaction_id": run.id, "requested_at": world.payload("validate")["requested_at"]}
     recorded = transaction | SESSION | {"person": PERSON, "authorization": AUTHORIZATION, "role": ROLE}
     assert world.calls == [
@@ -321,10 +322,11 @@ ERRORS = [
     ("prove", f"InvalidRequest {PASSING}", f"{PROVEN} {FAILED}"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
     ("authn", f"InvalidRequest {PASSING}", f"{AUTHENTICATED} {FAILED}"),
-    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{AUTHORIZED} {DENIED}"),
+    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{AUTHORIZED} {DENIED}"),
     ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
     ("record.leasing", "InvalidRequest TransactionConflict TransactionNotFound", f"{LEASED} {FAILED}"),
     ("record.leasing", f"{BROKEN_RECORD} {PASSING}", f"{LEASED} {FAILED}"),
+    ("record.leasing", "QuotaExceeded", f"{LEASED} {DENIED}"),
     ("create-role", "InvalidRequest TargetAccountNotOnboarded RoleConflict", f"{CREATED} {FAILED}"),
     ("create-role", f"QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {AGAIN} {UNDONE}"),
     ("issue-creds", f"InvalidRequest {PASSING}", f"{ISSUED} {UNDONE}"),
@@ -698,7 +700,7 @@ RENEWAL_ERRORS = [
     ("prove", f"InvalidRequest {PASSING}", f"{LOOKED_FOR} Prove Failed"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{KNOWN} {REFUSED}"),
     ("authn", f"InvalidRequest {PASSING}", f"{KNOWN} Failed"),
-    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed", f"{ALLOWED} {REFUSED}"),
+    ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{ALLOWED} {REFUSED}"),
     ("authz", f"InvalidRequest {PASSING}", f"{ALLOWED} Failed"),
     ("issue-creds", f"InvalidRequest {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
     ("record.renewed", "TransactionConflict", f"{RENEWED_PATH} {REFUSED}"),

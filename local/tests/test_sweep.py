@@ -63,7 +63,7 @@ class Swept:
         made = self.sfn.create_state_machine(name=name, type="STANDARD", roleArn=self.role, definition=definition)
         return str(made["stateMachineArn"])
 
-    def put(self, transaction: str, status: str, asked: float, expires: float, **more: str) -> None:
+    def put(self, transaction: str, status: str, asked: float, expires: float, **more: str | bool) -> None:
         """Put an item that was asked for and expires so many minutes from now."""
         item = {
             "transaction_id": transaction,
@@ -72,7 +72,8 @@ class Swept:
             "expires_at": minutes(expires),
             "open_lease": "open",
         } | more
-        self.dynamodb.put_item(TableName=self.table, Item={name: {"S": value} for name, value in item.items()})
+        typed = {name: {"BOOL" if isinstance(value, bool) else "S": value} for name, value in item.items()}
+        self.dynamodb.put_item(TableName=self.table, Item=typed)
 
     def sweep(self, definition: str = "") -> Any:
         machine = self.make(f"sweep-{time.monotonic_ns()}", definition or self.definition)
