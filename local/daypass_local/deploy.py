@@ -20,7 +20,6 @@ from daypass_local.names import (
     PRODUCTION_ACCOUNT,
     REGION,
     REPOSITORY,
-    STATE,
     TARGET_ACCOUNT,
 )
 from daypass_local.process import tail
@@ -42,8 +41,6 @@ CONFIGURATION: Final[dict[str, Any]] = {
     # One person plays many; one job deploys to both accounts.
     "limits": {"open_roles_per_person": 100, "open_roles_per_account": 1000, "accounts_per_job": 2},
 }
-PERSONAS: Final = STATE / "personas.json"
-"""What is deployed: the project's personas.json with the environment of `TARGET_ACCOUNT` opened."""
 
 
 def configuration(engine: str) -> dict[str, Any]:
@@ -56,15 +53,15 @@ def configuration(engine: str) -> dict[str, Any]:
 
 
 def _open_personas() -> Path:
-    """Write `PERSONAS`, and return its path."""
+    """Write the project's personas.json with the environment of `TARGET_ACCOUNT` opened, and return where."""
     personas = json.loads((REPOSITORY / "personas.json").read_text())
     (name,) = {account["environment"] for account in personas["accounts"] if account["id"] == TARGET_ACCOUNT}
     personas["environments"][name]["identity_token"] = "optional"
-    STATE.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=STATE, delete=False) as new:
+    opened = REPOSITORY / ".local/personas.json"
+    opened.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=opened.parent, delete=False) as new:
         json.dump(personas, new, indent=2)
-    Path(new.name).replace(PERSONAS)
-    return PERSONAS
+    return Path(new.name).replace(opened)
 
 
 Report = Callable[[str, float], None]

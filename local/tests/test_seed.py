@@ -10,11 +10,12 @@ from daypass_local.names import HUB_ACCOUNT, IDENTITY_STORE_ID, PRODUCTION_ACCOU
 
 OPEN_TO = ["Container_Admin", "Network", "Product_Admin"]
 PERSONAS = {
+    "environments": {"any": {}},
     "organization": {"company": "PwC", "org": "GP"},
     "group_name": "{company}_{org}_{account_id}_{persona}",
     "accounts": [
-        {"id": TARGET_ACCOUNT, "name": "payments-dev", "personas": OPEN_TO},
-        {"id": PRODUCTION_ACCOUNT, "name": "payments-prod", "personas": OPEN_TO},
+        {"id": TARGET_ACCOUNT, "name": "payments-dev", "environment": "any", "personas": OPEN_TO},
+        {"id": PRODUCTION_ACCOUNT, "name": "payments-prod", "environment": "any", "personas": OPEN_TO},
     ],
 }
 EXPECTED = {
