@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use daypass_tests::{
     engine::Fault,
+    identity::new_job,
     stack::{Stack, at, until},
 };
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::command::{Ended, Folder, HOLD, Held, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
 
@@ -237,7 +238,12 @@ async fn a_role_lives_as_long_as_the_command_can_use_it() {
     for (options, hours) in cases {
         let account = if options.contains(&"--account") { vec![] } else { vec!["--account", "payments-dev"] };
         let command = ["--", "sh", "-c", "echo $DAYPASS_TRANSACTION_ID"];
-        let ran = ended(daypass(&state, &[&["exec"], options, &account, &command].concat())).await;
+        let mut command = daypass(&state, &[&["exec"], options, &account, &command].concat());
+        if account.is_empty() {
+            let claims = json!({"claims": {"job_id": new_job()}});
+            command.env("DAYPASS_IDENTITY_TOKEN", stack.engine.identity_token("gitlab", &claims).await);
+        }
+        let ran = ended(command).await;
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let transaction = ran.stdout.trim().parse().unwrap();
         assert_eq!(stack.item(transaction).await.unwrap()["role_ttl_hours"], hours, "{options:?}");

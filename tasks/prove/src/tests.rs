@@ -362,6 +362,7 @@ async fn a_run_url_shows_the_run() {
         format!("https://alex:secret@github.com{run}"),
         format!("https://github.com:8443{run}"),
         format!("http://github.com{run}"),
+        format!("http://github.com:443{run}"),
         format!("https://github.com{run}0"),
         format!("https://github.com/evil{run}"),
         format!("https://github.com{run}/../../../../../evil"),
