@@ -358,11 +358,36 @@ function read(path: string, file: string, remedy: string): string {
 }
 
 function parseJson(json: string, file: string): unknown {
+  let parsed: unknown;
   try {
-    return JSON.parse(json);
+    parsed = JSON.parse(json);
   } catch (cause) {
     throw new ConfigError(file, [`it must be JSON: ${(cause as Error).message}`]);
   }
+  const repeated = repeatedKeys(json);
+  if (repeated.length > 0)
+    throw new ConfigError(
+      file,
+      repeated.map((key) => `${key}: is in its object twice; keep one`),
+    );
+  return parsed;
+}
+
+/** The keys that an object has more than once. JSON.parse takes the last of them, and says nothing. */
+function repeatedKeys(json: string): string[] {
+  const repeated: string[] = [];
+  /** The keys of each object that is open; of a list there are none. */
+  const open: Set<string>[] = [];
+  for (const [token, key] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (token === '{' || token === '[') open.push(new Set());
+    else if (token === '}' || token === ']') open.pop();
+    else if (key !== undefined) {
+      const name = JSON.parse(key) as string;
+      if (open.at(-1)?.has(name)) repeated.push(name);
+      open.at(-1)?.add(name);
+    }
+  }
+  return repeated;
 }
 
 function describe(issue: z.core.$ZodIssue): string[] {

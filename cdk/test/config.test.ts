@@ -388,6 +388,14 @@ describe('a problem is reported with its path and its remedy', () => {
     expect(problems(() => parseConfig(json, FILE))).toEqual([expect.stringContaining('must be an object')]);
   });
 
+  test.each([
+    ['{"identity_tokens": {"issuers": []}, "identity_tokens": {}}', 'identity_tokens'],
+    ['{"hub": {"region": 1, "account_id": [{}], "region" : 2}}', 'region'],
+    ['{"a\\u0062": 1, "x": "\\"ab\\": 1", "ab": [1, {"ab": 2}]}', 'ab'],
+  ])('a key that is there twice: %s', (json, key) => {
+    expect(problems(() => parseConfig(json, FILE))).toEqual([`${key}: is in its object twice; keep one`]);
+  });
+
   test('a file that is not JSON', () => {
     expect(problems(() => parseConfig('{"hub": }', FILE))).toEqual([expect.stringMatching(/^it must be JSON: .+/)]);
   });
