@@ -43,6 +43,9 @@ class Transaction:
     release: str | None = None
     """A release of it that is still running."""
 
+    job: str = ""
+    """The job of CI that proved whose run it is."""
+
     @property
     def role_name(self) -> str:
         """The name of its role, should there be one."""
@@ -137,8 +140,11 @@ class World:
 
     def _proven(self) -> Transaction:
         # Of a job of its own: one job has one open role in an account.
-        token = self._pipeline.identity_token(check_run_id=str(uuid.uuid4().int))
-        return self._provisioned("proven", branch="main", identity_token=token)
+        job = str(uuid.uuid4().int)
+        token = self._pipeline.identity_token(check_run_id=job)
+        it = self._provisioned("proven", branch="main", identity_token=token)
+        it.job = job
+        return it
 
     def _died(self, kind: str) -> Transaction:
         it = self._add(kind, "failed")
@@ -399,7 +405,7 @@ class World:
         asked = {"transaction_id": it.id, "recipient": recipient, "identity_token": foreign}
         answer = self._ask("Renew", None, asked)
         promise(answer.get("error") == "Daypass.IdentityNotProven", f"another run renews: {answer}")
-        self._renew(it, self._pipeline.identity_token())
+        self._renew(it, self._pipeline.identity_token(check_run_id=it.job))
 
     # What must be so.
 
