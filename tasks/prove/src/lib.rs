@@ -111,8 +111,11 @@ impl Stage for Prove {
             };
         };
         let of_another_run = || {
-            let issuer = self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == proof.issuer)?;
-            binding::renew(issuer, proof_of_request.as_ref()?, &proof).err()
+            let first = proof_of_request.as_ref()?;
+            match self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == proof.issuer) {
+                Some(issuer) => binding::renew(issuer, first, &proof).err(),
+                None => Some(NotProven::UnknownIssuer(proof.issuer.clone())),
+            }
         };
         match refusal.or_else(of_another_run).map(ProveError::NotProven) {
             Some(refusal) if !answers_refusal => Err(refusal),
