@@ -190,10 +190,11 @@ class Provisioning:
         name: str = "",
         proof: dict[str, Any] | None = None,
         refusal: str | None = None,
+        recipient: str = "age1",
     ) -> None:
         self.id = name or str(uuid.uuid4())
         self.lease = f"{world.lease.replace(':stateMachine:', ':execution:')}:{self.id}"
-        self.transaction = {"transaction_id": self.id, "recipient": "age1", "role_arn": ROLE_ARN}
+        self.transaction = {"transaction_id": self.id, "recipient": recipient, "role_arn": ROLE_ARN}
         self.transaction |= {"expires_at": "2026-11-23T10:00:00Z", "target_aws_account_id": "222222222222"}
         answers = {
             "validate": self.transaction,
@@ -266,6 +267,10 @@ def test_a_token_is_used_up_by_one_transaction(world: World, aws: Aws) -> None:
     )
     assert "used before" in again.cause["reason"]
     assert world.payload("record.denied")["operation"]["denied"]["proof"] == proof
+    # Where a job gets one token, it counts for what this job asks for: as long as the answers are for the same key.
+    gitlab = PROOF | {"token_id": uuid.uuid4().hex, "provider": "gitlab", "job_id": "7"}
+    assert Provisioning(world, proof=gitlab).status == Provisioning(world, proof=gitlab).status == "SUCCEEDED"
+    assert Provisioning(world, proof=gitlab, recipient="age1other").error == "Daypass.IdentityNotProven"
     # The answer is lost: the same transaction may use it again.
     fault = {"action": "dynamodb:PutItem", "error": "InternalServerError", "execute": True, "status": 500}
     world.fault(aws, **fault)

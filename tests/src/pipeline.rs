@@ -106,6 +106,12 @@ impl Request {
         Self { body, ..self }
     }
 
+    /// The same as another transaction.
+    #[must_use]
+    pub fn under_another_name(self) -> Self {
+        Self { name: new_transaction_id().to_string(), ..self }
+    }
+
     /// The same with another key: what is sealed from now on is for this one.
     #[must_use]
     pub fn with_another_key(self) -> Self {

@@ -126,6 +126,26 @@ async fn a_token_is_used_up_by_its_request() {
     }
 }
 
+/// A job of GitLab gets a token once: it serves the job's next request. Whoever else has it, has not the key that answers are sealed to.
+#[tokio::test]
+async fn a_token_of_gitlab_serves_its_job_and_nobody_else() {
+    let stack = Stack::shared().await;
+    let token = stack.engine.identity_token("gitlab", &json!({"claims": {"job_id": new_job()}})).await;
+    let first = request().with("identity_token", stack.seal(&token).await);
+    let access = stack.provision(&first).await;
+    stack.released(&access).await;
+    assert_not_proven(&stack, &request().with("identity_token", stack.seal(&token).await), "used before").await;
+    let next = first.clone().under_another_name().with("identity_token", stack.seal(&token).await);
+    let access = stack.provision(&next).await;
+    stack.released(&access).await;
+    // A job of GitHub gets as many as it likes: each counts for one request.
+    let token = stack.engine.identity_token("github", &json!({"claims": {"check_run_id": new_job()}})).await;
+    let first = request().with("identity_token", stack.seal(&token).await);
+    let access = stack.provision(&first).await;
+    stack.released(&access).await;
+    assert_not_proven(&stack, &first.under_another_name(), "used before").await;
+}
+
 /// Of many requests at once with one token, one gets a role.
 #[tokio::test]
 async fn a_race_for_a_token_has_one_winner() {
@@ -282,15 +302,19 @@ async fn open_roles_are_limited() {
     // What other scenarios have left open.
     let erin = stack.user_id("erin").await;
     let account = Account::Development.id();
-    let limits = json!({
-        "open_roles_per_person": stack.open_roles(&format!("person#{account}#{erin}")).await + 2,
-        "open_roles_per_account": stack.open_roles(&format!("account#{account}")).await + 3,
-        "accounts_per_job": 1,
-    });
+    let (of_erin, of_all) = (
+        stack.open_roles(&format!("person#{account}#{erin}")).await,
+        stack.open_roles(&format!("account#{account}")).await,
+    );
     let before = stack.function_environment("daypass-record").await;
-    let mut limited = before.clone();
-    limited["DAYPASS_LIMITS"] = json!(limits.to_string());
-    stack.set_function_environment("daypass-record", &limited).await;
+    let limit = async |person, account, job| {
+        let limits =
+            json!({"open_roles_per_person": person, "open_roles_per_account": account, "accounts_per_job": job});
+        let mut limited = before.clone();
+        limited["DAYPASS_LIMITS"] = json!(limits.to_string());
+        stack.set_function_environment("daypass-record", &limited).await;
+    };
+    limit(of_erin + 2, of_all + 3, 2).await;
     let asked = async |login: &str, persona: &str| {
         stack
             .ask(&Request::by(login).with("group_type", persona))
@@ -303,6 +327,11 @@ async fn open_roles_are_limited() {
         mine.iter().filter_map(|it| Some(it.as_ref().ok()?["transaction_id"].as_str()?.to_owned())).collect();
     let another = asked("nadia", "Network-Deployers").await;
     let full = asked("carol", "Container-Deployers").await;
+    for id in &open {
+        stack.deprovision(&json!({"transaction_id": id})).await;
+    }
+    let after = asked("carol", "Container-Deployers").await;
+    limit(1000, 1000, 1).await;
     let job = new_job();
     let of_job = async |request: Request| {
         let token = stack.sealed_token("github", &json!({"check_run_id": job, "actor": "nadia"})).await;
@@ -311,10 +340,6 @@ async fn open_roles_are_limited() {
     let nadia = || Request::by("nadia").with("group_type", "Network-Deployers").with("branch", "main");
     let in_production = of_job(nadia().to(Account::Production)).await;
     let in_development = of_job(nadia()).await;
-    for id in &open {
-        stack.deprovision(&json!({"transaction_id": id})).await;
-    }
-    let after = asked("carol", "Container-Deployers").await;
     stack.set_function_environment("daypass-record", &before).await;
 
     assert_eq!(open.len(), 2, "{mine:?}");

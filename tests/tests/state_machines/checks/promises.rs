@@ -294,8 +294,12 @@ pub fn a_renewal_touches_no_role(Machines { renew, .. }: &Machines) -> Vec<Strin
     problems
 }
 
-/// Whoever came with a proof is not authorised before the token is used up, and a token counts for one transaction and one
-/// recipient: in every machine alike.
+/// What a token counts for, beside its recipient. (In the tables of the version before it is always the transaction.)
+const COUNTS_FOR: &str =
+    "{% $proof.provider = 'gitlab' and $exists($proof.job_id) ? 'job' : $transaction.transaction_id %}";
+
+/// Whoever came with a proof is not authorised before the token is used up, and a token counts for one recipient, of one transaction
+/// or of one job: in every machine alike.
 pub fn tokens_are_used_up(machines: &Machines) -> Vec<String> {
     let mut problems: Vec<String> = machines.awaited().into_iter().flat_map(tokens_of).collect();
     let [provision, renew] = machines.awaited().map(|machine| &machine.document["States"]["UseToken"]["Arguments"]);
@@ -317,13 +321,15 @@ fn tokens_of(machine: &Machine) -> Vec<String> {
         problems.push("a proof does not lead to UseToken".to_owned());
     }
     let arguments = &machine.document["States"]["UseToken"]["Arguments"];
-    let condition = "attribute_not_exists(token_id) OR (transaction_id = :transaction_id AND recipient = :recipient)";
+    let condition = "attribute_not_exists(token_id) OR (recipient = :recipient AND (transaction_id = :transaction_id OR counts_for = :counts_for))";
     let (item, values) = (&arguments["Item"], &arguments["ExpressionAttributeValues"]);
     if arguments["ConditionExpression"] != condition
         || item["token_id"]["S"] != "{% $proof.token_id %}"
         || item["transaction_id"]["S"] != "{% $transaction.transaction_id %}"
         || item["recipient"]["S"] != "{% $transaction.recipient %}"
+        || item["counts_for"]["S"] != COUNTS_FOR
         || item["transaction_id"] != values[":transaction_id"]
+        || item["counts_for"] != values[":counts_for"]
         || item["recipient"] != values[":recipient"]
     {
         problems.push("a token can be used twice".to_owned());
