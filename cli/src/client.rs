@@ -1,9 +1,11 @@
 //! Daypass as its users have it: the machines, the tokens, the role.
 
 pub mod access;
+pub mod asking;
 pub mod aws;
 pub mod daypass;
 pub mod envelope;
+pub mod holders;
 pub mod identity_token;
 pub mod machine;
 pub mod profiles;

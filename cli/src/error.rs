@@ -1,12 +1,12 @@
 //! Why a command did not do what it was asked: what is printed, and the exit code.
 
-use std::{error::Error as _, process::ExitCode};
+use std::{error::Error as _, iter::successors, process::ExitCode};
 
 use aws_credential_types::provider::error::CredentialsError;
 use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, text::plain};
 use serde_json::{Value, json};
 
-use crate::remedies;
+use crate::{client::asking::OnlyOwn, remedies};
 
 /// What a caller can do about it, in one number each. docs/cli.md has the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,13 +202,24 @@ impl Error {
 
 /// Why there are no credentials to make a call with, if that is why it failed.
 pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
+    let mut causes = successors(error.source(), |cause| (*cause).source());
+    if let Some(own) = causes.find_map(|cause| cause.downcast_ref::<OnlyOwn>()) {
+        return Some(Error::usage(own.to_string()).remedy(
+            "ask where the credentials are that Daypass is asked with: outside of the command that has the role, or with `aws_profile` \
+             (DAYPASS_AWS_PROFILE)",
+        ));
+    }
     let mut cause = error.source()?;
-    let lacking = loop {
+    let mut lacking = loop {
         match cause.downcast_ref::<CredentialsError>() {
             Some(lacking) => break lacking,
             None => cause = cause.source()?,
         }
     };
+    // A profile may lead to another, whose error says what is wrong.
+    while let Some(inner) = lacking.source().and_then(|cause| cause.downcast_ref::<CredentialsError>()) {
+        lacking = inner;
+    }
     Some(match lacking {
         CredentialsError::CredentialsNotLoaded(_) => Error::usage(
             "there are no AWS credentials to ask with: none in the environment, in a profile, or from this machine",

@@ -20,3 +20,5 @@ mod releases;
 mod renewals;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/strangers.rs"]
+mod strangers;

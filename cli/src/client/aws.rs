@@ -1,6 +1,6 @@
 //! Clients of AWS, with the credentials that Daypass is asked with.
 
-use std::{env, ffi::OsStr, fmt, fs, sync::Arc, time::Duration};
+use std::{env, ffi::OsStr, fmt, fs, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::{
@@ -19,17 +19,27 @@ use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
         endpoint::EndpointPrefix,
-        http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn},
+        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn},
         interceptors::{Intercept, context::BeforeSerializationInterceptorContextMut, dyn_dispatch_hint},
+        orchestrator::HttpRequest,
         runtime_components::RuntimeComponents,
     },
 };
 use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, endpoint_config::EndpointUrl, region::Region};
 use daypass::lambda::AwsError;
+use hyper::Uri;
 
-use super::{identity_token::Tokens, profiles, secret::Secret};
-use crate::error::Error;
+use super::{
+    asking::{self, OnlyOwn},
+    identity_token::Tokens,
+    profiles,
+    secret::Secret,
+};
+use crate::{
+    error::Error,
+    settings::{Process, World},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,13 +62,38 @@ pub fn connector() -> Result<SharedHttpConnector, Error> {
     };
     let context = TlsContext::builder().with_trust_store(trust).build();
     let context = context.map_err(|error| no_authorities(&bundle.unwrap_or_default(), &error))?;
-    let connector = Connector::builder()
-        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
-        .sleep_impl(TokioSleep::new())
-        .proxy_config(ProxyConfig::from_env())
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context);
-    Ok(SharedHttpConnector::new(connector.build()))
+    let with = |proxies| {
+        let connector = Connector::builder()
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            .sleep_impl(TokioSleep::new())
+            .proxy_config(proxies)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context.clone());
+        SharedHttpConnector::new(connector.build())
+    };
+    let (direct, proxied) = (with(ProxyConfig::disabled()), with(ProxyConfig::from_env()));
+    Ok(SharedHttpConnector::new(Connectors { direct, proxied }))
+}
+
+/// Asks this machine itself, and everybody else by way of the proxies that are set: a proxy would see what is for this machine alone,
+/// and could not reach it.
+#[derive(Debug)]
+struct Connectors {
+    direct: SharedHttpConnector,
+    proxied: SharedHttpConnector,
+}
+
+impl HttpConnector for Connectors {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let uri: Option<Uri> = request.uri().parse().ok();
+        let is_here = uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_loopback);
+        if is_here { self.direct.call(request) } else { self.proxied.call(request) }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
 fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
@@ -67,7 +102,8 @@ fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
 }
 
 /// What every client is built from: with the credentials of this profile, or those that the `aws` command would use. A key id
-/// in `own` is a session's of a deploy role, which may not ask Daypass: what stands in the environment is passed over then.
+/// in `own` is a session's of a deploy role, which may not ask Daypass: what stands in the environment is passed over then, for what
+/// stood there before, or a profile's.
 ///
 /// # Errors
 /// When the credentials would come from this very command.
@@ -81,11 +117,14 @@ pub async fn ambient(
     let http = http_client_fn(move |_, _| connector.clone());
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let in_environment = env::var("AWS_ACCESS_KEY_ID").ok().filter(|id| !id.is_empty());
-    let passed_over = in_environment.as_ref().is_some_and(|id| own.contains(id));
+    let passed_over = asking::is_own(&Process, own);
+    let in_environment = Process.variable("AWS_ACCESS_KEY_ID").is_some();
     let config = aws_config::defaults(BehaviorVersion::latest());
     let mut config = config.region(region.clone()).http_client(http.clone()).timeout_config(timeouts);
-    if profile.is_some() || passed_over || in_environment.is_none() {
+    if let (None, true, Some(before)) = (profile, passed_over, asking::restored(&Process)) {
+        return Ok(config.credentials_provider(before).load().await);
+    }
+    if profile.is_some() || passed_over || !in_environment {
         profiles::not_from_daypass(profile).await?;
     }
     if profile.is_some() || passed_over {
@@ -95,9 +134,32 @@ pub async fn ambient(
             source = source.profile_name(profile);
             config = config.profile_name(profile);
         }
-        config = config.credentials_provider(source.build());
+        let source = SharedCredentialsProvider::new(source.build());
+        config = if passed_over && profile.is_none() {
+            config.credentials_provider(OtherThanOwn(source))
+        } else {
+            config.credentials_provider(source)
+        };
     }
     Ok(config.load().await)
+}
+
+/// Where other credentials than the deploy role's own may be.
+#[derive(Debug)]
+struct OtherThanOwn(SharedCredentialsProvider);
+
+impl ProvideCredentials for OtherThanOwn {
+    fn provide_credentials<'a>(&'a self) -> Provided<'a>
+    where
+        Self: 'a,
+    {
+        Provided::new(async {
+            self.0.provide_credentials().await.map_err(|error| match error {
+                CredentialsError::CredentialsNotLoaded(_) => CredentialsError::provider_error(OnlyOwn),
+                error => error,
+            })
+        })
+    }
 }
 
 /// The same with the credentials of this role, assumed anew whenever they are about to end.
@@ -185,4 +247,19 @@ impl Intercept for NamedEndpoints {
 /// Credentials for the SDK.
 pub fn credentials(id: &str, secret: &Secret, token: &Secret) -> Credentials {
     Credentials::new(id, secret.expose(), Some(token.expose().to_owned()), None, "daypass")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_this_machine() {
+        for host in ["127.0.0.1", "127.9.9.9", "[::1]", "::1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["128.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "sts.amazonaws.com", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 }

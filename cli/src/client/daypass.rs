@@ -25,6 +25,7 @@ use super::{
     release::{Release, Releases},
     renewal,
     secret::Secret,
+    store::Store,
 };
 use crate::{
     error::{Error, Kind},
@@ -121,6 +122,35 @@ impl Daypass {
             config,
             deployment,
         })
+    }
+
+    /// The key that answers are to be sealed to. A token that is ready may have to do for whatever its job asks for, so it has a key of
+    /// its own; where that cannot be kept, the first request uses the token up.
+    pub fn key(&self, store: &Result<Store, Error>) -> Key {
+        let Some((variable, token)) = &self.ready else { return Key::generate() };
+        let kept = store.as_ref().map_err(Clone::clone).and_then(|store| store.key_for(token));
+        kept.unwrap_or_else(|error| {
+            self.output.note(&format!("the token of {variable} counts for this request alone: {}", error.reason()));
+            Key::generate()
+        })
+    }
+
+    /// Keeps that key from the command that now runs, as the token is: who has both can ask for what this job may have.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub fn hide_key(&self, store: &Result<Store, Error>) -> Result<(), Error> {
+        let (Some((_, token)), Ok(store)) = (&self.ready, store) else { return Ok(()) };
+        store.hide_key(token)
+    }
+
+    /// Keeps it for the next command of the job.
+    pub fn keep_key(&self, store: &Result<Store, Error>, key: &Key) {
+        if let (Some((variable, token)), Ok(store)) = (&self.ready, store)
+            && let Err(error) = store.keep_key(token, key)
+        {
+            self.output.note(&format!("the token of {variable} is used up: {}", error.reason()));
+        }
     }
 
     /// What clients of other services are built from.
@@ -283,6 +313,22 @@ impl Daypass {
         self.become_role(grant, email, pipeline, duration, Role::New).await
     }
 
+    /// Whether AWS still takes a session of a deploy role: it may have been given back elsewhere. Nobody's answer is as good as a yes.
+    ///
+    /// # Errors
+    /// When AWS does not take it any more.
+    pub async fn check(&self, session: &RoleSession, transaction: TransactionId) -> Result<(), Error> {
+        let credentials = aws::credentials(&session.access_key_id, &session.secret_access_key, &session.session_token);
+        let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));
+        match sts.get_caller_identity().send().await.map_err(AwsError::of("sts:GetCallerIdentity")) {
+            Err(refusal) if Error::from(&refusal).kind() == Kind::Failed => {
+                let reason = format!("{refusal}: the role has been given back, or taken away");
+                Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(transaction))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn become_role(
         &self,
         grant: &Grant,
@@ -304,6 +350,13 @@ impl Daypass {
                         return Err(Error::new(Kind::Failed, "sts:AssumeRole answered without credentials"));
                     };
                     let ends = Timestamp::from_unix_seconds(issued.expiration.secs());
+                    if ![&issued.access_key_id, &issued.secret_access_key, &issued.session_token]
+                        .into_iter()
+                        .all(|text| is_word(text))
+                    {
+                        return Err(Error::new(Kind::Failed, "sts:AssumeRole answered with what are no credentials")
+                            .remedy("see which endpoint STS is asked at (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS)"));
+                    }
                     return Ok(RoleSession {
                         access_key_id: issued.access_key_id,
                         secret_access_key: Secret::new(issued.secret_access_key),
@@ -336,6 +389,11 @@ impl Daypass {
             pause = (pause * 2).min(Duration::from_secs(4));
         }
     }
+}
+
+/// Whether it is one word of what AWS makes credentials of, base64 and the like. They are written into scripts and files of variables.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_.-".contains(&byte))
 }
 
 /// What became of a request whose answer nobody can use, after it was released.

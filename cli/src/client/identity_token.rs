@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
     process::{Command as Started, Stdio},
+    time::Duration,
 };
 
 use aws_smithy_runtime_api::client::{
@@ -11,11 +12,15 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use daypass::text::plain;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    process::Command,
+    time::{sleep, timeout},
+};
 use zeroize::Zeroizing;
 
-use super::secret::Secret;
+use super::{renewal, secret::Secret};
 use crate::{
     error::{Error, Kind},
     settings::{System, World},
@@ -54,6 +59,13 @@ pub fn withhold(command: &mut Started, environment: impl IntoIterator<Item = (Os
     }
 }
 
+/// What lies between the attempts to get a token, in milliseconds. An issuer that is not ready for a job usually is a second later.
+const PAUSES: [u64; 4] = [500, 1_000, 2_000, 4_000];
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(15);
+/// As much as is told of what an issuer says, in characters.
+const WORDS: usize = 300;
+
 /// Gives tokens for whichever audience.
 #[derive(Debug)]
 pub enum Tokens {
@@ -85,11 +97,23 @@ impl Tokens {
         }
     }
 
-    /// Asks for a token.
+    /// Asks for a token, several times where the issuer may think better of it.
     ///
     /// # Errors
-    /// When there is none to be had.
+    /// When there is none to be had: what the issuer says.
     pub async fn fetch(&self, audience: &str) -> Result<Secret, Error> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match (self.fetch_once(audience).await, pauses.next()) {
+                (Err(error), Some(pause)) if error.kind() == Kind::TryAgain => {
+                    sleep(Duration::from_millis(pause).mul_f64(renewal::between(0.8, 1.2))).await;
+                }
+                (answer, _) => return answer,
+            }
+        }
+    }
+
+    async fn fetch_once(&self, audience: &str) -> Result<Secret, Error> {
         match self {
             Self::GitHub { url, bearer, connector } => from_github(connector, url, bearer, audience).await,
             Self::Buildkite => {
@@ -110,39 +134,58 @@ async fn from_github(
     bearer: &Secret,
     audience: &str,
 ) -> Result<Secret, Error> {
-    let failed = |what: &str| {
-        Error::new(Kind::TryAgain, format!("GitHub gives no identity token: {what}"))
+    let failed = |kind, what: &str| {
+        Error::new(kind, format!("GitHub gives no identity token: {what}"))
             .remedy("see that the job has the permission `id-token: write`, then try again")
     };
+    let passing = |what: &str| failed(Kind::TryAgain, what);
+    let lasting = |what: &str| failed(Kind::Failed, what);
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("audience", audience).finish();
     let separator = if url.contains('?') { '&' } else { '?' };
     let mut request = HttpRequest::new(SdkBody::empty());
     request
         .set_uri(format!("{url}{separator}{query}"))
-        .map_err(|_| failed("ACTIONS_ID_TOKEN_REQUEST_URL is no URL"))?;
+        .map_err(|_| lasting("ACTIONS_ID_TOKEN_REQUEST_URL is no URL"))?;
     let authorization = format!("bearer {}", bearer.expose());
     request
         .headers_mut()
         .try_insert("authorization", authorization)
-        .map_err(|_| failed("its bearer token is malformed"))?;
+        .map_err(|_| lasting("its bearer token is malformed"))?;
     request.headers_mut().insert("accept", "application/json");
-    let response = connector.call(request).await.map_err(|_| failed("no answer"))?;
-    let status = response.status().as_u16();
-    let body = ByteStream::new(response.into_body()).collect().await.map_err(|_| failed("the answer is cut off"))?;
-    if status != 200 {
-        return Err(failed(&format!("HTTP {status}")));
+    let answer = async {
+        let response = connector.call(request).await.map_err(|_| passing("no answer"))?;
+        let status = response.status().as_u16();
+        let body = ByteStream::new(response.into_body()).collect().await;
+        Ok((status, Zeroizing::new(body.map_err(|_| passing("the answer is cut off"))?.to_vec())))
+    };
+    let (status, body) = timeout(ATTEMPT, answer).await.unwrap_or_else(|_| Err(passing("no answer in time")))?;
+    let answer: Result<Value, _> = serde_json::from_slice(&body);
+    match status {
+        200 => {
+            let answer = answer.map_err(|_| passing("the answer is no JSON"))?;
+            answer["value"].as_str().map(Secret::new).ok_or_else(|| passing("the answer has no `value`"))
+        }
+        // GitHub refuses what it cannot decide yet in the same way as what it never will (403, 404): it knows that no better.
+        400 | 401 => Err(lasting(&said(status, &answer.unwrap_or_default(), &body))),
+        _ => Err(passing(&said(status, &answer.unwrap_or_default(), &body))),
     }
-    let body = Zeroizing::new(body.to_vec());
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| failed("the answer is no JSON"))?;
-    answer["value"].as_str().map(Secret::new).ok_or_else(|| failed("the answer has no `value`"))
+}
+
+/// What an issuer says, who gives no token: so there is none in it.
+fn said(status: u16, answer: &Value, body: &[u8]) -> String {
+    let words = ["message", "error_description", "error"].into_iter().find_map(|name| answer[name].as_str());
+    let words = words.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+    let words: String = plain(words.trim()).chars().take(WORDS).collect();
+    if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") }
 }
 
 async fn from_command(command: &[&str]) -> Result<Secret, Error> {
     let shown = command.join(" ");
-    let failed = |what: String| {
-        Error::new(Kind::Failed, format!("`{shown}` {what}, so there is no identity token"))
+    let error = |kind, what: String| {
+        Error::new(kind, format!("`{shown}` {what}, so there is no identity token"))
             .remedy("see that the CI system gives OIDC tokens to this job")
     };
+    let failed = |what| error(Kind::Failed, what);
     let Some((program, arguments)) = command.split_first() else { return Err(failed("is nothing".to_owned())) };
     // What it prints is a token, unless it fails; its own words go where ours go. It is the CI system's own, and asks with what
     // the environment has for that.
@@ -150,7 +193,8 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
     let output = output.map_err(|error| failed(format!("cannot be run ({error})")))?;
     let printed = Zeroizing::new(output.stdout);
     if !output.status.success() {
-        return Err(failed(format!("failed ({})", output.status)));
+        // Why, it has said itself.
+        return Err(error(Kind::TryAgain, format!("failed ({})", output.status)));
     }
     match std::str::from_utf8(&printed).map(str::trim) {
         Ok(token) if !token.is_empty() => Ok(Secret::new(token)),
@@ -160,6 +204,13 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
     use crate::settings::Made;
 
@@ -183,6 +234,56 @@ mod tests {
             ("EMPTY", ""),
         ];
         assert_eq!(withheld(&other_names), ["DAYPASS_IDENTITY_TOKEN", "ID_TOKEN"]);
+    }
+
+    /// GitHub, asked once for each of these answers; returns what came of it, and how often it was asked.
+    async fn github(answers: &[(u16, &str)]) -> (Result<Secret, Error>, usize) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}/token?x=1", listener.local_addr().unwrap());
+        let connector = crate::client::aws::connector().unwrap();
+        let tokens = Tokens::GitHub { url, bearer: Secret::new("bearer"), connector };
+        let asked = AtomicUsize::new(0);
+        let serving = async {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                asked.fetch_add(1, Ordering::SeqCst);
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            std::future::pending().await
+        };
+        let answer = tokio::select! {
+            answer = tokens.fetch("daypass") => answer,
+            never = serving => never,
+        };
+        (answer, asked.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn a_passing_refusal_is_asked_again_and_a_lasting_one_is_told_in_the_issuers_words() {
+        const PENDING: &str = r#"{"message": "Can't issue ID_TOKEN for job in 'Pending' state"}"#;
+        let (token, asked) = github(&[(403, PENDING), (200, r#"{"value": "the token"}"#)]).await;
+        assert_eq!((token.unwrap().expose(), asked), ("the token", 2));
+        let long = format!(r#"{{"message": "\u001b[2J\n::error::{}"}}"#, "x".repeat(1_000));
+        for (status, body) in [(401, PENDING), (400, &*long), (401, "<html>no</html>"), (400, "")] {
+            let (refused, asked) = github(&[(status, body)]).await;
+            let refused = refused.unwrap_err();
+            assert_eq!((refused.kind(), asked), (Kind::Failed, 1));
+            assert!(refused.reason().contains(&format!("HTTP {status}")), "{}", refused.reason());
+            assert!(
+                !refused.reason().contains(['\u{1b}', '\n']) && refused.reason().len() < 400,
+                "{}",
+                refused.reason()
+            );
+        }
+        let (refused, _) = github(&[(401, PENDING)]).await;
+        assert!(refused.unwrap_err().reason().ends_with("for job in 'Pending' state"));
     }
 
     #[test]

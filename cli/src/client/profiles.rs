@@ -1,28 +1,16 @@
 //! The profiles of the `aws` command, as far as it matters whose credentials they give.
 
-use aws_config::profile::{self, ProfileSet};
+use aws_config::profile::{self, ProfileFileLoadError, ProfileSet};
 use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::os_shim_internal::{Env, Fs};
 
-use crate::error::Error;
+use crate::error::{Error, in_one_line};
 
-/// What makes a profile a source of credentials.
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
-const SOURCES: [&str; 7] = [
-    "aws_access_key_id",
-    "credential_process",
-    "login_session",
-    "role_arn",
-    "sso_account_id",
-    "sso_session",
-    "web_identity_token_file",
-];
-
-/// The profiles, with one of them selected: this one, or the one that the `aws` command would take. Files that cannot be read
-/// are the SDK's to complain about.
-async fn selected(name: Option<&str>) -> Option<ProfileSet> {
+/// The profiles, with one of them selected: this one, or the one that the `aws` command would take.
+async fn load(name: Option<&str>) -> Result<ProfileSet, ProfileFileLoadError> {
     let name = name.map(|name| name.to_owned().into());
-    profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), name).await.ok()
+    profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), name).await
 }
 
 /// Refuses a profile that takes its credentials from this very command: it would ask itself, without end.
@@ -30,7 +18,8 @@ async fn selected(name: Option<&str>) -> Option<ProfileSet> {
 /// # Errors
 /// When it is such a one.
 pub async fn not_from_daypass(name: Option<&str>) -> Result<(), Error> {
-    let Some(profiles) = selected(name).await else { return Ok(()) };
+    // The SDK, which takes its credentials from these files, says what is wrong with them.
+    let Ok(profiles) = load(name).await else { return Ok(()) };
     match profiles.get("credential_process") {
         Some(process) if is_this_command(process) => {
             let profile = profiles.selected_profile();
@@ -48,11 +37,18 @@ fn is_this_command(process: &str) -> bool {
     words.contains(&"daypass") && words.contains(&"credentials")
 }
 
-/// The region of the default profile, if that profile has credentials: SDKs would take them rather than an endpoint's.
-pub async fn default_with_credentials() -> Option<Option<String>> {
-    let profiles = selected(Some("default")).await?;
-    let has_some = SOURCES.iter().any(|source| profiles.get(source).is_some());
-    has_some.then(|| profiles.get("region").map(str::to_owned))
+/// The region of the profile that the `aws` command would take, else of the default one, for whoever sees neither.
+///
+/// # Errors
+/// When the files cannot be understood: others may read a region there, and more.
+pub async fn region() -> Result<Option<String>, Error> {
+    let profiles = load(None).await.map_err(|error| {
+        let why = in_one_line(&DisplayErrorContext(error).to_string());
+        Error::usage(format!("the AWS profiles of this machine cannot be read, so the command gets no region: {why}"))
+            .remedy("set AWS_REGION")
+    })?;
+    let default = profiles.get_profile("default").and_then(|profile| profile.get("region"));
+    Ok(profiles.get("region").or(default).map(str::to_owned))
 }
 
 #[cfg(test)]

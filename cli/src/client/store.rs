@@ -4,24 +4,38 @@
 //! sealed to, and the session of the deploy role. `release` removes it.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use daypass::ids::TransactionId;
+use ring::digest::{SHA256, digest};
+use rustix::{
+    fs::{AtFlags, Dir, Mode, OFlags, fstat, openat, renameat, statat, unlinkat},
+    io::Errno,
+    process::geteuid,
+};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
     access::{Grant, Key, Request, RoleSession},
     daypass::Deployment,
+    holders,
     secret::Secret,
 };
 use crate::{
     error::{Error, Kind},
+    output::Output,
     settings::World,
 };
 
@@ -122,35 +136,51 @@ impl Session {
     }
 }
 
-/// The folder.
+/// The folder. It belongs to this user, and nobody else can write to it: then nobody else has put there what is in it.
 #[derive(Clone, Debug)]
-pub struct Store(PathBuf);
+pub struct Store {
+    path: PathBuf,
+    output: Output,
+}
 
 /// A file of it that nobody else reads or changes meanwhile.
 pub struct Locked {
     file: File,
+    folder: OwnedFd,
+    name: String,
     path: PathBuf,
 }
+
+/// How the names of keys end that belong to a token.
+const KEY: &str = ".key";
+/// Daypass believes no token that is valid for longer.
+const LONGEST_TOKEN: Duration = Duration::from_hours(24);
+
+/// How long another process may have a file. A request takes six minutes at most, and what follows it a minute or two.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// After so long a wait is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(50);
 
 impl Store {
     /// `$DAYPASS_STATE_DIR`, else `$XDG_RUNTIME_DIR/daypass`, else `$XDG_STATE_HOME/daypass`, else `~/.local/state/daypass`.
     ///
     /// # Errors
     /// When there is no such place.
-    pub fn of(world: &dyn World) -> Result<Self, Error> {
+    pub fn of(world: &dyn World, output: &Output) -> Result<Self, Error> {
         let below = |variable: &str, rest: &str| Some(Path::new(&world.variable(variable)?).join(rest));
         let folder = below("DAYPASS_STATE_DIR", "")
             .or_else(|| below("XDG_RUNTIME_DIR", "daypass"))
             .or_else(|| below("XDG_STATE_HOME", "daypass"))
             .or_else(|| below("HOME", ".local/state/daypass"));
         let none = || Error::usage("there is no place to keep the session in").remedy("set DAYPASS_STATE_DIR or HOME");
-        folder.map(Self).ok_or_else(none)
+        folder.map(|path| Self { path, output: output.clone() }).ok_or_else(none)
     }
 
     /// Locks the file of a transaction; nothing when there is none. Waits for whoever has it.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When it cannot be opened, is not this user's alone, or somebody has it for too long.
     pub fn lock(&self, transaction: TransactionId) -> Result<Option<Locked>, Error> {
         self.locked(&format!("{transaction}.json"), false)
     }
@@ -158,7 +188,7 @@ impl Store {
     /// Locks the file of a transaction that begins.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// As [`Store::lock`].
     pub fn create(&self, transaction: TransactionId) -> Result<Locked, Error> {
         self.made(&format!("{transaction}.json"))
     }
@@ -166,42 +196,133 @@ impl Store {
     /// Locks what stands for all requests that are alike: it names their transaction.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// As [`Store::lock`].
     pub fn lock_request(&self, digest: &str) -> Result<Locked, Error> {
         self.made(&format!("{digest}.request"))
     }
 
+    /// The key that answers to whoever has this identity token are sealed to: the same one in each process of a job that gets a token
+    /// only once, and may have sent it before. It is of no use without the token, and kept as long as a token may be valid.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn key_for(&self, token: &Secret) -> Result<Key, Error> {
+        let mut file = self.made(&key_name(token))?;
+        file.forget_old_keys().map_err(|error| file.failed(&error))?;
+        if let Some(key) = std::str::from_utf8(&file.text()?).ok().and_then(Key::stored) {
+            return Ok(key);
+        }
+        let key = Key::generate();
+        file.write(key.secret().expose().as_bytes())?;
+        Ok(key)
+    }
+
+    /// Keeps the key of this token, for the next process that has the token.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn keep_key(&self, token: &Secret, key: &Key) -> Result<(), Error> {
+        self.made(&key_name(token))?.write(key.secret().expose().as_bytes())
+    }
+
+    /// Takes the key of this token away.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn hide_key(&self, token: &Secret) -> Result<(), Error> {
+        self.locked(&key_name(token), false)?.map_or(Ok(()), Locked::remove)
+    }
+
     fn made(&self, name: &str) -> Result<Locked, Error> {
-        self.locked(name, true)?.ok_or_else(|| unusable(&self.0.join(name), &io::ErrorKind::NotFound.into()))
+        self.locked(name, true)?.ok_or_else(|| unusable(&self.path.join(name), &io::ErrorKind::NotFound.into()))
+    }
+
+    /// The folder, opened: what is done in it is done in this one, whatever its path leads to meanwhile.
+    fn folder(&self, create: bool) -> Result<Option<OwnedFd>, Error> {
+        let failed = |error: io::Error| unusable(&self.path, &error);
+        if create {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(failed)?;
+        }
+        // With a slash behind it, a link would be followed.
+        let path: PathBuf = self.path.components().collect();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) if !create => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let found = fstat(&folder).map_err(|error| failed(error.into()))?;
+        if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
+            return Err(Error::usage(format!("{} belongs to others, or they can write to it", path.display()))
+                .remedy("set DAYPASS_STATE_DIR to a folder of this user alone (mode 0700)"));
+        }
+        Ok(Some(folder))
     }
 
     fn locked(&self, name: &str, create: bool) -> Result<Option<Locked>, Error> {
-        let path = self.0.join(name);
-        let failed = |error| unusable(&path, &error);
-        if create {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
-        }
+        let Some(folder) = self.folder(create)? else { return Ok(None) };
+        let path = self.path.join(name);
+        let failed = |error: io::Error| unusable(&path, &error);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = if create { flags | OFlags::CREATE } else { flags };
         loop {
-            let opened =
-                OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(&path);
-            let file = match opened {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !create => return Ok(None),
-                Err(error) => return Err(failed(error)),
+            let file = match openat(&folder, name, flags, OWNER_ALONE) {
+                Ok(file) => File::from(file),
+                Err(Errno::NOENT) if !create => return Ok(None),
+                Err(error) => return Err(failed(error.into())),
             };
-            file.lock().map_err(failed)?;
+            let ours = file.metadata().map_err(failed)?;
+            if !ours.is_file() || ours.uid() != geteuid().as_raw() || ours.mode() & 0o077 != 0 {
+                return Err(Error::usage(format!("{} is no file of this user alone", path.display()))
+                    .remedy("remove it; it is made anew for its owner alone"));
+            }
+            self.wait_for(&file, &path)?;
             // Whoever had the lock may have replaced the file, or removed it: then this one is nobody's any more.
-            let (ours, there) = (file.metadata().map_err(failed)?, fs::metadata(&path));
-            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-                if ours.mode() & 0o077 != 0 {
-                    return Err(Error::usage(format!("{} can be read by others", path.display()))
-                        .remedy("remove it; it is made anew for its owner alone"));
-                }
-                return Ok(Some(Locked { file, path }));
+            let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
+            if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.dev(), ours.ino())) {
+                return Ok(Some(Locked { file, folder, name: name.to_owned(), path }));
             }
         }
     }
+
+    /// Waits until nobody else has the file: not for a process that waits for this one, and not without end.
+    fn wait_for(&self, file: &File, path: &Path) -> Result<(), Error> {
+        let (began, mut told) = (Instant::now(), None);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
+            }
+            if holders::waits_for_this_process(file) {
+                return Err(Error::usage(
+                    "`daypass` is asked for the AWS credentials that it asks Daypass with itself",
+                )
+                .remedy(
+                    "set `aws_profile` (DAYPASS_AWS_PROFILE) to a profile that does not lead back to `daypass \
+                         credentials`",
+                ));
+            }
+            if began.elapsed() > LONGEST_WAIT {
+                let minutes = LONGEST_WAIT.as_secs() / 60;
+                let reason = format!("another `daypass` has {} for more than {minutes} minutes", path.display());
+                return Err(Error::new(Kind::TryAgain, reason).remedy("see what it does, end it, and try again"));
+            }
+            if began.elapsed() > PATIENCE && told.is_none() {
+                told = Some(self.output.progress("waiting for another `daypass` that has the same session"));
+            }
+            sleep(POLL);
+        }
+    }
 }
+
+fn key_name(token: &Secret) -> String {
+    let digest = digest(&SHA256, token.expose().as_bytes());
+    format!("{}{KEY}", BASE64_URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// For its owner alone.
+const OWNER_ALONE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Locked {
     /// The text in it; empty for a new one.
@@ -240,16 +361,60 @@ impl Locked {
     /// # Errors
     /// When it cannot be written; then the former one is still there.
     pub fn write(&mut self, text: &[u8]) -> Result<(), Error> {
-        let next = self.path.with_added_extension("next");
+        let written = self.replaced(text);
+        self.file = written.map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    fn replaced(&self, text: &[u8]) -> io::Result<File> {
+        self.sweep()?;
+        let next = format!("{}{}", self.unfinished(), Uuid::new_v4());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.folder, &next, flags, OWNER_ALONE)?);
         let written = (|| {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
             file.write_all(text)?;
             // Ours before anybody can open it, so that the lock goes on.
             file.lock()?;
-            fs::rename(&next, &self.path)?;
-            Ok(file)
+            Ok(renameat(&self.folder, &next, &self.folder, &self.name)?)
         })();
-        self.file = written.map_err(|error| self.failed(&error))?;
+        if written.is_err() {
+            let _ = unlinkat(&self.folder, &next, AtFlags::empty());
+        }
+        written.map(|()| file)
+    }
+
+    /// How the names of texts begin that were not finished.
+    fn unfinished(&self) -> String {
+        format!(".{}.", self.name)
+    }
+
+    /// Removes what others have left who were interrupted: they had this lock.
+    fn sweep(&self) -> io::Result<()> {
+        let begins = self.unfinished();
+        for entry in Dir::read_from(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_bytes().starts_with(begins.as_bytes()) {
+                unlinkat(&self.folder, entry.file_name(), AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the keys of tokens that have expired.
+    fn forget_old_keys(&self) -> io::Result<()> {
+        let oldest = SystemTime::now().checked_sub(LONGEST_TOKEN).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
+        for entry in Dir::read_from(&self.folder)? {
+            let entry = entry?;
+            if !entry.file_name().to_bytes().ends_with(KEY.as_bytes()) {
+                continue;
+            }
+            // Another process may have removed it.
+            let Ok(found) = statat(&self.folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let written = u64::try_from(found.st_mtime).unwrap_or_default();
+            if oldest.is_some_and(|oldest| written < oldest.as_secs()) {
+                let _ = unlinkat(&self.folder, entry.file_name(), AtFlags::empty());
+            }
+        }
         Ok(())
     }
 
@@ -258,7 +423,8 @@ impl Locked {
     /// # Errors
     /// When it cannot be removed.
     pub fn remove(self) -> Result<(), Error> {
-        fs::remove_file(&self.path).map_err(|error| self.failed(&error))
+        let removed = self.sweep().and_then(|()| Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?));
+        removed.map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &io::Error) -> Error {
@@ -275,7 +441,8 @@ fn unusable(file: &Path, error: &io::Error) -> Error {
 mod tests {
     use std::{
         env::temp_dir,
-        os::unix::fs::PermissionsExt,
+        fs,
+        os::unix::fs::{PermissionsExt, symlink},
         sync::atomic::{AtomicU32, Ordering},
         thread,
     };
@@ -290,13 +457,14 @@ mod tests {
 
     impl Temporary {
         fn new() -> Self {
-            Self(Store(temp_dir().join(format!("daypass-store-{}", Uuid::new_v4()))))
+            let path = temp_dir().join(format!("daypass-store-{}", Uuid::new_v4()));
+            Self(Store { path, output: Output::silent() })
         }
     }
 
     impl Drop for Temporary {
         fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0.0);
+            let _ = fs::remove_dir_all(&self.0.path);
         }
     }
 
@@ -343,10 +511,10 @@ mod tests {
         assert_eq!((found.duration, found.deployment), (put.duration, put.deployment));
         assert_eq!(found.key.recipient(), put.key.recipient());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let file = store.0.0.join(format!("{id}.json"));
-        assert_eq!((mode(&store.0.0), mode(&file)), (0o700, 0o600));
+        let file = store.0.path.join(format!("{id}.json"));
+        assert_eq!((mode(&store.0.path), mode(&file)), (0o700, 0o600));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(store.0.lock(id).err().unwrap().reason().ends_with("can be read by others"));
+        assert!(store.0.lock(id).err().unwrap().reason().ends_with("is no file of this user alone"));
     }
 
     #[test]
@@ -360,7 +528,7 @@ mod tests {
             file.remove().unwrap();
             assert!(waiting.join().unwrap());
         });
-        assert_eq!(fs::read_dir(&store.0.0).unwrap().count(), 0, "nothing is left");
+        assert_eq!(fs::read_dir(&store.0.path).unwrap().count(), 0, "nothing is left");
     }
 
     /// Many change one file, each on top of what the one before has written.
@@ -386,6 +554,87 @@ mod tests {
         assert_eq!(text.as_slice(), (WRITERS * CHANGES).to_string().as_bytes());
     }
 
+    /// What others could have prepared: a folder of theirs or open to them, links, texts under names that can be guessed.
+    #[test]
+    fn nothing_is_kept_where_others_can_be() {
+        let (store, id) = (Temporary::new(), id());
+        let path = &store.0.path;
+        let refused = |what: &str| {
+            for said in [store.0.create(id).err(), store.0.lock_request("x").err()] {
+                let said = said.unwrap_or_else(|| panic!("{what} is taken"));
+                assert!(
+                    said.line().contains("DAYPASS_STATE_DIR") || said.line().contains("remove it"),
+                    "{}",
+                    said.line()
+                );
+            }
+        };
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir(path).unwrap();
+        for open in [0o777, 0o1777, 0o775, 0o702] {
+            mode(path, open);
+            refused(&format!("mode {open:o}"));
+        }
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0, "nothing was made");
+        mode(path, 0o755);
+        let (json, request) = (path.join(format!("{id}.json")), path.join("x.request"));
+        let (target, folder) = (path.join("own file"), path.join("folder"));
+        fs::write(&target, "precious").unwrap();
+        for name in [&json, &request] {
+            symlink(&target, name).unwrap();
+        }
+        refused("a link");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        for name in [&json, &request] {
+            fs::remove_file(name).unwrap();
+            fs::create_dir(name).unwrap();
+        }
+        refused("a folder");
+        fs::create_dir(&folder).unwrap();
+        symlink(&folder, path.join("link")).unwrap();
+        let linked = Store { path: path.join("link/"), output: Output::silent() };
+        assert!(linked.create(id).is_err(), "a link to a folder");
+    }
+
+    #[test]
+    fn a_token_has_one_key_until_it_has_expired() {
+        let store = Temporary::new();
+        let key = |token: &str| store.0.key_for(&Secret::new(token)).unwrap().recipient();
+        let first = key("one");
+        assert_eq!(key("one"), first);
+        assert_ne!(key("other"), first);
+        let (token, hidden) = (Secret::new("one"), store.0.key_for(&Secret::new("one")).unwrap());
+        store.0.hide_key(&token).unwrap();
+        store.0.hide_key(&token).unwrap();
+        assert_eq!(fs::read_dir(&store.0.path).unwrap().count(), 1, "there is the other one");
+        store.0.keep_key(&token, &hidden).unwrap();
+        assert_eq!(key("one"), first);
+        let names: Vec<_> = fs::read_dir(&store.0.path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(names.len() == 2 && names.iter().all(|name| !name.to_string_lossy().contains("one")), "{names:?}");
+        let old = SystemTime::now() - LONGEST_TOKEN - Duration::from_mins(1);
+        for name in &names {
+            File::options().write(true).open(name).unwrap().set_modified(old).unwrap();
+        }
+        assert_ne!(key("other"), first);
+        assert_ne!(key("one"), first, "it is forgotten");
+    }
+
+    #[test]
+    fn what_was_not_finished_is_removed() {
+        let (store, id) = (Temporary::new(), id());
+        let mut file = store.0.create(id).unwrap();
+        let left = store.0.path.join(format!(".{id}.json.{}", Uuid::new_v4()));
+        let other = store.0.path.join(".x.request.1");
+        for file in [&left, &other] {
+            fs::write(file, "half").unwrap();
+        }
+        file.put(&session(id)).unwrap();
+        assert!(!left.exists() && other.exists(), "that of others is theirs");
+        fs::write(&left, "half").unwrap();
+        file.remove().unwrap();
+        assert!(!left.exists());
+    }
+
     #[test]
     fn what_is_no_session_is_said_to_be_none() {
         let (store, id) = (Temporary::new(), id());
@@ -404,8 +653,8 @@ mod tests {
         ];
         let expected = ["/state", "/run/1/daypass", "/xdg/daypass", "/home/alex/.local/state/daypass"];
         for (from, expected) in expected.into_iter().enumerate() {
-            assert_eq!(Store::of(&Made::with(&all[from..])).unwrap().0, Path::new(expected));
+            assert_eq!(Store::of(&Made::with(&all[from..]), &Output::silent()).unwrap().path, Path::new(expected));
         }
-        assert!(Store::of(&Made::default()).is_err());
+        assert!(Store::of(&Made::default(), &Output::silent()).is_err());
     }
 }

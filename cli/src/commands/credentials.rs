@@ -49,7 +49,7 @@ pub fn run(args: &Args, output: &Output) -> ExitCode {
 fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
     let (settings, linking) = settings_to_ask(&args.deployment, &args.request, Use::All, output)?;
     *output = linking;
-    let store = Store::of(&Process)?;
+    let store = Store::of(&Process, output)?;
     // Whoever names an account means that, whatever the environment is about.
     let named =
         if args.request.names_an_account() { args.transaction } else { transaction(args.transaction, &Process)? };

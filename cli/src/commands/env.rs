@@ -7,11 +7,17 @@ use daypass::ids::TransactionId;
 
 use super::{TRANSACTION_VARIABLE, block_on, required_transaction, session, settings};
 use crate::{
-    client::store::{Session, Store},
+    client::{
+        asking,
+        store::{Session, Store},
+    },
     error::{Error, Kind},
     output::{Output, print},
-    settings::{DeploymentArgs, Process, World},
+    settings::{DeploymentArgs, Key, Process, Settings, World},
 };
+
+/// The variables that select an AWS profile, in the order in which they count.
+const PROFILES: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 
 /// Where GitHub reads what later steps shall have in their environment.
 const GITHUB_FILE: &str = "GITHUB_ENV";
@@ -48,32 +54,54 @@ enum Format {
 /// Prints the variables.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    let written = find(args, &mut output).and_then(|session| write(args.format, &session));
+    let written = find(args, &mut output).and_then(|(settings, session)| write(args.format, &session, &settings));
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output.error(&error),
     }
 }
 
-fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
+fn find(args: &Args, output: &mut Output) -> Result<(Settings, Session), Error> {
     let (settings, linking) = settings(&args.deployment, None, output)?;
     *output = linking;
     let transaction = required_transaction(args.transaction, &Process)?;
-    let store = Store::of(&Process)?;
-    block_on(session::of_transaction(transaction, &settings, &Process, output, &store))
+    let store = Store::of(&Process, output)?;
+    let session = block_on(session::of_transaction(transaction, &settings, &Process, output, &store))?;
+    Ok((settings, session))
 }
 
-fn write(format: Format, session: &Session) -> Result<(), Error> {
+/// What makes a shell one with the role, in which `daypass` still finds what it was asked with before: keys, or the profile that counts
+/// where there are none.
+fn script(role: &[(&str, String)], own: &[String], settings: &Settings, world: &dyn World) -> String {
+    let export = |name: &str, value: &str| format!("export {name}={}\n", quoted(value));
+    let mut lines: Vec<_> = asking::kept(world, own).iter().map(|(name, value)| export(name, value)).collect();
+    let profile = PROFILES.into_iter().find_map(|name| world.variable(name));
+    if let Some(profile) = profile
+        && world.variable("AWS_ACCESS_KEY_ID").is_none()
+        && settings.get(Key::AwsProfile).is_none()
+    {
+        lines.push(export(&Key::AwsProfile.variable(), &profile));
+    }
+    // Some SDKs prefer a profile to keys.
+    lines.push(format!("unset {}\n", PROFILES.join(" ")));
+    lines.extend(role.iter().map(|(name, value)| export(name, value)));
+    lines.concat()
+}
+
+/// For a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn write(format: Format, session: &Session, settings: &Settings) -> Result<(), Error> {
     let mut variables = session.role.variables().to_vec();
+    variables.push((asking::OWN, session.role.access_key_id.clone()));
     variables.push((TRANSACTION_VARIABLE, session.grant.transaction_id.to_string()));
-    let lines = |prefix: &str, quote: &str| {
-        // None of the values has a quote, a blank or a line feed in it: AWS makes them of base64 and the like.
-        let line = |(name, value): &(&str, String)| format!("{prefix}{name}={quote}{value}{quote}\n");
-        variables.iter().map(line).collect::<Vec<_>>().concat()
-    };
+    // A session of a role has no blank, quote or line feed in it.
+    let lines = || variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<Vec<_>>().concat();
     match format {
-        Format::Shell => print(&lines("export ", "'")),
-        Format::Dotenv => print(&lines("", "")),
+        Format::Shell => print(&script(&variables, &session.own, settings, &Process)),
+        Format::Dotenv => print(&lines()),
         Format::Github => {
             let file = Process.variable(GITHUB_FILE).ok_or_else(|| {
                 Error::usage(format!("{GITHUB_FILE} is not set, so this is no step of a GitHub job"))
@@ -84,10 +112,36 @@ fn write(format: Format, session: &Session) -> Result<(), Error> {
             let secrets = [role.access_key_id.as_str(), role.secret_access_key.expose(), role.session_token.expose()];
             print(&secrets.map(|secret| format!("::add-mask::{secret}\n")).concat());
             let appended = OpenOptions::new().append(true).create(true).open(&file);
-            appended.and_then(|mut file| file.write_all(lines("", "").as_bytes())).map_err(|error| {
+            appended.and_then(|mut file| file.write_all(lines().as_bytes())).map_err(|error| {
                 Error::new(Kind::Failed, format!("{file} ({GITHUB_FILE}) cannot be written: {error}"))
             })?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Flags, Made};
+
+    fn script_in(variables: &[(&str, &str)]) -> String {
+        let world = Made::with(variables);
+        let settings = Settings::resolve(&Flags::default(), &world).unwrap();
+        script(&[("AWS_ACCESS_KEY_ID", "ASIAROLE".to_owned())], &[], &settings, &world)
+    }
+
+    #[test]
+    fn daypass_is_asked_with_what_it_was_asked_with_before() {
+        let role = "unset AWS_PROFILE AWS_DEFAULT_PROFILE\nexport AWS_ACCESS_KEY_ID='ASIAROLE'\n";
+        let (id, secret) = (("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "wJal'r"));
+        let kept = "export DAYPASS_ASKING_ACCESS_KEY_ID='AKIA'\nexport DAYPASS_ASKING_SECRET_ACCESS_KEY='wJal'\\''r'\n";
+        let profile = ("AWS_PROFILE", "work");
+        assert_eq!(script_in(&[]), role);
+        assert_eq!(script_in(&[id, secret]), format!("{kept}{role}"));
+        assert_eq!(script_in(&[id, secret, profile]), format!("{kept}{role}"), "keys count more");
+        assert_eq!(script_in(&[profile]), format!("export DAYPASS_AWS_PROFILE='work'\n{role}"));
+        assert_eq!(script_in(&[profile, ("DAYPASS_AWS_PROFILE", "hub")]), role);
+        assert_eq!(script_in(&[id, secret, (asking::OWN, id.1)]), role, "once more");
+    }
 }

@@ -17,13 +17,19 @@ use tokio::{
     time::sleep,
 };
 
+mod environment;
+
+use environment::{Changes, Files};
+
 use super::{TRANSACTION_VARIABLE, block_on, request, settings_to_ask, tell_what_was_found};
 use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
+        asking,
         daypass::{Daypass, Deployment},
         identity_token, profiles,
         release::{Release, unreleased},
+        store::Store,
     },
     error::{Error, Kind},
     output::Output,
@@ -54,6 +60,9 @@ pub struct Args {
     /// Leave the command what identity tokens are had with: it can then ask for any role that this run may have
     #[arg(long)]
     keep_identity_tokens: bool,
+    /// Leave the command the AWS profiles of this machine: one that it names is preferred to the role
+    #[arg(long, conflicts_with = "serve")]
+    keep_aws_profiles: bool,
     /// The command, and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -86,20 +95,23 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
     *output = linking;
     let (deployment, request) = (Deployment::of(&settings)?, request(&settings)?);
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
+    let environment = Environment::of(args, env::vars_os())?;
     tell_what_was_found(&settings, &Process, output);
     // From here on nothing but SIGKILL ends this process before the role has been given back.
     let signals = Signals::listen().map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))?;
     let daypass = Daypass::connect(deployment, &settings, &[], &Process, output).await?;
     let transaction = Daypass::new_transaction()?;
+    let store = Store::of(&Process, output);
     let mut job = Job {
         daypass: &daypass,
         output,
         signals,
-        key: Key::generate(),
+        key: daypass.key(&store),
+        store: &store,
         email: request.email.clone(),
         session_duration,
         serve: args.serve,
-        keep_identity_tokens: args.keep_identity_tokens,
+        environment,
     };
     let outcome = AssertUnwindSafe(async {
         // A signal waits: what is being granted has to be known to be given back.
@@ -112,7 +124,11 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
     let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Granted(Err(panicked())));
     match outcome {
         Outcome::Refused(error) => Err(error),
-        Outcome::Granted(result) => give_back(&daypass, transaction, output, result).await,
+        Outcome::Granted(result) => {
+            let result = give_back(&daypass, transaction, output, result).await;
+            daypass.keep_key(&store, &job.key);
+            result
+        }
     }
 }
 
@@ -156,11 +172,35 @@ struct Job<'a> {
     daypass: &'a Daypass,
     output: &'a Output,
     signals: Signals,
+    store: &'a Result<Store, Error>,
     key: Key,
     email: String,
     session_duration: Option<Duration>,
     serve: bool,
+    environment: Environment,
+}
+
+/// That of this process, and what the command gets of it.
+struct Environment {
+    ours: Vec<(OsString, OsString)>,
+    changes: Changes,
+    files: Files,
     keep_identity_tokens: bool,
+}
+
+impl Environment {
+    /// # Errors
+    /// When a command could not be kept from running with other credentials.
+    fn of(args: &Args, ours: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+        let (ours, files) =
+            (ours.collect::<Vec<_>>(), if args.keep_aws_profiles { Files::Kept } else { Files::Hidden });
+        Ok(Self {
+            changes: environment::changes(&ours, files)?,
+            ours,
+            files,
+            keep_identity_tokens: args.keep_identity_tokens,
+        })
+    }
 }
 
 impl Job<'_> {
@@ -174,14 +214,19 @@ impl Job<'_> {
             signal = self.signals.next() => return Ok(signals::code(signal.as_raw())),
             session = assumed => session?,
         };
-        let mut command = prepared(command, &grant, self.keep_identity_tokens, env::vars_os());
+        let mut command = prepared(command, &grant, &self.environment);
+        if self.environment.files == Files::Hidden {
+            self.tell_the_region(&mut command).await;
+        }
         let current = Current::new(session);
         let server = if self.serve {
             Some(self.endpoint(&grant, &current, &mut command).await?)
         } else {
-            command.envs(current.get().variables());
+            let session = current.get();
+            command.env(asking::OWN, &session.access_key_id).envs(session.variables());
             None
         };
+        self.daypass.hide_key(self.store)?;
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Ok(self.not_started(&command, &error)),
@@ -199,16 +244,23 @@ impl Job<'_> {
     async fn endpoint(&self, grant: &Grant, current: &Current, command: &mut Command) -> Result<Server, Error> {
         let failed = |error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}"));
         let server = Server::listen(&grant.iam_role_arn, current.clone()).await.map_err(failed)?;
-        command.envs(server.variables().map_err(failed)?);
-        if let Some(region) = profiles::default_with_credentials().await {
-            let files = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
-            self.output.note(&format!("the default AWS profile has credentials, so {} are empty", files.join(" and ")));
-            command.envs(files.map(|file| (file, "/dev/null")));
-            if let Some(region) = region.filter(|_| Process.variable("AWS_REGION").is_none()) {
-                command.env("AWS_REGION", region);
-            }
-        }
+        let variables = server.variables().map_err(failed)?;
+        let (name, value) = environment::NOT_OF_THE_MACHINE;
+        command.env(name, value).env(asking::OWN, &variables[0].1).envs(variables);
         Ok(server)
+    }
+
+    /// The command does not see the profile that has the region.
+    async fn tell_the_region(&self, command: &mut Command) {
+        // Not all SDKs read both.
+        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter(|name| Process.variable(name).is_none());
+        match profiles::region().await {
+            Ok(Some(region)) => {
+                command.envs(names.map(|name| (name, &region)));
+            }
+            Err(error) if names.count() == 2 => self.output.note(&error.line()),
+            Ok(None) | Err(_) => {}
+        }
     }
 
     fn not_started(&self, command: &Command, error: &io::Error) -> u8 {
@@ -220,44 +272,26 @@ impl Job<'_> {
     }
 }
 
-/// Other sources of credentials, which SDKs could prefer.
-const REMOVED: [&str; 16] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_CREDENTIAL_FILE",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWSUME_PROFILE",
-];
-
-/// The command with its environment, which is `environment` without what is not for it.
-fn prepared(
-    command: &[OsString],
-    grant: &Grant,
-    keep_identity_tokens: bool,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Command {
+/// The command with its environment, which is this process's without what is not for it.
+fn prepared(command: &[OsString], grant: &Grant, environment: &Environment) -> Command {
     let (program, arguments) = command.split_first().map_or((OsString::new(), &[][..]), |(p, a)| (p.clone(), a));
     let mut prepared = Command::new(program);
     prepared.args(arguments);
-    for variable in REMOVED {
-        prepared.env_remove(variable);
-    }
-    if !keep_identity_tokens {
-        identity_token::withhold(prepared.as_std_mut(), environment);
+    change(&mut prepared, &environment.changes);
+    if !environment.keep_identity_tokens {
+        identity_token::withhold(prepared.as_std_mut(), environment.ours.iter().cloned());
     }
     prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
     prepared
+}
+
+fn change(command: &mut Command, changes: &Changes) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
 }
 
 /// Waits for the end of a command, and hands signals on to it meanwhile.
@@ -351,17 +385,21 @@ mod tests {
             "expires_at": "2026-11-23T11:00:00Z", "persona": "Product_Admin", "status": "provisioned",
         });
         let grant: Grant = serde_json::from_value(grant).unwrap();
-        let tokens = ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "DAYPASS_IDENTITY_TOKEN"];
-        let environment = tokens.map(|name| (name.into(), "a token".into()));
+        let (tokens, credentials) = (["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "DAYPASS_IDENTITY_TOKEN"], "AWS_ACCESS_KEY_ID");
+        let of = |name: &str| (OsString::from(name), OsString::from(format!("of {name}")));
+        let ours = vec![of(tokens[0]), of(tokens[1]), of(credentials), of("AWS_CONFIG_FILE")];
         let command: [OsString; 2] = ["deploy".into(), "--all".into()];
-        let withheld = |keep| {
-            let prepared = prepared(&command, &grant, keep, environment.clone());
+        let withheld = |keep_identity_tokens, files| {
+            let changes = environment::changes(&ours, files).unwrap();
+            let environment = Environment { changes, ours: ours.clone(), files, keep_identity_tokens };
+            let prepared = prepared(&command, &grant, &environment);
             let removed = prepared.as_std().get_envs().filter(|(_, value)| value.is_none());
             removed.map(|(name, _)| name.to_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
         };
-        let credentials = REMOVED.map(str::to_owned).into();
-        let all = &credentials | &tokens.map(str::to_owned).into();
-        assert_eq!((withheld(false), withheld(true)), (all, credentials));
+        let all: BTreeSet<_> = [tokens[0], tokens[1], credentials].map(str::to_owned).into();
+        assert_eq!(withheld(false, Files::Hidden), all);
+        assert_eq!(withheld(false, Files::Kept), all);
+        assert_eq!(withheld(true, Files::Hidden), [credentials.to_owned()].into());
     }
 
     #[test]

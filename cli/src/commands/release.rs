@@ -48,7 +48,7 @@ fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
     let (settings, linking) = settings(&args.deployment, None, output)?;
     *output = linking;
     let transaction = required_transaction(args.transaction, &Process)?;
-    let store = Store::of(&Process)?;
+    let store = Store::of(&Process, output)?;
     block_on(async {
         // Locked for some seconds at most, so that nobody takes credentials meanwhile that are about to end.
         let mut stored = store.lock(transaction)?;

@@ -52,7 +52,7 @@ fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {
     let used = if args.once { Use::OneSession } else { Use::All };
     let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
     *output = linking;
-    let store = Store::of(&Process)?;
+    let store = Store::of(&Process, output)?;
     let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;
     block_on(session::begin(transaction, &settings, &Process, output, &store))
 }

@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use super::{request, tell_what_was_found};
 use crate::{
     client::{
-        access::{Key, Request, now},
+        access::{Request, now},
         daypass::{Daypass, Deployment, lease_ended},
         release::{Release, unreleased},
         store::{Locked, Session, Store},
@@ -33,7 +33,7 @@ pub async fn begin(
     let duration = settings.duration(settings::Key::SessionDuration)?;
     tell_what_was_found(settings, world, output);
     let daypass = Daypass::connect(deployment.clone(), settings, &[], world, output).await?;
-    let key = Key::generate();
+    let key = daypass.key(&Ok(store.clone()));
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
     let begun = async {
@@ -163,10 +163,11 @@ async fn refreshed(
         file.remove()?;
         return Err(lease_ended(&session.grant));
     }
+    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, world, output).await?;
     if session.role.renew_at.is_none_or(|at| now() < at) && now() < session.role.expires_at {
+        daypass.check(&session.role, transaction).await?;
         return Ok(session);
     }
-    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, world, output).await?;
     match daypass.renew(transaction, &session.key, &session.request.email, session.duration).await {
         Ok((grant, role)) => {
             session.go_on(grant, role);

@@ -52,7 +52,7 @@ fn status(args: &Args, output: &mut Output) -> Result<Value, Error> {
     let settings = Settings::resolve(&flags, &Process)?;
     *output = output.clone().linking_to(settings.text(Key::DocsUrl));
     let transaction = required_transaction(args.transaction, &Process)?;
-    let stored = Store::of(&Process)?;
+    let stored = Store::of(&Process, output)?;
     let (deployment, own) = session::known(stored.lock(transaction)?.as_mut(), &settings)?;
     block_on(async {
         let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;

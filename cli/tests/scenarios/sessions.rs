@@ -1,14 +1,14 @@
 //! `daypass request`, and the commands that follow it in other processes.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use daypass::ids::TransactionId;
-use daypass_tests::{engine::Engine, identity::new_job, stack::Stack};
+use daypass_tests::{engine::Fault, identity::new_job, stack::Stack};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::command::{Ended, Folder, daypass, ended, exec, is_given_back, who_is};
+use crate::command::{Ended, Folder, daypass, ended, exec, granted_in, is_given_back, who_is};
 
 /// Asks for a role; returns what is printed, and the transaction.
 async fn requested(state: &Folder) -> (Value, TransactionId) {
@@ -206,17 +206,12 @@ async fn a_job_proves_whose_run_it_is_by_itself() {
 #[tokio::test]
 async fn a_ready_token_is_sent_and_kept_from_the_command() {
     let (stack, state) = (Stack::shared().await, Folder::new());
-    // The second asks while the role of the first, whose release has begun, is being deleted.
+    // A job of GitLab gets it once: it serves a command after the other. The second asks while the role of the first, whose release has
+    // begun, is being deleted.
     let claims = json!({"claims": {"job_id": new_job()}});
-    let token = Engine::identity_token(&stack.engine, "gitlab", &claims).await;
+    let token = stack.engine.identity_token("gitlab", &claims).await;
     for variable in ["DAYPASS_IDENTITY_TOKEN", "DAYPASS_TOKEN"] {
-        // A token counts once.
-        let token = if variable == "DAYPASS_TOKEN" {
-            stack.engine.identity_token("gitlab", &claims).await
-        } else {
-            token.clone()
-        };
-        let mut command = exec(&state, &["--branch", "main"], &["env"]);
+        let mut command = exec(&state, &["--branch", "main"], &["sh", "-c", "env; ls -A $DAYPASS_STATE_DIR"]);
         let granted = ended({
             command.env(variable, &token);
             command
@@ -225,10 +220,39 @@ async fn a_ready_token_is_sent_and_kept_from_the_command() {
         assert_eq!(granted.code, 0, "{}", granted.stderr);
         assert!(granted.stderr.contains(&format!("identity token ({variable})")), "{}", granted.stderr);
         assert!(!granted.stdout.contains(&token) && !granted.stderr.contains(&token));
+        assert!(!granted.stdout.contains(".key"), "nor has it the key that belongs to the token: {}", granted.stdout);
         let id = granted.stdout.lines().find_map(|line| line.strip_prefix("DAYPASS_TRANSACTION_ID=")).unwrap();
         assert_eq!(stack.item(id).await.unwrap()["proof"]["user"]["value"], "alex@example.com");
         is_given_back(&stack, id.parse().unwrap()).await;
     }
+    // Whoever has found the token has not found the key, and is no other command of the job.
+    let thief = Folder::new();
+    let mut stolen = exec(&thief, &["--branch", "main"], &["true"]);
+    stolen.env("DAYPASS_TOKEN", &token);
+    let stolen = ended(stolen).await;
+    assert_eq!(stolen.code, 77, "{}", stolen.stderr);
+    assert!(stolen.stderr.contains("has been used before"), "{}", stolen.stderr);
+}
+
+/// What could not be done for a while can be done with the same token afterwards, as the remedy says.
+#[tokio::test]
+async fn a_token_serves_the_retry_of_a_job() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    let claims = json!({"claims": {"job_id": new_job()}});
+    let token = stack.engine.identity_token("gitlab", &claims).await;
+    let asked = || {
+        let mut command = exec(&state, &["--branch", "main"], &["true"]);
+        command.env("DAYPASS_IDENTITY_TOKEN", &token);
+        ended(command)
+    };
+    stack.engine.pace(0.01).await;
+    stack.engine.arm(Fault::of("identitystore:IsMemberInGroups").always()).await;
+    let first = asked().await;
+    assert_eq!(first.code, 75, "{}", first.stderr);
+    stack.engine.calm().await;
+    let second = asked().await;
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    is_given_back(&stack, granted_in(&second.stderr)).await;
 }
 
 /// Whatever happens, nothing that is secret is said: not in a success, not in a denial, not in a failure.
@@ -325,6 +349,107 @@ async fn the_credentials_that_it_gives_are_not_those_that_it_asks_with() {
     let released = ended(release).await;
     assert_eq!(released.code, 0, "{}", released.stderr);
     is_given_back(&stack, id.parse().unwrap()).await;
+}
+
+/// Whatever stands between the two: here a role that is assumed with a profile whose process is a script that runs this command.
+#[tokio::test]
+async fn who_asks_itself_is_told_so() {
+    let state = Folder::new();
+    let script = state.path("credentials.sh");
+    let daypass_itself = env!("CARGO_BIN_EXE_daypass");
+    let text =
+        format!("#!/bin/sh\n( exec env -u AWSUME_PROFILE '{daypass_itself}' credentials --account payments-dev )\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = state.path("config");
+    let config = format!(
+        "[profile base]\ncredential_process = {script}\n\
+         [profile deploy]\nrole_arn = arn:aws:iam::111111111111:role/daypass-invoker\nsource_profile = base\n"
+    );
+    fs::write(&file, config).unwrap();
+    for profile in ["base", "deploy"] {
+        for arguments in
+            [&["credentials", "--account", "payments-dev"][..], &["exec", "--account", "payments-dev", "--", "true"]]
+        {
+            let command = with_profile(daypass(&state, arguments), &file, profile);
+            let Ended { code, stdout, stderr } = ended(command).await;
+            assert!(code != 0 && stdout.is_empty(), "{profile} {arguments:?}: {stderr}");
+            assert!(
+                stderr.contains("asked for the AWS credentials that it asks Daypass with itself"),
+                "{profile}: {stderr}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_elsewhere_is_noticed() {
+    let (stack, state, elsewhere) = (Stack::shared().await, Folder::new(), Folder::new());
+    let asked = || ended(daypass(&state, &["credentials", "--account", "payments-dev", "--branch", "feature/ended"]));
+    let first = asked().await.json();
+    assert_eq!(asked().await.json(), first, "it is kept");
+    let kept = fs::read_dir(&state.0).unwrap().find_map(|entry| {
+        entry.unwrap().file_name().to_str().and_then(|name| Some(name.strip_suffix(".json")?.to_owned()))
+    });
+    let id = kept.expect("a session");
+    assert_eq!(ended(daypass(&elsewhere, &["release", &id])).await.code, 0);
+    // Whoever names the transaction is told; whoever wants a role gets another.
+    let named = ended(daypass(&state, &["credentials", "--transaction", &id])).await;
+    assert_eq!((named.code, named.stdout.as_str()), (70, ""), "{}", named.stderr);
+    assert!(named.stderr.contains("the role has been given back, or taken away"), "{}", named.stderr);
+    let second = asked().await;
+    assert_ne!(second.json(), first, "{}", second.stderr);
+    assert!(who_is(&stack.with(&credentials_of(&second.json()))).await.is_some(), "it works");
+}
+
+/// Keys of whoever asks that are only in the environment, as most CI has them.
+#[tokio::test]
+async fn a_shell_that_has_become_the_role_can_go_on() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let daypass_itself = env!("CARGO_BIN_EXE_daypass");
+    let script = format!(
+        "set -e; daypass() {{ '{daypass_itself}' \"$@\"; }}
+         export DAYPASS_TRANSACTION_ID=$(daypass request --account payments-dev --branch a --output json | jq -r .transaction_id)
+         eval \"$(daypass env)\"; echo $DAYPASS_TRANSACTION_ID
+         eval \"$(daypass env)\"
+         daypass status
+         daypass exec --account payments-dev --branch b -- sh -c 'echo $DAYPASS_TRANSACTION_ID; env | grep ASKING; exit 0'
+         daypass release
+         daypass exec --account payments-dev --branch c -- sh -c 'echo $DAYPASS_TRANSACTION_ID'"
+    );
+    let mut shell = daypass(&state, &[]);
+    shell = {
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, value) in shell.as_std().get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    };
+    let Ended { code, stdout, stderr } = ended(shell).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(!stdout.contains("ASKING"), "what a command does not have: {stdout}");
+    let transactions: Vec<TransactionId> = stdout.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(transactions.len(), 3, "{stdout}");
+    for transaction in transactions {
+        is_given_back(&stack, transaction).await;
+    }
+}
+
+/// In a command that has a role there is nobody else to ask as.
+#[tokio::test]
+async fn a_role_cannot_ask_for_another_and_is_told_why() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let inner = [env!("CARGO_BIN_EXE_daypass"), "request", "--account", "payments-dev"];
+    for options in [&[][..], &["--serve"]] {
+        let Ended { code, stderr, .. } = ended(exec(&state, options, &inner)).await;
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("are the deploy role's own, which may not ask Daypass"), "{stderr}");
+        is_given_back(&stack, granted_in(&stderr)).await;
+    }
 }
 
 #[tokio::test]
