@@ -151,25 +151,25 @@ var Daypass = class {
   /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
   async request(transaction, once) {
     const options = once ? ["--once"] : [];
-    return JSON.parse(await this.run("request", ...options, "--transaction-id", transaction));
+    return await this.run("request", ...options, "--transaction-id", transaction);
   }
   async credentials(transaction) {
-    return JSON.parse(await this.run("credentials", "--transaction", transaction));
+    return await this.run("credentials", "--transaction", transaction);
   }
   /**
    * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
    * be on its way, and is given some seconds to arrive.
    */
   async release(transaction, lost) {
-    const answer = await this.run("release", ...lost ? ["--lost"] : [], transaction);
-    return String(JSON.parse(answer).status);
+    const answer2 = await this.run("release", ...lost ? ["--lost"] : [], transaction);
+    return String(answer2.status);
   }
-  /** Runs a command and returns what it writes to standard output, which is never printed. */
-  run(...command) {
-    return this.workflow.withoutCommands(() => this.spawned(["--output", "json", ...command]));
-  }
-  async spawned(argv) {
-    const child = spawn(this.binary, argv, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+  /** Runs a command and returns the object that it writes to standard output, of which nothing is ever printed. */
+  async run(...command) {
+    const child = spawn(this.binary, ["--output", "json", ...command], {
+      env: this.environment,
+      stdio: ["ignore", "pipe", "pipe"]
+    });
     const output = [];
     child.stdout.on("data", (chunk) => output.push(chunk));
     const error = [];
@@ -191,12 +191,22 @@ var Daypass = class {
       });
       await printed;
       if (code2 !== 0) throw new DaypassError(refusal(error.join("\n"), code2), code2);
-      return Buffer.concat(output).toString("utf8");
+      return answer(Buffer.concat(output).toString("utf8"));
     } finally {
       process.off("SIGINT", forward).off("SIGTERM", forward);
     }
   }
 };
+function answer(text2) {
+  try {
+    const parsed = JSON.parse(text2);
+    if (typeof parsed === "object" && parsed !== null) return parsed;
+  } catch {
+  }
+  throw new Error(
+    "daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`"
+  );
+}
 function refusal(text2, code2) {
   try {
     const parsed = JSON.parse(text2);
@@ -313,6 +323,87 @@ function quoted(text2) {
   return `'${text2.replaceAll("'", `'\\''`)}'`;
 }
 
+// src/workflow.ts
+import { randomUUID } from "node:crypto";
+import { appendFileSync as appendFileSync2 } from "node:fs";
+var Workflow = class {
+  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
+    this.environment = environment;
+    this.print = print;
+  }
+  environment;
+  print;
+  /** An input of the action; the empty string if it is not given. */
+  input(name) {
+    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
+  }
+  /** What `main` has saved for `post`; the empty string if it has not come that far. */
+  state(name) {
+    return this.environment[`STATE_${name}`] ?? "";
+  }
+  saveState(name, value) {
+    this.set("GITHUB_STATE", name, value);
+  }
+  setOutput(name, value) {
+    this.set("GITHUB_OUTPUT", name, value);
+  }
+  /** Sets a variable for the steps that follow. */
+  exportVariable(name, value) {
+    this.set("GITHUB_ENV", name, value);
+  }
+  addPath(folder2) {
+    this.append("GITHUB_PATH", oneLine("GITHUB_PATH", folder2));
+  }
+  addSummary(markdown) {
+    this.append("GITHUB_STEP_SUMMARY", markdown);
+  }
+  /** Keeps a value out of the log from here on. */
+  mask(secret) {
+    this.command("add-mask", secret);
+  }
+  /** Prints text, whoever wrote it: the runner takes none of it for a command. */
+  info(text2) {
+    this.print(`${inert(text2)}
+`);
+  }
+  warning(title, text2) {
+    this.command("warning", visible(text2), title);
+  }
+  error(title, text2) {
+    this.command("error", visible(text2), title);
+  }
+  command(name, message, title) {
+    const properties = title === void 0 ? "" : ` title=${escaped(visible(title)).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
+    this.print(`::${name}${properties}::${escaped(message)}
+`);
+  }
+  set(file, name, value) {
+    const delimiter2 = randomUUID();
+    this.append(file, `${name}<<${delimiter2}
+${oneLine(name, value)}
+${delimiter2}`);
+  }
+  append(file, text2) {
+    const path = this.environment[file];
+    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
+    appendFileSync2(path, `${text2}
+`);
+  }
+};
+function visible(text2) {
+  return text2.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu, (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`);
+}
+function inert(text2) {
+  return visible(text2).replace(/^(\s*):(?=:)/gm, "$1\\:").replaceAll("##[", "##\\[");
+}
+function oneLine(name, value) {
+  if (new RegExp("\\p{Cc}", "u").test(value)) throw new Error(`the value of ${name} has a line feed or another control character`);
+  return value;
+}
+function escaped(text2) {
+  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
 // src/summary.ts
 function granted(grant) {
   return table("Daypass: role granted", [
@@ -349,7 +440,10 @@ function table(title, rows) {
   return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
 }
 function text(value) {
-  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
+  return visible(oneLine2(value)).replace(
+    /[\\`*_{}[\]<>()#|~!&@$]|:(?=\/)|(?<=www)\./gi,
+    (found) => `&#${found.codePointAt(0)};`
+  );
 }
 function code(value) {
   return `<code>${text(value)}</code>`;
@@ -357,89 +451,8 @@ function code(value) {
 function link(url) {
   return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
 }
-function oneLine(value) {
+function oneLine2(value) {
   return value.replace(/\s+/g, " ").trim();
-}
-
-// src/workflow.ts
-import { randomUUID } from "node:crypto";
-import { appendFileSync as appendFileSync2 } from "node:fs";
-var Workflow = class {
-  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
-    this.environment = environment;
-    this.print = print;
-  }
-  environment;
-  print;
-  /** An input of the action; the empty string if it is not given. */
-  input(name) {
-    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
-  }
-  /** What `main` has saved for `post`; the empty string if it has not come that far. */
-  state(name) {
-    return this.environment[`STATE_${name}`] ?? "";
-  }
-  saveState(name, value) {
-    this.set("GITHUB_STATE", name, value);
-  }
-  setOutput(name, value) {
-    this.set("GITHUB_OUTPUT", name, value);
-  }
-  /** Sets a variable for the steps that follow. */
-  exportVariable(name, value) {
-    this.set("GITHUB_ENV", name, value);
-  }
-  addPath(folder2) {
-    this.append("GITHUB_PATH", folder2);
-  }
-  addSummary(markdown) {
-    this.append("GITHUB_STEP_SUMMARY", markdown);
-  }
-  /** Keeps a value out of the log from here on. */
-  mask(secret) {
-    this.command("add-mask", secret);
-  }
-  info(text2) {
-    this.print(`${text2}
-`);
-  }
-  warning(title, text2) {
-    this.command("warning", text2, title);
-  }
-  error(title, text2) {
-    this.command("error", text2, title);
-  }
-  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
-  async withoutCommands(action) {
-    const token = randomUUID();
-    this.command("stop-commands", token);
-    try {
-      return await action();
-    } finally {
-      this.print(`::${token}::
-`);
-    }
-  }
-  command(name, message, title) {
-    const properties = title === void 0 ? "" : ` title=${escaped(title).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
-    this.print(`::${name}${properties}::${escaped(message)}
-`);
-  }
-  set(file, name, value) {
-    const delimiter2 = randomUUID();
-    this.append(file, `${name}<<${delimiter2}
-${value}
-${delimiter2}`);
-  }
-  append(file, text2) {
-    const path = this.environment[file];
-    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
-    appendFileSync2(path, `${text2}
-`);
-  }
-};
-function escaped(text2) {
-  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
 
 // src/main.ts
@@ -470,7 +483,7 @@ async function main(workflow2) {
   } else {
     exportKeys(workflow2, keys);
   }
-  announce(workflow2, grant);
+  announce(workflow2, grant, transaction);
 }
 function maskAll(workflow2, secrets) {
   for (const secret of secrets) {
@@ -494,15 +507,15 @@ function exportKeys(workflow2, keys) {
   workflow2.exportVariable("AWS_SESSION_TOKEN", keys.SessionToken);
   workflow2.exportVariable("AWS_CREDENTIAL_EXPIRATION", keys.Expiration);
 }
-function announce(workflow2, grant) {
+function announce(workflow2, grant, transaction) {
   const region = workflow2.input("aws-region");
   if (region) {
     workflow2.exportVariable("AWS_REGION", region);
     workflow2.exportVariable("AWS_DEFAULT_REGION", region);
   }
-  workflow2.exportVariable("DAYPASS_TRANSACTION_ID", grant.transaction_id);
+  workflow2.exportVariable("DAYPASS_TRANSACTION_ID", transaction);
   workflow2.exportVariable("DAYPASS_STATE_DIR", sessions(workflow2));
-  workflow2.setOutput("transaction-id", grant.transaction_id);
+  workflow2.setOutput("transaction-id", transaction);
   workflow2.setOutput("role-arn", grant.iam_role_arn);
   workflow2.setOutput("role-name", grant.role_name);
   workflow2.setOutput("expires-at", grant.expires_at);

@@ -35,25 +35,25 @@ var Daypass = class {
   /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
   async request(transaction, once) {
     const options = once ? ["--once"] : [];
-    return JSON.parse(await this.run("request", ...options, "--transaction-id", transaction));
+    return await this.run("request", ...options, "--transaction-id", transaction);
   }
   async credentials(transaction) {
-    return JSON.parse(await this.run("credentials", "--transaction", transaction));
+    return await this.run("credentials", "--transaction", transaction);
   }
   /**
    * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
    * be on its way, and is given some seconds to arrive.
    */
   async release(transaction, lost) {
-    const answer = await this.run("release", ...lost ? ["--lost"] : [], transaction);
-    return String(JSON.parse(answer).status);
+    const answer2 = await this.run("release", ...lost ? ["--lost"] : [], transaction);
+    return String(answer2.status);
   }
-  /** Runs a command and returns what it writes to standard output, which is never printed. */
-  run(...command) {
-    return this.workflow.withoutCommands(() => this.spawned(["--output", "json", ...command]));
-  }
-  async spawned(argv) {
-    const child = spawn(this.binary, argv, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+  /** Runs a command and returns the object that it writes to standard output, of which nothing is ever printed. */
+  async run(...command) {
+    const child = spawn(this.binary, ["--output", "json", ...command], {
+      env: this.environment,
+      stdio: ["ignore", "pipe", "pipe"]
+    });
     const output = [];
     child.stdout.on("data", (chunk) => output.push(chunk));
     const error = [];
@@ -75,12 +75,22 @@ var Daypass = class {
       });
       await printed;
       if (code2 !== 0) throw new DaypassError(refusal(error.join("\n"), code2), code2);
-      return Buffer.concat(output).toString("utf8");
+      return answer(Buffer.concat(output).toString("utf8"));
     } finally {
       process.off("SIGINT", forward).off("SIGTERM", forward);
     }
   }
 };
+function answer(text2) {
+  try {
+    const parsed = JSON.parse(text2);
+    if (typeof parsed === "object" && parsed !== null) return parsed;
+  } catch {
+  }
+  throw new Error(
+    "daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`"
+  );
+}
 function refusal(text2, code2) {
   try {
     const parsed = JSON.parse(text2);
@@ -141,38 +151,6 @@ function isCredential(name) {
   return CREDENTIAL_VARIABLES.includes(name);
 }
 
-// src/summary.ts
-function released(transaction) {
-  return `Daypass: the role of transaction ${code(transaction)} was given back.
-`;
-}
-function notReleased(title, refusal2, transaction, end2) {
-  return table(`Daypass: ${title}`, [
-    ["Error", refusal2.error && code(refusal2.error)],
-    ["Reason", text(refusal2.reason)],
-    ["What to do", refusal2.remedy && text(refusal2.remedy)],
-    ["More", refusal2.docs && link(refusal2.docs)],
-    ["Transaction", code(transaction)],
-    ["Without anybody", text(end2)]
-  ]);
-}
-function table(title, rows) {
-  const lines = rows.filter(([, value]) => value).map(([name, value]) => `| ${name} | ${value} |`);
-  return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
-}
-function text(value) {
-  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
-}
-function code(value) {
-  return `<code>${text(value)}</code>`;
-}
-function link(url) {
-  return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
-}
-function oneLine(value) {
-  return value.replace(/\s+/g, " ").trim();
-}
-
 // src/workflow.ts
 import { randomUUID } from "node:crypto";
 import { appendFileSync } from "node:fs";
@@ -202,7 +180,7 @@ var Workflow = class {
     this.set("GITHUB_ENV", name, value);
   }
   addPath(folder2) {
-    this.append("GITHUB_PATH", folder2);
+    this.append("GITHUB_PATH", oneLine("GITHUB_PATH", folder2));
   }
   addSummary(markdown) {
     this.append("GITHUB_STEP_SUMMARY", markdown);
@@ -211,36 +189,26 @@ var Workflow = class {
   mask(secret) {
     this.command("add-mask", secret);
   }
+  /** Prints text, whoever wrote it: the runner takes none of it for a command. */
   info(text2) {
-    this.print(`${text2}
+    this.print(`${inert(text2)}
 `);
   }
   warning(title, text2) {
-    this.command("warning", text2, title);
+    this.command("warning", visible(text2), title);
   }
   error(title, text2) {
-    this.command("error", text2, title);
-  }
-  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
-  async withoutCommands(action) {
-    const token = randomUUID();
-    this.command("stop-commands", token);
-    try {
-      return await action();
-    } finally {
-      this.print(`::${token}::
-`);
-    }
+    this.command("error", visible(text2), title);
   }
   command(name, message, title) {
-    const properties = title === void 0 ? "" : ` title=${escaped(title).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
+    const properties = title === void 0 ? "" : ` title=${escaped(visible(title)).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
     this.print(`::${name}${properties}::${escaped(message)}
 `);
   }
   set(file, name, value) {
     const delimiter = randomUUID();
     this.append(file, `${name}<<${delimiter}
-${value}
+${oneLine(name, value)}
 ${delimiter}`);
   }
   append(file, text2) {
@@ -250,8 +218,53 @@ ${delimiter}`);
 `);
   }
 };
+function visible(text2) {
+  return text2.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu, (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`);
+}
+function inert(text2) {
+  return visible(text2).replace(/^(\s*):(?=:)/gm, "$1\\:").replaceAll("##[", "##\\[");
+}
+function oneLine(name, value) {
+  if (new RegExp("\\p{Cc}", "u").test(value)) throw new Error(`the value of ${name} has a line feed or another control character`);
+  return value;
+}
 function escaped(text2) {
   return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
+// src/summary.ts
+function released(transaction) {
+  return `Daypass: the role of transaction ${code(transaction)} was given back.
+`;
+}
+function notReleased(title, refusal2, transaction, end2) {
+  return table(`Daypass: ${title}`, [
+    ["Error", refusal2.error && code(refusal2.error)],
+    ["Reason", text(refusal2.reason)],
+    ["What to do", refusal2.remedy && text(refusal2.remedy)],
+    ["More", refusal2.docs && link(refusal2.docs)],
+    ["Transaction", code(transaction)],
+    ["Without anybody", text(end2)]
+  ]);
+}
+function table(title, rows) {
+  const lines = rows.filter(([, value]) => value).map(([name, value]) => `| ${name} | ${value} |`);
+  return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
+}
+function text(value) {
+  return visible(oneLine2(value)).replace(
+    /[\\`*_{}[\]<>()#|~!&@$]|:(?=\/)|(?<=www)\./gi,
+    (found) => `&#${found.codePointAt(0)};`
+  );
+}
+function code(value) {
+  return `<code>${text(value)}</code>`;
+}
+function link(url) {
+  return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
+}
+function oneLine2(value) {
+  return value.replace(/\s+/g, " ").trim();
 }
 
 // src/post.ts

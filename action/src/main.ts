@@ -38,7 +38,7 @@ async function main(workflow: Workflow): Promise<void> {
   } else {
     exportKeys(workflow, keys);
   }
-  announce(workflow, grant);
+  announce(workflow, grant, transaction);
 }
 
 /** Masks credentials. The id of a key is no secret, but nobody needs it in a log. */
@@ -74,15 +74,15 @@ function exportKeys(workflow: Workflow, keys: Keys): void {
   workflow.exportVariable('AWS_CREDENTIAL_EXPIRATION', keys.Expiration);
 }
 
-function announce(workflow: Workflow, grant: Grant): void {
+function announce(workflow: Workflow, grant: Grant, transaction: string): void {
   const region = workflow.input('aws-region');
   if (region) {
     workflow.exportVariable('AWS_REGION', region);
     workflow.exportVariable('AWS_DEFAULT_REGION', region);
   }
-  workflow.exportVariable('DAYPASS_TRANSACTION_ID', grant.transaction_id);
+  workflow.exportVariable('DAYPASS_TRANSACTION_ID', transaction);
   workflow.exportVariable('DAYPASS_STATE_DIR', sessions(workflow));
-  workflow.setOutput('transaction-id', grant.transaction_id);
+  workflow.setOutput('transaction-id', transaction);
   workflow.setOutput('role-arn', grant.iam_role_arn);
   workflow.setOutput('role-name', grant.role_name);
   workflow.setOutput('expires-at', grant.expires_at);

@@ -225,8 +225,29 @@ test('a command that is gone after the job cannot give anything back, and that f
 test('what the CLI prints is never taken for a command of the workflow', async () => {
   const job = new Job(INPUTS, { FAKE: 'commanding' });
   expect(await job.main()).toBe(1);
-  expect(job.log).toMatch(/^::stop-commands::(\S+)\n::add-path::\/evil\nno JSON\n::\1::$/m);
+  expect(job.log).toContain('\\::add-path::/evil\n \u2003 \\::set-output name=x::y\n');
+  expect(job.log).not.toMatch(/^\s*::(add-path|set-output)/m);
+  expect(job.log).toContain(
+    'now ##\\[add-path]/evil, \\u{34f}::add-path::/evil and #\\u{ad}#[add-path]/evil \\u{1b}[2J\\u{202e}\n',
+  );
+  expect(job.log).toContain('no JSON');
   expect(job.log).toContain('::error title=Daypass::daypass ended with exit code 70');
+});
+
+test('nothing of an answer that is no JSON is printed', async () => {
+  const job = new Job(INPUTS, { FAKE: 'babbling' });
+  expect(await job.main()).toBe(1);
+  expect(job.log).toContain('has not answered with a JSON object');
+  expect(job.log).not.toContain('ASIA');
+});
+
+test('an answer of several lines becomes no output, and its role is given back', async () => {
+  const job = new Job(INPUTS, { FAKE: 'injecting' });
+  expect(await job.main()).toBe(1);
+  expect(job.log).toContain('the value of role-name has a line feed or another control character');
+  expect(job.text('GITHUB_OUTPUT')).not.toContain('evil');
+  await job.post();
+  expect(job.commands.at(-1)).toBe('release');
 });
 
 test('the profile renews with the settings of its step, whatever the step that uses it has', async () => {

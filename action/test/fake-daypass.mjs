@@ -29,8 +29,13 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
     break;
   case 'commanding request':
     console.error('::add-path::/evil');
+    console.error(' \u2003 ::set-output name=x::y');
+    console.error('now ##[add-path]/evil, \u034f::add-path::/evil and #\u00ad#[add-path]/evil \u001b[2J\u202e');
     console.error('no JSON');
     process.exit(70);
+    break;
+  case 'babbling request':
+    console.log('ASIAGRANTED granted-secret');
     break;
   case 'slow request':
     for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -71,7 +76,7 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
         JSON.stringify({
           transaction_id: rest[1],
           iam_role_arn: `arn:aws:iam::222222222222:role/daypass/daypass-${rest[1]}`,
-          role_name: `daypass-${rest[1]}`,
+          role_name: process.env.FAKE === 'injecting' ? 'role\nevil=1' : `daypass-${rest[1]}`,
           role_ttl_hours: 0.5,
           expires_at: '2026-01-01T00:30:00Z',
           persona: 'Product_Admin',
