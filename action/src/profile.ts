@@ -1,15 +1,14 @@
 /** `credentials: process`: an AWS profile that asks the CLI for credentials, so that SDKs renew them by themselves. */
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CREDENTIAL_VARIABLES, folder, settings, type Credentials } from './settings.ts';
+import { CREDENTIAL_VARIABLES, folder, settings } from './settings.ts';
 import type { Workflow } from './workflow.ts';
 
 const INVOKER_KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
 
 /** Whether credentials can be renewed without anything secret being written down. Throws, with what to do, if not. */
-export function checkRenewable(workflow: Workflow, before: Credentials): void {
-  const role = workflow.input('invoker-role-arn') || workflow.environment.DAYPASS_INVOKER_ROLE_ARN;
-  if (!role && INVOKER_KEYS.some((name) => before[name])) {
+export function checkRenewable(environment: Record<string, string>): void {
+  if (!environment.DAYPASS_INVOKER_ROLE_ARN && INVOKER_KEYS.some((name) => environment[name])) {
     throw new Error(
       '`credentials: process` needs invoker-role-arn: the AWS credentials of this job would have expired when the ' +
         'role is renewed, and they are not written down',
@@ -28,14 +27,13 @@ export function writeProfile(
   binary: string,
   account: string,
   transaction: string,
-  before: Credentials,
+  environment: Record<string, string>,
 ): void {
   const profile = account.replace(/[^\w.@-]/g, '-');
   const profiles = folder(workflow);
-  mkdirSync(profiles, { recursive: true, mode: 0o700 });
 
   const script = join(profiles, `credentials-${transaction}`);
-  const { AWS_PROFILE, AWS_CONFIG_FILE } = before;
+  const { AWS_PROFILE, AWS_CONFIG_FILE } = environment;
   const variables = Object.entries({ AWS_PROFILE, AWS_CONFIG_FILE, ...settings(workflow) });
   const lines = [
     '#!/bin/sh',
@@ -53,7 +51,7 @@ export function writeProfile(
   workflow.exportVariable('AWS_PROFILE', profile);
   // A variable cannot be taken back, but an empty one counts as none, and keys would count more than a profile.
   for (const name of INVOKER_KEYS) {
-    if (before[name]) workflow.exportVariable(name, '');
+    if (environment[name]) workflow.exportVariable(name, '');
   }
 }
 
