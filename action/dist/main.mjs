@@ -64,6 +64,9 @@ function folder(workflow2) {
   mkdirSync(own, { recursive: true, mode: 448 });
   return own;
 }
+function profiles(workflow2) {
+  return join(folder(workflow2), "config");
+}
 function sessions(workflow2) {
   return join(folder(workflow2), "sessions");
 }
@@ -72,10 +75,16 @@ function settings(workflow2) {
   return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
 }
 function environmentOf(workflow2) {
-  const inherited = Object.entries(workflow2.environment).filter(
-    (entry) => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0])
+  const inherited = Object.fromEntries(
+    Object.entries(workflow2.environment).filter(
+      (entry) => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0])
+    )
   );
-  return { ...Object.fromEntries(inherited), ...settings(workflow2) };
+  if (inherited.AWS_CONFIG_FILE === profiles(workflow2)) {
+    delete inherited.AWS_CONFIG_FILE;
+    delete inherited.AWS_PROFILE;
+  }
+  return { ...inherited, ...settings(workflow2) };
 }
 function configurationOf(environment) {
   const { HOME, XDG_CONFIG_HOME } = environment;
@@ -346,7 +355,7 @@ function refusal(text2, code2) {
 }
 
 // src/profile.ts
-import { appendFileSync, writeFileSync as writeFileSync2 } from "node:fs";
+import { renameSync as renameSync2, writeFileSync as writeFileSync2 } from "node:fs";
 import { join as join3 } from "node:path";
 var INVOKER_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 function checkRenewable(environment) {
@@ -357,9 +366,7 @@ function checkRenewable(environment) {
   }
 }
 function writeProfile(workflow2, binary, account, transaction, environment) {
-  const profile = account.replace(/[^\w.@-]/g, "-");
-  const profiles = folder(workflow2);
-  const script = join3(profiles, `credentials-${transaction}`);
+  const script = join3(folder(workflow2), `credentials-${transaction}`);
   const { AWS_PROFILE, AWS_CONFIG_FILE } = environment;
   const variables = Object.entries({ AWS_PROFILE, AWS_CONFIG_FILE, ...settings(workflow2) });
   const lines = [
@@ -371,16 +378,28 @@ function writeProfile(workflow2, binary, account, transaction, environment) {
   ];
   writeFileSync2(script, `${lines.join("\n")}
 `, { mode: 448 });
-  const config = join3(profiles, "config");
-  appendFileSync(config, `[profile ${profile}]
-credential_process = "${script}"
-
-`, { mode: 384 });
+  const unique = `daypass-${transaction}`;
+  const names = isProfileName(account) ? [account, unique] : [unique];
+  const config = profiles(workflow2);
+  writeFileSync2(`${config}.next`, withProfiles(textOf(config), names, script), { mode: 384 });
+  renameSync2(`${config}.next`, config);
   workflow2.exportVariable("AWS_CONFIG_FILE", config);
-  workflow2.exportVariable("AWS_PROFILE", profile);
+  workflow2.exportVariable("AWS_PROFILE", names[0] ?? unique);
+  workflow2.setOutput("profile", unique);
   for (const name of INVOKER_KEYS) {
     if (environment[name]) workflow2.exportVariable(name, "");
   }
+}
+function isProfileName(account) {
+  return /^[\w.@-]+$/.test(account) && account !== "default";
+}
+function withProfiles(config, names, script) {
+  const headers = names.map((name) => `[profile ${name}]
+`);
+  const others = config.split(/^(?=\[)/m).filter((section) => !headers.some((header) => section.startsWith(header)));
+  return [...others, ...headers.map((header) => `${header}credential_process = "${script}"
+
+`)].join("");
 }
 function quoted(text2) {
   return `'${text2.replaceAll("'", `'\\''`)}'`;
@@ -419,7 +438,7 @@ function key(secret) {
 
 // src/workflow.ts
 import { randomUUID } from "node:crypto";
-import { appendFileSync as appendFileSync2 } from "node:fs";
+import { appendFileSync } from "node:fs";
 var Workflow = class {
   constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
     this.environment = environment;
@@ -480,7 +499,7 @@ ${delimiter2}`);
   append(file, text2) {
     const path = this.environment[file];
     if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
-    appendFileSync2(path, `${text2}
+    appendFileSync(path, `${text2}
 `);
   }
 };

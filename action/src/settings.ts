@@ -54,6 +54,11 @@ export function folder(workflow: Workflow): string {
   return own;
 }
 
+/** The AWS configuration with the profiles of this job. */
+export function profiles(workflow: Workflow): string {
+  return join(folder(workflow), 'config');
+}
+
 /** Where the CLI keeps the session, until it is released. */
 export function sessions(workflow: Workflow): string {
   return join(folder(workflow), 'sessions');
@@ -67,12 +72,21 @@ export function settings(workflow: Workflow): Record<string, string> {
   return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow) };
 }
 
-/** The environment that the CLI runs in: that of this step, with the inputs as settings. An empty variable counts as none. */
+/**
+ * The environment that the CLI runs in: that of this step, with the inputs as settings. An empty variable counts as none, and so
+ * does the profile of an earlier step: its role may not ask Daypass.
+ */
 export function environmentOf(workflow: Workflow): Record<string, string> {
-  const inherited = Object.entries(workflow.environment).filter(
-    (entry): entry is [string, string] => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0]),
+  const inherited = Object.fromEntries(
+    Object.entries(workflow.environment).filter(
+      (entry): entry is [string, string] => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0]),
+    ),
   );
-  return { ...Object.fromEntries(inherited), ...settings(workflow) };
+  if (inherited.AWS_CONFIG_FILE === profiles(workflow)) {
+    delete inherited.AWS_CONFIG_FILE;
+    delete inherited.AWS_PROFILE;
+  }
+  return { ...inherited, ...settings(workflow) };
 }
 
 /**
@@ -93,7 +107,7 @@ export function configurationOf(environment: Record<string, string>): Record<str
 }
 
 /** The text of a file; empty if there is none. */
-function textOf(file: string): string {
+export function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {

@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { seal, type Saved } from '../src/state.ts';
@@ -354,17 +363,17 @@ test('an answer of several lines becomes no output, and its role is given back',
 });
 
 test('the profile renews with the settings of its step, whatever the step that uses it has', async () => {
-  const job = new Job({ ...INPUTS, account: "Pay's Dev", credentials: 'process' }, { AWS_PROFILE: 'runner' });
+  const job = new Job({ ...INPUTS, email: "o'neill@example.com", credentials: 'process' }, { AWS_PROFILE: 'runner' });
   expect(await job.main()).toBe(0);
   expect(job.calls[0]?.argv).not.toContain('--once');
   const exported = job.file('GITHUB_ENV');
   expect(exported).toMatchObject({
-    AWS_PROFILE: 'Pay-s-Dev',
+    AWS_PROFILE: 'payments-dev',
     AWS_CONFIG_FILE: join(job.folder, 'temp/daypass/config'),
   });
   expect(Object.keys(exported)).not.toContain('AWS_ACCESS_KEY_ID');
   const config = readFileSync(exported.AWS_CONFIG_FILE ?? '', 'utf8');
-  const script = /^\[profile Pay-s-Dev\]\ncredential_process = "(.*)"$/m.exec(config)?.[1] ?? '';
+  const script = /^\[profile payments-dev\]\ncredential_process = "(.*)"$/m.exec(config)?.[1] ?? '';
   expect(statSync(script).mode & 0o777).toBe(0o700);
 
   const answer = execFileSync(script, {
@@ -374,9 +383,43 @@ test('the profile renews with the settings of its step, whatever the step that u
   });
   expect(JSON.parse(answer)).toMatchObject({ Version: 1, AccessKeyId: 'ASIAGRANTED' });
   const call = job.calls.at(-1);
-  expect(call?.env).toMatchObject({ DAYPASS_ACCOUNT: "Pay's Dev", AWS_PROFILE: 'runner' });
+  expect(call?.env).toMatchObject({ DAYPASS_EMAIL: "o'neill@example.com", AWS_PROFILE: 'runner' });
   expect(call?.env).not.toHaveProperty('AWS_ACCESS_KEY_ID');
   expect(call?.env).not.toHaveProperty('AWS_CONFIG_FILE');
+});
+
+test('the same account twice, or asked for again, gives a profile for each role and no name twice', async () => {
+  const first = new Job({ ...INPUTS, 'group-type': 'Network-Deployers', credentials: 'process' });
+  await first.main();
+  const config = first.file('GITHUB_ENV').AWS_CONFIG_FILE ?? '';
+  appendFileSync(config, '[profile of-the-job]\nregion = eu-west-1\n');
+  const later = { ...first.file('GITHUB_ENV'), RUNNER_TEMP: join(first.folder, 'temp') };
+  const second = new Job({ ...INPUTS, credentials: 'process' }, later);
+  await second.main();
+  for (const name of ['AWS_CONFIG_FILE', 'AWS_PROFILE']) expect(second.calls[0]?.env).not.toHaveProperty(name);
+
+  const profiles = [...readFileSync(config, 'utf8').matchAll(/^\[profile (.*)\]\n(.*)$/gm)];
+  const expected = ({ saved }: Job): string =>
+    `credential_process = "${join(first.folder, 'temp/daypass', `credentials-${saved.transaction}`)}"`;
+  expect(profiles.map(([, name, setting]) => [name, setting])).toEqual([
+    [`daypass-${first.saved.transaction}`, expected(first)],
+    ['of-the-job', 'region = eu-west-1'],
+    ['payments-dev', expected(second)],
+    [`daypass-${second.saved.transaction}`, expected(second)],
+  ]);
+  expect(first.file('GITHUB_OUTPUT').profile).toBe(`daypass-${first.saved.transaction}`);
+  expect(second.file('GITHUB_ENV').AWS_PROFILE).toBe('payments-dev');
+});
+
+const NO_PROFILE_NAMES = ['a b', 'default', 'a]b', 'a#b', '"a"', "Pay's", 'a\\b', 'größe', 'a/b', 'a\nb'];
+
+test.each(NO_PROFILE_NAMES)('the account %j has no profile of its name, but one of its role', async (account) => {
+  const job = new Job({ ...INPUTS, account, credentials: 'process' });
+  expect(await job.main()).toBe(0);
+  const exported = job.file('GITHUB_ENV');
+  const config = readFileSync(exported.AWS_CONFIG_FILE ?? '', 'utf8');
+  expect(exported.AWS_PROFILE).toBe(`daypass-${job.saved.transaction}`);
+  expect(config.match(/^\[.*$/gm)).toEqual([`[profile ${exported.AWS_PROFILE}]`]);
 });
 
 test('keys of the job do not count more than the profile', async () => {
