@@ -36,7 +36,7 @@ chmod +x "$OUTSIDE/bin/daypass"
 echo "$OUTSIDE/bin" >> "$GITHUB_PATH"
 """
 
-# The files that the command reads: AWS's, its own, and the session that it has left.
+# The files that the command reads: AWS's, its own, the session that it has left; and the profiles of the job.
 SET_FILES = f"""
 mkdir -p ~/.aws ~/.config/daypass
 printf '[default]\\nregion = us-east-1\\nendpoint_url = %s\\n' "$FAKE" | tee ~/.aws/config > ~/.aws/credentials
@@ -44,6 +44,8 @@ echo 'deprovision_arn = "{MACHINE}:evil"' > ~/.config/daypass/config.toml
 session="$DAYPASS_STATE_DIR/$DAYPASS_TRANSACTION_ID.json"
 sed -i 's/stateMachine:daypass-deprovision/stateMachine:evil/' "$session"
 grep -q stateMachine:evil "$session"
+profiles="${{AWS_CONFIG_FILE:-$OUTSIDE/none}}"
+printf '[profile payments-dev]\\nendpoint_url = %s\\n' "$FAKE" >> "$profiles"
 """
 
 EXCHANGE_COMMAND = """
@@ -109,7 +111,7 @@ def test_a_later_step_does_not_talk_the_post_step_out_of_the_release(
     job: Job, fake: tuple[str, list[str]], invoker_role_arn: str, attack: str, becomes_invoker: bool
 ) -> None:
     address, asked = fake
-    inputs = {"invoker_role_arn": invoker_role_arn} if becomes_invoker else {}
+    inputs = {"invoker_role_arn": invoker_role_arn, "credentials": "process"} if becomes_invoker else {}
     job.start(WORKFLOW, deploy=f'FAKE="{address}"\n{attack}\ntouch "$OUTSIDE/attacked"', **inputs)
     status = job.wait()
     assert (job.outside / "attacked").exists(), job.log
