@@ -6,17 +6,107 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   accessSync,
+  chmodSync,
   constants,
-  cpSync,
-  mkdirSync,
+  copyFileSync,
+  mkdirSync as mkdirSync2,
   mkdtempSync,
-  readFileSync,
+  readFileSync as readFileSync2,
   renameSync,
   rmSync,
-  statSync
+  statSync,
+  writeFileSync
 } from "node:fs";
-import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { delimiter, dirname, isAbsolute as isAbsolute2, join as join2, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+
+// src/settings.ts
+import { mkdirSync, readFileSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+var SETTINGS = {
+  account: "DAYPASS_ACCOUNT",
+  "account-id": "DAYPASS_ACCOUNT_ID",
+  accounts: "DAYPASS_ACCOUNTS",
+  "group-type": "DAYPASS_GROUP_TYPE",
+  ttl: "DAYPASS_TTL",
+  "job-timeout": "DAYPASS_JOB_TIMEOUT",
+  "session-duration": "DAYPASS_SESSION_DURATION",
+  email: "DAYPASS_EMAIL",
+  branch: "DAYPASS_BRANCH",
+  justification: "DAYPASS_JUSTIFICATION",
+  "provision-arn": "DAYPASS_PROVISION_ARN",
+  "deprovision-arn": "DAYPASS_DEPROVISION_ARN",
+  "renew-arn": "DAYPASS_RENEW_ARN",
+  "invoker-role-arn": "DAYPASS_INVOKER_ROLE_ARN",
+  "identity-token-key-arn": "DAYPASS_IDENTITY_TOKEN_KEY_ARN",
+  "identity-token-audience": "DAYPASS_IDENTITY_TOKEN_AUDIENCE",
+  config: "DAYPASS_CONFIG_FILE"
+};
+var CREDENTIAL_VARIABLES = [
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "AWS_CREDENTIAL_EXPIRATION",
+  "AWS_PROFILE",
+  "AWS_CONFIG_FILE"
+];
+function mode(workflow2) {
+  const value = workflow2.input("credentials") || "environment";
+  if (value !== "environment" && value !== "process") {
+    throw new Error(`credentials is \`${value}\`: give \`environment\` or \`process\``);
+  }
+  return value;
+}
+function folder(workflow2) {
+  const temporary = workflow2.environment.RUNNER_TEMP;
+  if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
+  const own = join(temporary, "daypass");
+  mkdirSync(own, { recursive: true, mode: 448 });
+  return own;
+}
+function profiles(workflow2) {
+  return join(folder(workflow2), "config");
+}
+function sessions(workflow2) {
+  return join(folder(workflow2), "sessions");
+}
+function settings(workflow2) {
+  const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
+  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
+}
+function environmentOf(workflow2) {
+  const inherited = Object.fromEntries(
+    Object.entries(workflow2.environment).filter(
+      (entry) => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0])
+    )
+  );
+  if (inherited.AWS_CONFIG_FILE === profiles(workflow2)) {
+    delete inherited.AWS_CONFIG_FILE;
+    delete inherited.AWS_PROFILE;
+  }
+  return { ...inherited, ...settings(workflow2) };
+}
+function configurationOf(environment) {
+  const { HOME, XDG_CONFIG_HOME } = environment;
+  const below = (home, path) => home ? join(home, path) : "";
+  const xdg = XDG_CONFIG_HOME && isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : below(HOME, ".config");
+  const usual = {
+    AWS_CONFIG_FILE: below(HOME, ".aws/config"),
+    AWS_SHARED_CREDENTIALS_FILE: below(HOME, ".aws/credentials"),
+    DAYPASS_CONFIG_FILE: below(xdg, "daypass/config.toml")
+  };
+  const files = Object.entries(usual).map(([variable, place]) => [variable, environment[variable] ?? place]);
+  return Object.fromEntries(files.map(([variable, file]) => [variable, textOf(file.replace(/^~(?=\/)/, HOME ?? "~"))]));
+}
+function textOf(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+// src/binary.ts
 var TARGETS = {
   "linux-x64": "x86_64-unknown-linux-musl",
   "linux-arm64": "aarch64-unknown-linux-musl",
@@ -24,8 +114,19 @@ var TARGETS = {
   "darwin-arm64": "aarch64-apple-darwin"
 };
 var OWN_VERSION = "0.1.0";
+var MOST_BYTES = 2e8;
 var withCurl = (url, file) => {
-  const options = ["--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--retry", "3"];
+  const options = [
+    "--disable",
+    "--fail",
+    "--silent",
+    "--show-error",
+    "--location",
+    "--proto",
+    "=https",
+    "--retry",
+    "3"
+  ];
   execFileSync("curl", [...options, "--output", file, url], { stdio: ["ignore", "ignore", "inherit"] });
 };
 var HERE = {
@@ -36,23 +137,45 @@ var HERE = {
 function findBinary(workflow2, here = HERE) {
   const path = workflow2.input("daypass-path");
   if (path) {
-    const binary2 = resolve(workflow2.environment.GITHUB_WORKSPACE ?? ".", path);
-    if (!isExecutable(binary2)) throw new Error(`daypass-path is \`${path}\`: there is no program`);
-    return binary2;
+    const program2 = resolve(workflow2.environment.GITHUB_WORKSPACE ?? ".", path);
+    if (!isExecutable(program2)) throw new Error(`daypass-path is \`${path}\`: there is no program`);
+    return chosen(workflow2, program2, "named by daypass-path");
   }
   const wanted = workflow2.input("daypass-version").replace(/^v/, "");
   const installed = wanted ? void 0 : onPath(workflow2.environment.PATH ?? "");
-  if (installed) return installed;
+  if (installed) return chosen(workflow2, installed, "found on the PATH; daypass-version takes a release instead");
   const version = wanted || OWN_VERSION;
   if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) {
     throw new Error(`daypass-version is \`${version}\`: give a release, as in \`1.2.3\``);
   }
-  const binary = ofRelease(workflow2, version, here);
-  workflow2.addPath(dirname(binary));
+  const program = ofRelease(workflow2, version, here);
+  const file = join2(privateFolder(workflow2), "daypass");
+  writeFileSync(file, program, { mode: 320 });
+  workflow2.addPath(dirname(file));
+  return { file, sha256: digest(program) };
+}
+function chosen(workflow2, program, how) {
+  const file = join2(privateFolder(workflow2), "daypass");
+  copyProgram(program, file);
+  const binary = { file, sha256: sha256(file) };
+  workflow2.info(`running ${program} (${how}), SHA-256 ${binary.sha256}`);
   return binary;
 }
+function copyProgram(from, to) {
+  copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  chmodSync(to, 320);
+}
+function privateFolder(workflow2) {
+  return mkdtempSync(join2(folder(workflow2), "command-"));
+}
+function sha256(file) {
+  return digest(readFileSync2(file));
+}
+function digest(bytes) {
+  return createHash("sha256").update(bytes).digest("hex");
+}
 function onPath(path) {
-  return path.split(delimiter).filter(isAbsolute).map((folder2) => join(folder2, "daypass")).find(isExecutable);
+  return path.split(delimiter).filter(isAbsolute2).map((folder2) => join2(folder2, "daypass")).find(isExecutable);
 }
 function isExecutable(file) {
   try {
@@ -68,50 +191,65 @@ function ofRelease(workflow2, version, { platform, file, download }) {
     const known = Object.keys(TARGETS).join(", ");
     throw new Error(`there is no release for ${platform}, only for ${known}: build it and give daypass-path`);
   }
-  const { GITHUB_SERVER_URL, RUNNER_TOOL_CACHE, RUNNER_TEMP } = workflow2.environment;
+  const { GITHUB_SERVER_URL, RUNNER_TOOL_CACHE } = workflow2.environment;
   const repository = ownRepository(workflow2, file);
-  if (!repository || !RUNNER_TOOL_CACHE || !RUNNER_TEMP) {
+  if (!repository || !RUNNER_TOOL_CACHE) {
     throw new Error("this runs only as a step of GitHub Actions");
   }
-  const cached = join(RUNNER_TOOL_CACHE, "daypass", version, target);
-  if (isExecutable(join(cached, "daypass"))) return join(cached, "daypass");
-  const name = `daypass-${version}-${target}`;
   const release = `${GITHUB_SERVER_URL ?? "https://github.com"}/${repository}/releases/download/v${version}`;
-  const folder2 = mkdtempSync(join(RUNNER_TEMP, "daypass-download-"));
-  try {
-    workflow2.info(`downloading ${release}/${name}.tar.gz`);
-    const archive = join(folder2, `${name}.tar.gz`);
-    const sums = join(folder2, "SHA256SUMS");
+  const scratch = mkdtempSync(join2(folder(workflow2), "download-"));
+  const fetched = (name) => {
     try {
-      download(`${release}/SHA256SUMS`, sums);
-      download(`${release}/${name}.tar.gz`, archive);
+      download(`${release}/${name}`, join2(scratch, name));
     } catch {
       throw new Error(
         `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on the runner, and give daypass-path`
       );
     }
-    verify(archive, `${name}.tar.gz`, readFileSync(sums, "utf8"));
-    execFileSync("tar", ["--extract", "--gzip", "--file", archive, "--directory", folder2], { stdio: "inherit" });
-    mkdirSync(dirname(cached), { recursive: true });
-    cpSync(join(folder2, name), `${cached}.${process.pid}`, { recursive: true });
-    rmSync(cached, { recursive: true, force: true });
-    renameSync(`${cached}.${process.pid}`, cached);
+    return readFileSync2(join2(scratch, name));
+  };
+  try {
+    const name = `daypass-${version}-${target}`;
+    const sum = listed(fetched("SHA256SUMS").toString("utf8"), `${name}.tar.gz`);
+    const cached = join2(RUNNER_TOOL_CACHE, "daypass", version, `${name}.tar.gz`);
+    let archive = contents(cached);
+    if (!archive || digest(archive) !== sum) {
+      workflow2.info(`downloading ${release}/${name}.tar.gz`);
+      archive = fetched(`${name}.tar.gz`);
+      if (digest(archive) !== sum) {
+        throw new Error(
+          `${name}.tar.gz is not what the release says: its SHA-256 is ${digest(archive)}, not ${sum}. Nothing was run.`
+        );
+      }
+      mkdirSync2(dirname(cached), { recursive: true });
+      writeFileSync(`${cached}.${process.pid}`, archive);
+      renameSync(`${cached}.${process.pid}`, cached);
+    }
+    return unpacked(archive, `${name}/daypass`);
   } finally {
-    rmSync(folder2, { recursive: true });
+    rmSync(scratch, { recursive: true });
   }
-  return join(cached, "daypass");
+}
+function unpacked(archive, member) {
+  const argv = ["--extract", "--gzip", "--to-stdout", "--file", "-", member];
+  const stdio = ["pipe", "pipe", "inherit"];
+  return execFileSync("tar", argv, { input: archive, maxBuffer: MOST_BYTES, stdio });
+}
+function contents(file) {
+  try {
+    return readFileSync2(file);
+  } catch {
+    return void 0;
+  }
 }
 function ownRepository(workflow2, file) {
   const { GITHUB_ACTION_REPOSITORY, GITHUB_REPOSITORY } = workflow2.environment;
   return GITHUB_ACTION_REPOSITORY || /\/_actions\/([^/]+\/[^/]+)\//.exec(file)?.[1] || GITHUB_REPOSITORY;
 }
-function verify(archive, name, sums) {
-  const sum = createHash("sha256").update(readFileSync(archive)).digest("hex");
-  const listed = sums.split("\n").map((line) => line.split(/\s+\*?/)).find(([, file]) => file === name);
-  if (!listed) throw new Error(`SHA256SUMS of the release does not name ${name}`);
-  if (listed[0] !== sum) {
-    throw new Error(`${name} is not what the release says: its SHA-256 is ${sum}, not ${listed[0]}. Nothing was run.`);
-  }
+function listed(sums, name) {
+  const line = sums.split("\n").map((line2) => line2.split(/\s+\*?/)).find(([, file]) => file === name);
+  if (!line?.[0]) throw new Error(`SHA256SUMS of the release does not name ${name}`);
+  return line[0];
 }
 
 // src/daypass.ts
@@ -151,25 +289,25 @@ var Daypass = class {
   /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
   async request(transaction, once) {
     const options = once ? ["--once"] : [];
-    return JSON.parse(await this.run("request", ...options, "--transaction-id", transaction));
+    return await this.run("request", ...options, "--transaction-id", transaction);
   }
   async credentials(transaction) {
-    return JSON.parse(await this.run("credentials", "--transaction", transaction));
+    return await this.run("credentials", "--transaction", transaction);
   }
   /**
    * Gives a role back, and returns how the transaction has ended. If the answer to its request is lost, the request may still
    * be on its way, and is given some seconds to arrive.
    */
   async release(transaction, lost) {
-    const answer = await this.run("release", ...lost ? ["--lost"] : [], transaction);
-    return String(JSON.parse(answer).status);
+    const answer2 = await this.run("release", ...lost ? ["--lost"] : [], transaction);
+    return String(answer2.status);
   }
-  /** Runs a command and returns what it writes to standard output, which is never printed. */
-  run(...command) {
-    return this.workflow.withoutCommands(() => this.spawned(["--output", "json", ...command]));
-  }
-  async spawned(argv) {
-    const child = spawn(this.binary, argv, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+  /** Runs a command and returns the object that it writes to standard output, of which nothing is ever printed. */
+  async run(...command) {
+    const child = spawn(this.binary, ["--output", "json", ...command], {
+      env: this.environment,
+      stdio: ["ignore", "pipe", "pipe"]
+    });
     const output = [];
     child.stdout.on("data", (chunk) => output.push(chunk));
     const error = [];
@@ -191,12 +329,22 @@ var Daypass = class {
       });
       await printed;
       if (code2 !== 0) throw new DaypassError(refusal(error.join("\n"), code2), code2);
-      return Buffer.concat(output).toString("utf8");
+      return answer(Buffer.concat(output).toString("utf8"));
     } finally {
       process.off("SIGINT", forward).off("SIGTERM", forward);
     }
   }
 };
+function answer(text2) {
+  try {
+    const parsed = JSON.parse(text2);
+    if (typeof parsed === "object" && parsed !== null) return parsed;
+  } catch {
+  }
+  throw new Error(
+    "daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`"
+  );
+}
 function refusal(text2, code2) {
   try {
     const parsed = JSON.parse(text2);
@@ -207,87 +355,19 @@ function refusal(text2, code2) {
 }
 
 // src/profile.ts
-import { appendFileSync, mkdirSync as mkdirSync2, writeFileSync } from "node:fs";
+import { renameSync as renameSync2, writeFileSync as writeFileSync2 } from "node:fs";
 import { join as join3 } from "node:path";
-
-// src/settings.ts
-import { join as join2 } from "node:path";
-var SETTINGS = {
-  account: "DAYPASS_ACCOUNT",
-  "account-id": "DAYPASS_ACCOUNT_ID",
-  accounts: "DAYPASS_ACCOUNTS",
-  "group-type": "DAYPASS_GROUP_TYPE",
-  ttl: "DAYPASS_TTL",
-  "job-timeout": "DAYPASS_JOB_TIMEOUT",
-  "session-duration": "DAYPASS_SESSION_DURATION",
-  email: "DAYPASS_EMAIL",
-  branch: "DAYPASS_BRANCH",
-  justification: "DAYPASS_JUSTIFICATION",
-  "provision-arn": "DAYPASS_PROVISION_ARN",
-  "deprovision-arn": "DAYPASS_DEPROVISION_ARN",
-  "renew-arn": "DAYPASS_RENEW_ARN",
-  "invoker-role-arn": "DAYPASS_INVOKER_ROLE_ARN",
-  "identity-token-key-arn": "DAYPASS_IDENTITY_TOKEN_KEY_ARN",
-  "identity-token-audience": "DAYPASS_IDENTITY_TOKEN_AUDIENCE",
-  config: "DAYPASS_CONFIG_FILE"
-};
-var CREDENTIAL_VARIABLES = [
-  "AWS_ACCESS_KEY_ID",
-  "AWS_SECRET_ACCESS_KEY",
-  "AWS_SESSION_TOKEN",
-  "AWS_CREDENTIAL_EXPIRATION",
-  "AWS_PROFILE",
-  "AWS_CONFIG_FILE"
-];
-function mode(workflow2) {
-  const value = workflow2.input("credentials") || "environment";
-  if (value !== "environment" && value !== "process") {
-    throw new Error(`credentials is \`${value}\`: give \`environment\` or \`process\``);
-  }
-  return value;
-}
-function folder(workflow2) {
-  const temporary = workflow2.environment.RUNNER_TEMP;
-  if (!temporary) throw new Error("RUNNER_TEMP is not set: this runs only as a step of GitHub Actions");
-  return join2(temporary, "daypass");
-}
-function sessions(workflow2) {
-  return join2(folder(workflow2), "sessions");
-}
-function settings(workflow2) {
-  const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
-  return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
-}
-function credentialsOf(environment) {
-  const names = CREDENTIAL_VARIABLES.filter((name) => environment[name]);
-  return Object.fromEntries(names.map((name) => [name, environment[name]]));
-}
-function environmentOf(workflow2, credentials) {
-  const inherited = Object.entries(workflow2.environment).filter(
-    ([name]) => !name.startsWith("INPUT_") && !name.startsWith("STATE_") && !isCredential(name)
-  );
-  return { ...Object.fromEntries(inherited), ...credentials, ...settings(workflow2) };
-}
-function isCredential(name) {
-  return CREDENTIAL_VARIABLES.includes(name);
-}
-
-// src/profile.ts
 var INVOKER_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-function checkRenewable(workflow2, before) {
-  const role = workflow2.input("invoker-role-arn") || workflow2.environment.DAYPASS_INVOKER_ROLE_ARN;
-  if (!role && INVOKER_KEYS.some((name) => before[name])) {
+function checkRenewable(environment) {
+  if (!environment.DAYPASS_INVOKER_ROLE_ARN && INVOKER_KEYS.some((name) => environment[name])) {
     throw new Error(
       "`credentials: process` needs invoker-role-arn: the AWS credentials of this job would have expired when the role is renewed, and they are not written down"
     );
   }
 }
-function writeProfile(workflow2, binary, account, transaction, before) {
-  const profile = account.replace(/[^\w.@-]/g, "-");
-  const profiles = folder(workflow2);
-  mkdirSync2(profiles, { recursive: true, mode: 448 });
-  const script = join3(profiles, `credentials-${transaction}`);
-  const { AWS_PROFILE, AWS_CONFIG_FILE } = before;
+function writeProfile(workflow2, binary, account, transaction, environment) {
+  const script = join3(folder(workflow2), `credentials-${transaction}`);
+  const { AWS_PROFILE, AWS_CONFIG_FILE } = environment;
   const variables = Object.entries({ AWS_PROFILE, AWS_CONFIG_FILE, ...settings(workflow2) });
   const lines = [
     "#!/bin/sh",
@@ -296,21 +376,145 @@ function writeProfile(workflow2, binary, account, transaction, before) {
     ...variables.filter(([, value]) => value).map(([name, value]) => `export ${name}=${quoted(value ?? "")}`),
     `exec ${quoted(binary)} credentials --transaction ${quoted(transaction)}`
   ];
-  writeFileSync(script, `${lines.join("\n")}
+  writeFileSync2(script, `${lines.join("\n")}
 `, { mode: 448 });
-  const config = join3(profiles, "config");
-  appendFileSync(config, `[profile ${profile}]
-credential_process = "${script}"
-
-`, { mode: 384 });
+  const unique = `daypass-${transaction}`;
+  const names = isProfileName(account) ? [account, unique] : [unique];
+  const config = profiles(workflow2);
+  writeFileSync2(`${config}.next`, withProfiles(textOf(config), names, script), { mode: 384 });
+  renameSync2(`${config}.next`, config);
   workflow2.exportVariable("AWS_CONFIG_FILE", config);
-  workflow2.exportVariable("AWS_PROFILE", profile);
+  workflow2.exportVariable("AWS_PROFILE", names[0] ?? unique);
+  workflow2.setOutput("profile", unique);
   for (const name of INVOKER_KEYS) {
-    if (before[name]) workflow2.exportVariable(name, "");
+    if (environment[name]) workflow2.exportVariable(name, "");
   }
+}
+function isProfileName(account) {
+  return /^[\w.@-]+$/.test(account) && account !== "default";
+}
+function withProfiles(config, names, script) {
+  const headers = names.map((name) => `[profile ${name}]
+`);
+  const others = config.split(/^(?=\[)/m).filter((section) => !headers.some((header) => section.startsWith(header)));
+  return [...others, ...headers.map((header) => `${header}credential_process = "${script}"
+
+`)].join("");
 }
 function quoted(text2) {
   return `'${text2.replaceAll("'", `'\\''`)}'`;
+}
+
+// src/state.ts
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { gunzipSync, gzipSync } from "node:zlib";
+var NAME = "saved";
+var CIPHER = "aes-256-gcm";
+var IV_BYTES = 12;
+var MOST_CHARACTERS = 12e4;
+function save(workflow2, saved) {
+  const sealed = seal(saved, token(workflow2));
+  if (sealed.length > MOST_CHARACTERS) {
+    throw new Error(
+      `the environment of this step is too large to be saved for the release: ${sealed.length} characters, compressed, of ${MOST_CHARACTERS}. Set large variables only in the steps that need them`
+    );
+  }
+  workflow2.saveState(NAME, sealed);
+}
+function token(workflow2) {
+  const value = workflow2.environment.ACTIONS_RUNTIME_TOKEN;
+  if (!value) throw new Error("ACTIONS_RUNTIME_TOKEN is not set: the runner of GitHub gives it to every action");
+  return value;
+}
+function seal(saved, secret) {
+  const iv = randomBytes(IV_BYTES);
+  const cipher = createCipheriv(CIPHER, key(secret), iv);
+  const text2 = [cipher.update(gzipSync(JSON.stringify(saved))), cipher.final()];
+  return Buffer.concat([iv, cipher.getAuthTag(), ...text2]).toString("base64");
+}
+function key(secret) {
+  return Buffer.from(hkdfSync("sha256", secret, "", "state of the Daypass action", 32));
+}
+
+// src/workflow.ts
+import { randomUUID } from "node:crypto";
+import { appendFileSync } from "node:fs";
+var Workflow = class {
+  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
+    this.environment = environment;
+    this.print = print;
+  }
+  environment;
+  print;
+  /** An input of the action; the empty string if it is not given. */
+  input(name) {
+    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
+  }
+  /** What `main` has saved for `post`; the empty string if it has not come that far. */
+  state(name) {
+    return this.environment[`STATE_${name}`] ?? "";
+  }
+  saveState(name, value) {
+    this.set("GITHUB_STATE", name, value);
+  }
+  setOutput(name, value) {
+    this.set("GITHUB_OUTPUT", name, value);
+  }
+  /** Sets a variable for the steps that follow. */
+  exportVariable(name, value) {
+    this.set("GITHUB_ENV", name, value);
+  }
+  addPath(folder2) {
+    this.append("GITHUB_PATH", oneLine("GITHUB_PATH", folder2));
+  }
+  addSummary(markdown) {
+    this.append("GITHUB_STEP_SUMMARY", markdown);
+  }
+  /** Keeps a value out of the log from here on. */
+  mask(secret) {
+    this.command("add-mask", secret);
+  }
+  /** Prints text, whoever wrote it: the runner takes none of it for a command. */
+  info(text2) {
+    this.print(`${inert(text2)}
+`);
+  }
+  warning(title, text2) {
+    this.command("warning", visible(text2), title);
+  }
+  error(title, text2) {
+    this.command("error", visible(text2), title);
+  }
+  command(name, message, title) {
+    const properties = title === void 0 ? "" : ` title=${escaped(visible(title)).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
+    this.print(`::${name}${properties}::${escaped(message)}
+`);
+  }
+  set(file, name, value) {
+    const delimiter2 = randomUUID();
+    this.append(file, `${name}<<${delimiter2}
+${oneLine(name, value)}
+${delimiter2}`);
+  }
+  append(file, text2) {
+    const path = this.environment[file];
+    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
+    appendFileSync(path, `${text2}
+`);
+  }
+};
+function visible(text2) {
+  return text2.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu, (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`);
+}
+function inert(text2) {
+  return visible(text2).replace(/^(\s*):(?=:)/gm, "$1\\:").replaceAll("##[", "##\\[");
+}
+function oneLine(name, value) {
+  if (new RegExp("\\p{Cc}", "u").test(value)) throw new Error(`the value of ${name} has a line feed or another control character`);
+  return value;
+}
+function escaped(text2) {
+  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
 
 // src/summary.ts
@@ -349,7 +553,10 @@ function table(title, rows) {
   return [`### ${title}`, "", "| | |", "|---|---|", ...lines, ""].join("\n");
 }
 function text(value) {
-  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
+  return visible(oneLine2(value)).replace(
+    /[\\`*_{}[\]<>()#|~!&@$]|:(?=\/)|(?<=www)\./gi,
+    (found) => `&#${found.codePointAt(0)};`
+  );
 }
 function code(value) {
   return `<code>${text(value)}</code>`;
@@ -357,89 +564,8 @@ function code(value) {
 function link(url) {
   return /^https:\/\/[\w./~%#-]+$/.test(url) ? `<${url}>` : text(url);
 }
-function oneLine(value) {
+function oneLine2(value) {
   return value.replace(/\s+/g, " ").trim();
-}
-
-// src/workflow.ts
-import { randomUUID } from "node:crypto";
-import { appendFileSync as appendFileSync2 } from "node:fs";
-var Workflow = class {
-  constructor(environment = process.env, print = (text2) => void process.stdout.write(text2)) {
-    this.environment = environment;
-    this.print = print;
-  }
-  environment;
-  print;
-  /** An input of the action; the empty string if it is not given. */
-  input(name) {
-    return (this.environment[`INPUT_${name.toUpperCase()}`] ?? "").trim();
-  }
-  /** What `main` has saved for `post`; the empty string if it has not come that far. */
-  state(name) {
-    return this.environment[`STATE_${name}`] ?? "";
-  }
-  saveState(name, value) {
-    this.set("GITHUB_STATE", name, value);
-  }
-  setOutput(name, value) {
-    this.set("GITHUB_OUTPUT", name, value);
-  }
-  /** Sets a variable for the steps that follow. */
-  exportVariable(name, value) {
-    this.set("GITHUB_ENV", name, value);
-  }
-  addPath(folder2) {
-    this.append("GITHUB_PATH", folder2);
-  }
-  addSummary(markdown) {
-    this.append("GITHUB_STEP_SUMMARY", markdown);
-  }
-  /** Keeps a value out of the log from here on. */
-  mask(secret) {
-    this.command("add-mask", secret);
-  }
-  info(text2) {
-    this.print(`${text2}
-`);
-  }
-  warning(title, text2) {
-    this.command("warning", text2, title);
-  }
-  error(title, text2) {
-    this.command("error", text2, title);
-  }
-  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
-  async withoutCommands(action) {
-    const token = randomUUID();
-    this.command("stop-commands", token);
-    try {
-      return await action();
-    } finally {
-      this.print(`::${token}::
-`);
-    }
-  }
-  command(name, message, title) {
-    const properties = title === void 0 ? "" : ` title=${escaped(title).replaceAll(":", "%3A").replaceAll(",", "%2C")}`;
-    this.print(`::${name}${properties}::${escaped(message)}
-`);
-  }
-  set(file, name, value) {
-    const delimiter2 = randomUUID();
-    this.append(file, `${name}<<${delimiter2}
-${value}
-${delimiter2}`);
-  }
-  append(file, text2) {
-    const path = this.environment[file];
-    if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
-    appendFileSync2(path, `${text2}
-`);
-  }
-};
-function escaped(text2) {
-  return text2.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
 
 // src/main.ts
@@ -450,39 +576,43 @@ async function main(workflow2) {
   const how = mode(workflow2);
   const account = workflow2.input("account");
   if (!account) throw new Error("account is missing: name the account to deploy to");
-  const before = credentialsOf(workflow2.environment);
-  maskAll(workflow2, [before.AWS_ACCESS_KEY_ID, before.AWS_SECRET_ACCESS_KEY, before.AWS_SESSION_TOKEN]);
-  if (how === "process") checkRenewable(workflow2, before);
+  const environment = environmentOf(workflow2);
+  maskAll(workflow2, [environment.AWS_ACCESS_KEY_ID, environment.AWS_SECRET_ACCESS_KEY, environment.AWS_SESSION_TOKEN]);
+  if (how === "process") checkRenewable(environment);
   const binary = findBinary(workflow2);
   const transaction = randomUUID2();
-  workflow2.saveState("transaction", transaction);
-  workflow2.saveState("phase", "requested");
-  workflow2.saveState("binary", binary);
-  workflow2.saveState("before", JSON.stringify(before));
-  const daypass = new Daypass(workflow2, binary, environmentOf(workflow2, before));
-  const grant = await requested(workflow2, daypass, how, account, transaction);
-  workflow2.saveState("phase", "granted");
-  workflow2.saveState("expires_at", grant.expires_at);
+  const saved = {
+    transaction,
+    phase: "requested",
+    binary,
+    environment,
+    files: configurationOf(environment)
+  };
+  save(workflow2, saved);
+  const daypass = new Daypass(workflow2, binary.file, environment);
+  const grant = await requested(workflow2, daypass, how, account, saved);
+  save(workflow2, { ...saved, phase: "granted", expiresAt: grant.expires_at });
   const keys = await daypass.credentials(transaction);
   maskAll(workflow2, [keys.AccessKeyId, keys.SecretAccessKey, keys.SessionToken]);
   if (how === "process") {
-    writeProfile(workflow2, binary, account, transaction, before);
+    writeProfile(workflow2, binary.file, account, transaction, environment);
   } else {
     exportKeys(workflow2, keys);
   }
-  announce(workflow2, grant);
+  announce(workflow2, grant, transaction);
 }
 function maskAll(workflow2, secrets) {
   for (const secret of secrets) {
     if (secret) workflow2.mask(secret);
   }
 }
-async function requested(workflow2, daypass, how, account, transaction) {
+async function requested(workflow2, daypass, how, account, saved) {
+  const { transaction } = saved;
   try {
     return await daypass.request(transaction, how === "environment");
   } catch (error) {
     if (error instanceof DaypassError) {
-      if (!error.interrupted) workflow2.saveState("phase", error.nothingGranted ? "refused" : "failed");
+      if (!error.interrupted) save(workflow2, { ...saved, phase: error.nothingGranted ? "refused" : "failed" });
       workflow2.addSummary(refused(error.refusal, error.denied, account, transaction));
     }
     throw error;
@@ -494,15 +624,15 @@ function exportKeys(workflow2, keys) {
   workflow2.exportVariable("AWS_SESSION_TOKEN", keys.SessionToken);
   workflow2.exportVariable("AWS_CREDENTIAL_EXPIRATION", keys.Expiration);
 }
-function announce(workflow2, grant) {
+function announce(workflow2, grant, transaction) {
   const region = workflow2.input("aws-region");
   if (region) {
     workflow2.exportVariable("AWS_REGION", region);
     workflow2.exportVariable("AWS_DEFAULT_REGION", region);
   }
-  workflow2.exportVariable("DAYPASS_TRANSACTION_ID", grant.transaction_id);
+  workflow2.exportVariable("DAYPASS_TRANSACTION_ID", transaction);
   workflow2.exportVariable("DAYPASS_STATE_DIR", sessions(workflow2));
-  workflow2.setOutput("transaction-id", grant.transaction_id);
+  workflow2.setOutput("transaction-id", transaction);
   workflow2.setOutput("role-arn", grant.iam_role_arn);
   workflow2.setOutput("role-name", grant.role_name);
   workflow2.setOutput("expires-at", grant.expires_at);

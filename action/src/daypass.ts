@@ -73,11 +73,11 @@ export class Daypass {
   /** Asks for a role; `once` if nobody is going to renew its session, so that a role for longer is of no use. */
   async request(transaction: string, once: boolean): Promise<Grant> {
     const options = once ? ['--once'] : [];
-    return JSON.parse(await this.run('request', ...options, '--transaction-id', transaction)) as Grant;
+    return (await this.run('request', ...options, '--transaction-id', transaction)) as Grant;
   }
 
   async credentials(transaction: string): Promise<Keys> {
-    return JSON.parse(await this.run('credentials', '--transaction', transaction)) as Keys;
+    return (await this.run('credentials', '--transaction', transaction)) as Keys;
   }
 
   /**
@@ -86,16 +86,15 @@ export class Daypass {
    */
   async release(transaction: string, lost: boolean): Promise<string> {
     const answer = await this.run('release', ...(lost ? ['--lost'] : []), transaction);
-    return String((JSON.parse(answer) as { status?: unknown }).status);
+    return String((answer as { status?: unknown }).status);
   }
 
-  /** Runs a command and returns what it writes to standard output, which is never printed. */
-  private run(...command: string[]): Promise<string> {
-    return this.workflow.withoutCommands(() => this.spawned(['--output', 'json', ...command]));
-  }
-
-  private async spawned(argv: string[]): Promise<string> {
-    const child = spawn(this.binary, argv, { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** Runs a command and returns the object that it writes to standard output, of which nothing is ever printed. */
+  private async run(...command: string[]): Promise<object> {
+    const child = spawn(this.binary, ['--output', 'json', ...command], {
+      env: this.environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const output: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
 
@@ -121,11 +120,24 @@ export class Daypass {
       });
       await printed;
       if (code !== 0) throw new DaypassError(refusal(error.join('\n'), code), code);
-      return Buffer.concat(output).toString('utf8');
+      return answer(Buffer.concat(output).toString('utf8'));
     } finally {
       process.off('SIGINT', forward).off('SIGTERM', forward);
     }
   }
+}
+
+/** The object that the text is. The error of a parser would repeat a part of it, which can be a secret. */
+function answer(text: string): object {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null) return parsed;
+  } catch {
+    // as below
+  }
+  throw new Error(
+    'daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`',
+  );
 }
 
 function refusal(text: string, code: number): Refusal {

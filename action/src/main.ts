@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { findBinary } from './binary.ts';
 import { Daypass, DaypassError, type Grant, type Keys } from './daypass.ts';
 import { checkRenewable, writeProfile } from './profile.ts';
-import { credentialsOf, environmentOf, mode, sessions, type Mode } from './settings.ts';
+import { configurationOf, environmentOf, mode, sessions, type Mode } from './settings.ts';
+import { save, type Saved } from './state.ts';
 import * as summary from './summary.ts';
 import { Workflow } from './workflow.ts';
 
@@ -14,31 +15,34 @@ async function main(workflow: Workflow): Promise<void> {
   const how = mode(workflow);
   const account = workflow.input('account');
   if (!account) throw new Error('account is missing: name the account to deploy to');
-  const before = credentialsOf(workflow.environment);
-  maskAll(workflow, [before.AWS_ACCESS_KEY_ID, before.AWS_SECRET_ACCESS_KEY, before.AWS_SESSION_TOKEN]);
-  if (how === 'process') checkRenewable(workflow, before);
+  const environment = environmentOf(workflow);
+  maskAll(workflow, [environment.AWS_ACCESS_KEY_ID, environment.AWS_SECRET_ACCESS_KEY, environment.AWS_SESSION_TOKEN]);
+  if (how === 'process') checkRenewable(environment);
   const binary = findBinary(workflow);
 
   // Whatever ends this process from here on, `post` knows what to release, and can.
   const transaction = randomUUID();
-  workflow.saveState('transaction', transaction);
-  workflow.saveState('phase', 'requested');
-  workflow.saveState('binary', binary);
-  workflow.saveState('before', JSON.stringify(before));
+  const saved: Saved = {
+    transaction,
+    phase: 'requested',
+    binary,
+    environment,
+    files: configurationOf(environment),
+  };
+  save(workflow, saved);
 
-  const daypass = new Daypass(workflow, binary, environmentOf(workflow, before));
-  const grant = await requested(workflow, daypass, how, account, transaction);
-  workflow.saveState('phase', 'granted');
-  workflow.saveState('expires_at', grant.expires_at);
+  const daypass = new Daypass(workflow, binary.file, environment);
+  const grant = await requested(workflow, daypass, how, account, saved);
+  save(workflow, { ...saved, phase: 'granted', expiresAt: grant.expires_at });
 
   const keys = await daypass.credentials(transaction);
   maskAll(workflow, [keys.AccessKeyId, keys.SecretAccessKey, keys.SessionToken]);
   if (how === 'process') {
-    writeProfile(workflow, binary, account, transaction, before);
+    writeProfile(workflow, binary.file, account, transaction, environment);
   } else {
     exportKeys(workflow, keys);
   }
-  announce(workflow, grant);
+  announce(workflow, grant, transaction);
 }
 
 /** Masks credentials. The id of a key is no secret, but nobody needs it in a log. */
@@ -53,14 +57,15 @@ async function requested(
   daypass: Daypass,
   how: Mode,
   account: string,
-  transaction: string,
+  saved: Saved,
 ): Promise<Grant> {
+  const { transaction } = saved;
   try {
     // What is exported to later steps, nobody renews.
     return await daypass.request(transaction, how === 'environment');
   } catch (error) {
     if (error instanceof DaypassError) {
-      if (!error.interrupted) workflow.saveState('phase', error.nothingGranted ? 'refused' : 'failed');
+      if (!error.interrupted) save(workflow, { ...saved, phase: error.nothingGranted ? 'refused' : 'failed' });
       workflow.addSummary(summary.refused(error.refusal, error.denied, account, transaction));
     }
     throw error;
@@ -74,15 +79,15 @@ function exportKeys(workflow: Workflow, keys: Keys): void {
   workflow.exportVariable('AWS_CREDENTIAL_EXPIRATION', keys.Expiration);
 }
 
-function announce(workflow: Workflow, grant: Grant): void {
+function announce(workflow: Workflow, grant: Grant, transaction: string): void {
   const region = workflow.input('aws-region');
   if (region) {
     workflow.exportVariable('AWS_REGION', region);
     workflow.exportVariable('AWS_DEFAULT_REGION', region);
   }
-  workflow.exportVariable('DAYPASS_TRANSACTION_ID', grant.transaction_id);
+  workflow.exportVariable('DAYPASS_TRANSACTION_ID', transaction);
   workflow.exportVariable('DAYPASS_STATE_DIR', sessions(workflow));
-  workflow.setOutput('transaction-id', grant.transaction_id);
+  workflow.setOutput('transaction-id', transaction);
   workflow.setOutput('role-arn', grant.iam_role_arn);
   workflow.setOutput('role-name', grant.role_name);
   workflow.setOutput('expires-at', grant.expires_at);

@@ -1,6 +1,7 @@
 /** From the inputs to the environment of the CLI, which knows what they mean. */
-import { join } from 'node:path';
-import type { Environment, Workflow } from './workflow.ts';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import type { Workflow } from './workflow.ts';
 
 /** Each input that is a setting of the CLI, and its variable there. */
 const SETTINGS = {
@@ -23,7 +24,7 @@ const SETTINGS = {
   config: 'DAYPASS_CONFIG_FILE',
 } as const;
 
-/** Variables that say which AWS credentials a process has. After `main` they are those of the granted role. */
+/** Variables that say which AWS credentials a process has. After this step they are those of the granted role. */
 export const CREDENTIAL_VARIABLES = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
@@ -32,8 +33,6 @@ export const CREDENTIAL_VARIABLES = [
   'AWS_PROFILE',
   'AWS_CONFIG_FILE',
 ] as const;
-
-export type Credentials = Partial<Record<(typeof CREDENTIAL_VARIABLES)[number], string>>;
 
 /** How later steps get at the granted role. */
 export type Mode = 'environment' | 'process';
@@ -50,7 +49,14 @@ export function mode(workflow: Workflow): Mode {
 export function folder(workflow: Workflow): string {
   const temporary = workflow.environment.RUNNER_TEMP;
   if (!temporary) throw new Error('RUNNER_TEMP is not set: this runs only as a step of GitHub Actions');
-  return join(temporary, 'daypass');
+  const own = join(temporary, 'daypass');
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  return own;
+}
+
+/** The AWS configuration with the profiles of this job. */
+export function profiles(workflow: Workflow): string {
+  return join(folder(workflow), 'config');
 }
 
 /** Where the CLI keeps the session, until it is released. */
@@ -66,20 +72,45 @@ export function settings(workflow: Workflow): Record<string, string> {
   return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow) };
 }
 
-/** The AWS credentials that the job had before. */
-export function credentialsOf(environment: Environment): Credentials {
-  const names = CREDENTIAL_VARIABLES.filter((name) => environment[name]);
-  return Object.fromEntries(names.map((name) => [name, environment[name]]));
-}
-
-/** The environment that the CLI runs in, with the AWS credentials that the job had before. */
-export function environmentOf(workflow: Workflow, credentials: Credentials): Environment {
-  const inherited = Object.entries(workflow.environment).filter(
-    ([name]) => !name.startsWith('INPUT_') && !name.startsWith('STATE_') && !isCredential(name),
+/**
+ * The environment that the CLI runs in: that of this step, with the inputs as settings. An empty variable counts as none, and so
+ * does the profile of an earlier step: its role may not ask Daypass.
+ */
+export function environmentOf(workflow: Workflow): Record<string, string> {
+  const inherited = Object.fromEntries(
+    Object.entries(workflow.environment).filter(
+      (entry): entry is [string, string] => !!entry[1] && !/^(INPUT|STATE)_/.test(entry[0]),
+    ),
   );
-  return { ...Object.fromEntries(inherited), ...credentials, ...settings(workflow) };
+  if (inherited.AWS_CONFIG_FILE === profiles(workflow)) {
+    delete inherited.AWS_CONFIG_FILE;
+    delete inherited.AWS_PROFILE;
+  }
+  return { ...inherited, ...settings(workflow) };
 }
 
-function isCredential(name: string): boolean {
-  return (CREDENTIAL_VARIABLES as readonly string[]).includes(name);
+/**
+ * The contents of the files that the CLI is configured by, by the variables that name them; empty for one that is not there.
+ * Where they are: docs/cli.md, https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
+ */
+export function configurationOf(environment: Record<string, string>): Record<string, string> {
+  const { HOME, XDG_CONFIG_HOME } = environment;
+  const below = (home: string | undefined, path: string): string => (home ? join(home, path) : '');
+  const xdg = XDG_CONFIG_HOME && isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : below(HOME, '.config');
+  const usual = {
+    AWS_CONFIG_FILE: below(HOME, '.aws/config'),
+    AWS_SHARED_CREDENTIALS_FILE: below(HOME, '.aws/credentials'),
+    DAYPASS_CONFIG_FILE: below(xdg, 'daypass/config.toml'),
+  };
+  const files = Object.entries(usual).map(([variable, place]) => [variable, environment[variable] ?? place] as const);
+  return Object.fromEntries(files.map(([variable, file]) => [variable, textOf(file.replace(/^~(?=\/)/, HOME ?? '~'))]));
+}
+
+/** The text of a file; empty if there is none. */
+export function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -1,5 +1,6 @@
 /** What the job's summary says. */
 import type { Grant, Refusal } from './daypass.ts';
+import { visible } from './workflow.ts';
 
 export function granted(grant: Grant): string {
   return table('Daypass: role granted', [
@@ -55,9 +56,12 @@ function table(title: string, rows: [string, string | undefined][]): string {
   return [`### ${title}`, '', '| | |', '|---|---|', ...lines, ''].join('\n');
 }
 
-/** Somebody else's words as they are: no Markdown, no HTML, no further row or column. */
+/** Somebody else's words as they are: no Markdown, no HTML, no link, no further row or column. */
 function text(value: string): string {
-  return oneLine(value).replace(/[\\`*_{}[\]<>()#|~!&@]/g, (found) => `&#${found.codePointAt(0)};`);
+  return visible(oneLine(value)).replace(
+    /[\\`*_{}[\]<>()#|~!&@$]|:(?=\/)|(?<=www)\./gi,
+    (found) => `&#${found.codePointAt(0)};`,
+  );
 }
 
 function code(value: string): string {

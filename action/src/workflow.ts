@@ -1,7 +1,8 @@
 /**
  * What a step and the runner say to one another: inputs, commands on standard output, and the files that the runner names.
  *
- * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+ * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands. What counts as a command:
+ * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
@@ -40,7 +41,7 @@ export class Workflow {
   }
 
   addPath(folder: string): void {
-    this.append('GITHUB_PATH', folder);
+    this.append('GITHUB_PATH', oneLine('GITHUB_PATH', folder));
   }
 
   addSummary(markdown: string): void {
@@ -52,39 +53,29 @@ export class Workflow {
     this.command('add-mask', secret);
   }
 
+  /** Prints text, whoever wrote it: the runner takes none of it for a command. */
   info(text: string): void {
-    this.print(`${text}\n`);
+    this.print(`${inert(text)}\n`);
   }
 
   warning(title: string, text: string): void {
-    this.command('warning', text, title);
+    this.command('warning', visible(text), title);
   }
 
   error(title: string, text: string): void {
-    this.command('error', text, title);
-  }
-
-  /** Runs `action`; what is printed meanwhile is text, even if it looks like a command. */
-  async withoutCommands<T>(action: () => Promise<T>): Promise<T> {
-    const token = randomUUID();
-    this.command('stop-commands', token);
-    try {
-      return await action();
-    } finally {
-      this.print(`::${token}::\n`);
-    }
+    this.command('error', visible(text), title);
   }
 
   private command(name: string, message: string, title?: string): void {
     const properties =
-      title === undefined ? '' : ` title=${escaped(title).replaceAll(':', '%3A').replaceAll(',', '%2C')}`;
+      title === undefined ? '' : ` title=${escaped(visible(title)).replaceAll(':', '%3A').replaceAll(',', '%2C')}`;
     this.print(`::${name}${properties}::${escaped(message)}\n`);
   }
 
   private set(file: RunnerFile, name: string, value: string): void {
     // The delimiter cannot be guessed, so no value can end it and set something else.
     const delimiter = randomUUID();
-    this.append(file, `${name}<<${delimiter}\n${value}\n${delimiter}`);
+    this.append(file, `${name}<<${delimiter}\n${oneLine(name, value)}\n${delimiter}`);
   }
 
   private append(file: RunnerFile, text: string): void {
@@ -92,6 +83,29 @@ export class Workflow {
     if (!path) throw new Error(`${file} is not set: this runs only as a step of GitHub Actions`);
     appendFileSync(path, `${text}\n`);
   }
+}
+
+/**
+ * The text with every character that cannot be seen, except line feeds, written as its code: nothing moves a terminal's
+ * cursor, and nothing is hidden or shown in another order.
+ */
+export function visible(text: string): string {
+  return text
+    .replaceAll('\r\n', '\n')
+    .replace(/[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu, (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`);
+}
+
+/** The text with a backslash in whatever is a command to the runner: `::` at the begin of a line or after blanks, `##[` anywhere. */
+function inert(text: string): string {
+  return visible(text)
+    .replace(/^(\s*):(?=:)/gm, '$1\\:')
+    .replaceAll('##[', '##\\[');
+}
+
+/** The value, if it is one line without control characters. Later steps put outputs and variables into commands and files. */
+function oneLine(name: string, value: string): string {
+  if (/\p{Cc}/u.test(value)) throw new Error(`the value of ${name} has a line feed or another control character`);
+  return value;
 }
 
 function escaped(text: string): string {

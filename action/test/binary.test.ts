@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { findBinary, type Download } from '../src/binary.ts';
+import { copyOf, findBinary, type Download } from '../src/binary.ts';
 import { Workflow } from '../src/workflow.ts';
 
 /** A runner, and a place that a release can be downloaded from. */
@@ -20,12 +20,11 @@ function runner(
   mkdirSync(join(release, name));
   writeFileSync(join(release, name, 'daypass'), '#!/bin/sh\necho released\n', { mode: 0o755 });
   execFileSync('tar', ['-czf', join(release, `${name}.tar.gz`), '-C', release, name]);
-  const sum = createHash('sha256')
-    .update(readFileSync(join(release, `${name}.tar.gz`)))
-    .digest('hex');
+  const sum = sha256(join(release, `${name}.tar.gz`));
   writeFileSync(join(release, 'SHA256SUMS'), `${sum}  ${name}.tar.gz\n${'0'.repeat(64)}  other.tar.gz\n`);
 
   const downloads: string[] = [];
+  let log = '';
   const download: Download = (url, file) => {
     downloads.push(url);
     copyFileSync(join(release, basename(url)), file);
@@ -42,9 +41,13 @@ function runner(
       RUNNER_TOOL_CACHE: join(folder, 'tools'),
       ...Object.fromEntries(Object.entries(inputs).map(([key, value]) => [`INPUT_${key.toUpperCase()}`, value])),
     },
-    () => {},
+    (text) => void (log += text),
   );
-  return { folder, release, downloads, find: () => findBinary(workflow, { platform, file, download }) };
+  return { folder, release, downloads, log: () => log, find: () => findBinary(workflow, { platform, file, download }) };
+}
+
+function sha256(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 function program(file: string): string {
@@ -55,28 +58,62 @@ function program(file: string): string {
 test('a program that is named is taken, below the workspace or anywhere', () => {
   const here = runner({ 'daypass-path': 'path/daypass' });
   const file = program(join(here.folder, 'path/daypass'));
-  expect(here.find()).toBe(file);
+  expect(readFileSync(here.find().file, 'utf8')).toBe(readFileSync(file, 'utf8'));
+  expect(here.log()).toContain(`running ${file} (named by daypass-path), SHA-256 ${sha256(file)}`);
 });
 
-test('else the one on the PATH is taken, if it can be run', () => {
+test('else the one on the PATH is taken, if it can be run, and the log says so', () => {
   const here = runner({});
   const file = program(join(here.folder, 'path/daypass'));
-  expect(here.find()).toBe(file);
+  const binary = here.find();
+  expect(binary.sha256).toBe(sha256(file));
+  expect(here.log()).toContain(
+    `running ${file} (found on the PATH; daypass-version takes a release instead), SHA-256 `,
+  );
   chmodSync(file, 0o644);
   expect(() => here.find()).toThrow('give a release'); // only a bundle knows which it is of
 });
 
+const BASE = 'https://github.example.com/platform/daypass/releases/download/v1.2.3';
+const ARCHIVE = 'daypass-1.2.3-x86_64-unknown-linux-musl.tar.gz';
+
 test('a release is downloaded from where the action is from, verified, and kept', () => {
   const here = runner({ 'daypass-version': 'v1.2.3' });
   program(join(here.folder, 'path/daypass')); // of which nobody knows what version it is
+  const { file } = here.find();
+  expect(execFileSync(file, { encoding: 'utf8' })).toBe('released\n');
+  expect(file.startsWith(join(here.folder, 'temp'))).toBe(true);
+  expect(readFileSync(join(here.folder, 'added'), 'utf8')).toBe(`${dirname(file)}\n`);
+  expect(here.downloads).toEqual([`${BASE}/SHA256SUMS`, `${BASE}/${ARCHIVE}`]);
+  expect(here.find().sha256).toBe(sha256(file));
+  expect(here.downloads.slice(2)).toEqual([`${BASE}/SHA256SUMS`]);
+});
+
+test('what the job before has left in the cache is held to the checksums of the release', () => {
+  const here = runner({ 'daypass-version': '1.2.3' });
+  const cached = join(here.folder, 'tools/daypass/1.2.3', ARCHIVE);
+  const name = basename(ARCHIVE, '.tar.gz');
+  mkdirSync(dirname(cached), { recursive: true });
+  mkdirSync(join(here.folder, 'path', name));
+  program(join(here.folder, 'path', name, 'daypass'));
+  execFileSync('tar', ['-czf', cached, '-C', join(here.folder, 'path'), name]);
+  // Where the version before has kept what it ran.
+  mkdirSync(join(dirname(cached), 'x86_64-unknown-linux-musl'));
+  program(join(dirname(cached), 'x86_64-unknown-linux-musl/daypass'));
+  expect(execFileSync(here.find().file, { encoding: 'utf8' })).toBe('released\n');
+  expect(here.downloads).toEqual([`${BASE}/SHA256SUMS`, `${BASE}/${ARCHIVE}`]);
+  expect(sha256(cached)).toBe(sha256(join(here.release, ARCHIVE)));
+});
+
+test('a program that was exchanged is not run', () => {
+  const here = runner({ 'daypass-version': '1.2.3' });
   const binary = here.find();
-  expect(execFileSync(binary, { encoding: 'utf8' })).toBe('released\n');
-  expect(binary.startsWith(join(here.folder, 'tools'))).toBe(true);
-  expect(readFileSync(join(here.folder, 'added'), 'utf8')).toBe(`${dirname(binary)}\n`);
-  const base = 'https://github.example.com/platform/daypass/releases/download/v1.2.3';
-  expect(here.downloads).toEqual([`${base}/SHA256SUMS`, `${base}/daypass-1.2.3-x86_64-unknown-linux-musl.tar.gz`]);
-  expect(here.find()).toBe(binary);
-  expect(here.downloads.length).toBe(2);
+  expect(execFileSync(copyOf(binary, here.release), { encoding: 'utf8' })).toBe('released\n');
+  rmSync(binary.file);
+  program(binary.file);
+  expect(() => copyOf(binary, join(here.folder, 'path'))).toThrow(
+    `${binary.file} is not the program that has asked for the role: its SHA-256 is ${sha256(binary.file)}, not ${binary.sha256}`,
+  );
 });
 
 test.each([
@@ -99,7 +136,9 @@ test('an archive that is not what the release says is not used', () => {
 });
 
 test('a release that is not there says what to do instead', () => {
-  expect(() => runner({ 'daypass-version': '9.9.9' }).find()).toThrow(
+  const here = runner({ 'daypass-version': '9.9.9' });
+  rmSync(join(here.release, 'SHA256SUMS'));
+  expect(() => here.find()).toThrow(
     'cannot download release v9.9.9 of platform/daypass: if it is there and is not public, have the binary on the runner',
   );
 });

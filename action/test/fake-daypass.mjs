@@ -1,10 +1,17 @@
 #!/usr/bin/env node
-// Stands in for the daypass binary: notes how it was called in $FAKE_LOG, and answers as $FAKE says.
-import { appendFileSync } from 'node:fs';
+// Stands in for the daypass binary: notes how it was called in $FAKE_LOG, with what its configuration files say, and answers as
+// $FAKE_LOG.answer says, else $FAKE.
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 
 const argv = process.argv.slice(2);
 const note = (what) => appendFileSync(process.env.FAKE_LOG, `${JSON.stringify(what)}\n`);
-note({ argv, env: process.env, pid: process.pid });
+const text = (file) => (file && existsSync(file) ? readFileSync(file, 'utf8') : undefined);
+const variables = ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE', 'DAYPASS_CONFIG_FILE'];
+const files = Object.fromEntries(variables.map((name) => [name, text(process.env[name])]));
+note({ argv, env: process.env, pid: process.pid, files, program: process.argv[1] });
+const { fake = process.env.FAKE, status = 'deprovisioned' } = JSON.parse(
+  text(`${process.env.FAKE_LOG}.answer`) ?? '{}',
+);
 
 const refuse = (code, refusal) => {
   console.error(JSON.stringify(refusal));
@@ -12,7 +19,7 @@ const refuse = (code, refusal) => {
 };
 
 const [command, ...rest] = argv.filter((word) => !['--output', 'json', '--once'].includes(word));
-switch (`${process.env.FAKE ?? ''} ${command}`) {
+switch (`${fake ?? ''} ${command}`) {
   case 'denied request':
     console.error('asking for a role in payments-dev');
     refuse(77, {
@@ -29,8 +36,13 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
     break;
   case 'commanding request':
     console.error('::add-path::/evil');
+    console.error(' \u2003 ::set-output name=x::y');
+    console.error('now ##[add-path]/evil, \u034f::add-path::/evil and #\u00ad#[add-path]/evil \u001b[2J\u202e');
     console.error('no JSON');
     process.exit(70);
+    break;
+  case 'babbling request':
+    console.log('ASIAGRANTED granted-secret');
     break;
   case 'slow request':
     for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -62,7 +74,6 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
     break;
   default:
     if (command === 'release') {
-      const status = process.env.FAKE_STATUS ?? 'deprovisioned';
       console.log(JSON.stringify({ transaction_id: rest.at(-1), status }));
     }
     console.error(`progress of ${command}`);
@@ -71,7 +82,7 @@ switch (`${process.env.FAKE ?? ''} ${command}`) {
         JSON.stringify({
           transaction_id: rest[1],
           iam_role_arn: `arn:aws:iam::222222222222:role/daypass/daypass-${rest[1]}`,
-          role_name: `daypass-${rest[1]}`,
+          role_name: fake === 'injecting' ? 'role\nevil=1' : `daypass-${rest[1]}`,
           role_ttl_hours: 0.5,
           expires_at: '2026-01-01T00:30:00Z',
           persona: 'Product_Admin',

@@ -1,15 +1,43 @@
 /** Runs the bundles of the action as a runner does: with inputs, files and state. */
 import { spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject, onTestFinished } from 'vitest';
+import { open, seal, type Saved } from '../src/state.ts';
 
 export interface Call {
   argv: string[];
   env: Record<string, string>;
   pid: number;
+  /** What its configuration files said, by the variables that name them. */
+  files: Record<string, string | undefined>;
+  /** The file that ran. */
+  program: string;
 }
+
+/** What is different when the job is over. */
+export interface Later {
+  /** How the command answers now. */
+  fake?: string;
+  /** How the transaction ends. */
+  status?: string;
+  /** What `main` would have saved, had it come to another end. */
+  saved?: Partial<Saved>;
+  /** What later steps have put into the job's environment. */
+  environment?: Record<string, string>;
+}
+
+const RUNTIME_TOKEN = 'what the runner gives to actions';
 
 /** One job with one step of the action. */
 export class Job {
@@ -24,6 +52,7 @@ export class Job {
     onTestFinished(() => rmSync(this.folder, { recursive: true }));
     mkdirSync(join(this.folder, 'bin'));
     mkdirSync(join(this.folder, 'temp'));
+    mkdirSync(join(this.folder, 'home/.aws'), { recursive: true });
     copyFileSync(join(import.meta.dirname, 'fake-daypass.mjs'), join(this.folder, 'bin/daypass'));
     chmodSync(join(this.folder, 'bin/daypass'), 0o755);
   }
@@ -33,9 +62,17 @@ export class Job {
   }
 
   /** The post step, with the state of `main` and the variables that it has exported. */
-  post(extra: Record<string, string> = {}): Promise<number | null> {
-    const state = Object.entries(this.file('GITHUB_STATE')).map(([name, value]) => [`STATE_${name}`, value]);
-    return this.run('post', { ...this.file('GITHUB_ENV'), ...Object.fromEntries(state), ...extra });
+  post({ fake, status, saved, environment }: Later = {}): Promise<number | null> {
+    writeFileSync(join(this.folder, 'calls.answer'), JSON.stringify({ fake, status }));
+    const state = this.file('GITHUB_STATE');
+    if (saved) state.saved = seal({ ...this.saved, ...saved }, RUNTIME_TOKEN);
+    const given = Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]);
+    return this.run('post', { ...this.file('GITHUB_ENV'), ...environment, ...Object.fromEntries(given) });
+  }
+
+  /** What `main` has saved for `post`. */
+  get saved(): Saved {
+    return open(this.file('GITHUB_STATE').saved ?? '', RUNTIME_TOKEN);
   }
 
   private run(
@@ -50,6 +87,8 @@ export class Job {
       env: {
         PATH: `${join(this.folder, 'bin')}:${process.env.PATH}`,
         RUNNER_TEMP: join(this.folder, 'temp'),
+        HOME: join(this.folder, 'home'),
+        ACTIONS_RUNTIME_TOKEN: RUNTIME_TOKEN,
         FAKE_LOG: join(this.folder, 'calls'),
         ...Object.fromEntries(files.map((name) => [name, join(this.folder, name)])),
         ...this.extra,

@@ -13,10 +13,12 @@ test.each([
 });
 
 test('words of others bring neither markup nor rows into the summary', () => {
-  const evil = 'a|b\n| c | d |\n<img src=x> [link](https://example.com) `code` **bold** ![i](x)';
+  const evil =
+    'https://evil.example WWW.evil.example \u001b[2J\u202e a|b\n| c | d |\n<img src=x> [link](https://example.com) `code` **bold** ![i](x)';
   const summary = refused({ reason: evil, docs: 'https://example.com/ onclick=x' }, false, 'payments-dev', 'id');
   const rows = summary.split('\n').filter((line) => line.startsWith('|'));
   expect(rows.length).toBe(2 + 4);
   expect(rows.find((row) => row.startsWith('| Reason'))).not.toMatch(/[<>[\]`*!]/);
   expect(summary).not.toContain('<https://example.com/ ');
+  expect(summary).not.toMatch(/:\/|www\.|[^\P{Cc}\n]|\p{Cf}/iu);
 });

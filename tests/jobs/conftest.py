@@ -26,6 +26,8 @@ ACT = Path(sys.executable).parent / "act"
 DAYPASS = REPOSITORY / "target/debug/daypass"
 INVOKERS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 REQUEST_TOKEN = "the-token-that-gets-identity-tokens"
+# What a runner gives to actions alone; act gives it to every step.
+RUNTIME_TOKEN = "the-token-that-actions-have"
 # How the local issuer's runs are described: `daypass_local/issuer.py`.
 RUN = {"GITHUB_RUN_ID": "42", "GITHUB_REPOSITORY": "example/payments"}
 INVOKER = "daypass-invoker"
@@ -140,6 +142,7 @@ class Job:
             stack
             | RUN
             | {"ACTIONS_ID_TOKEN_REQUEST_URL": issuer, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN}
+            | {"ACTIONS_RUNTIME_TOKEN": RUNTIME_TOKEN}
             | {"OUTSIDE": str(self.outside), "DEPLOY": deploy, "PYTHON": sys.executable}
             | {name.upper(): value for name, value in inputs.items()}
         )
@@ -151,8 +154,8 @@ class Job:
                     *(["--job", only] if only else []),
                     *options("--local-repository", {"example/daypass@v1": daypass} | foreign),
                     *options("--env", variables),
-                    # GitHub's runner masks it by itself; act masks secrets.
-                    *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN}),
+                    # GitHub's runner masks them by itself; act masks secrets.
+                    *options("--secret", {"REQUEST_TOKEN": REQUEST_TOKEN, "RUNTIME_TOKEN": RUNTIME_TOKEN}),
                     *options("--var", shared),
                 ],
                 cwd=repository,
@@ -201,7 +204,7 @@ class Job:
 
     def secrets(self) -> dict[str, str]:
         """Everything that must not be printed, with what it is."""
-        found = {"the token that gets identity tokens": REQUEST_TOKEN}
+        found = {"the token that gets identity tokens": REQUEST_TOKEN, "the token of actions": RUNTIME_TOKEN}
         for session in self.aws.control("/_daypass/sessions")["sessions"]:
             for name in ("secret_access_key", "session_token"):
                 found[f"{name} of {session['arn']}"] = session[name]

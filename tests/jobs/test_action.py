@@ -143,3 +143,21 @@ def test_a_job_can_have_a_role_in_each_of_two_accounts(job: Job, invoker_role_ar
     for role, account in zip(job.created(), (TARGET_ACCOUNT, PRODUCTION_ACCOUNT), strict=True):
         until(f"{role} is gone", lambda role=role, account=account: job.is_gone(role, account))
     assert_nothing_secret_is_said(job)
+
+
+def test_a_job_can_ask_again_for_the_account_that_it_has_given_back(job: Job, invoker_role_arn: str) -> None:
+    who = '"$PYTHON" -m awscli sts get-caller-identity --query Arn --output text'
+    release = 'DAYPASS_INVOKER_ROLE_ARN="$INVOKER_ROLE_ARN" daypass release'
+    job.start(
+        WORKFLOW.with_name("again.yml"),
+        invoker_role_arn=invoker_role_arn,
+        first=f'({who}) > "$OUTSIDE/first"; {release}',
+        deploy=f'({who}; {who} --profile payments-dev; {who} --profile "$PROFILE") > "$OUTSIDE/second"',
+    )
+    assert job.wait() == 0, job.log
+    first, second = job.created()
+    roles = [[arn.split("/")[1] for arn in (job.outside / name).read_text().split()] for name in ("first", "second")]
+    assert roles == [[first], [second] * 3]
+    for role in (first, second):
+        until(f"{role} is gone", lambda role=role: job.is_gone(role))
+    assert_nothing_secret_is_said(job)

@@ -28,7 +28,7 @@ def ask(tree: Path, tests: set[Test]) -> Answers:
 
 def _titles(test: Test) -> str:
     """Return a regular expression for the titles that a test has, one for each of its cases."""
-    return re.sub(r"%[is]", ".*", re.escape(test.name))
+    return re.sub(r"%[ijs]", ".*", re.escape(test.name))
 
 
 def _answer(results: dict[str, Any], test: Test) -> str | None:
