@@ -154,7 +154,7 @@ fn of_lease(transaction: TransactionId, lease: &Execution) -> Option<Value> {
 fn text(found: &Value) -> String {
     let first = ["transaction_id", "status"];
     let line = |name: &str, value: &Value| match value {
-        Value::String(text) => format!("{name:<22} {}\n", daypass::text::plain(text)),
+        Value::String(text) => format!("{:<22} {}\n", daypass::text::plain(name), daypass::text::plain(text)),
         Value::Number(_) | Value::Bool(_) => format!("{name:<22} {value}\n"),
         Value::Object(members) if members.contains_key("started_at") => {
             format!("{name:<22} {}\n", daypass::text::plain(members["status"].as_str().unwrap_or_default()))
