@@ -580,6 +580,7 @@ mod tests {
         let (json, request) = (path.join(format!("{id}.json")), path.join("x.request"));
         let (target, folder) = (path.join("own file"), path.join("folder"));
         fs::write(&target, "precious").unwrap();
+        mode(&target, 0o600);
         for name in [&json, &request] {
             symlink(&target, name).unwrap();
         }

@@ -43,11 +43,16 @@ impl Point {
 async fn points(stack: &Stack) -> Vec<Point> {
     let request = Request::by("alex");
     stack.released(&stack.provision(&request).await).await; // whatever is cold gets warm
-    stack.engine.forget_calls().await;
-    let request = Request::by("alex");
-    let access = stack.provision(&request).await;
-    let calls = stack.engine.calls().await;
-    stack.released(&access).await;
+    let (access, calls) = loop {
+        stack.engine.forget_calls().await;
+        let access = stack.provision(&Request::by("alex")).await;
+        let calls = stack.engine.calls().await;
+        stack.released(&access).await;
+        // Once in a hundred times one has to find out which places are free again.
+        if !calls.iter().any(|call| call.action == "dynamodb:BatchGetItem") {
+            break (access, calls);
+        }
+    };
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let made_by_daypass = calls.into_iter().filter(|call| {
         call.caller.contains("/daypass-")
