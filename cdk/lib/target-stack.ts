@@ -3,12 +3,14 @@ import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { Boundary } from './constructs/boundary.ts';
 import { ProvisionerRole } from './constructs/provisioner-role.ts';
+import { Trail } from './constructs/trail.ts';
 import { PROTECTED_TAG, TARGET_STACK } from './names.ts';
 
 /**
  * What stands in a target account: the provisioner role and the boundary.
  *
- * The template is the same for every account, needs no CDK bootstrap there, and can be deployed before the hub.
+ * The template is the same for every account, needs no CDK bootstrap there, and can be deployed before the hub. Its
+ * parameters say what the account's trail writes to.
  */
 export class TargetStack extends Stack {
   constructor(scope: Construct, { config }: { readonly config: Config }) {
@@ -16,7 +18,7 @@ export class TargetStack extends Stack {
       description: 'Daypass target: lets the hub manage temporary deploy roles in this account',
       synthesizer: new BootstraplessSynthesizer(),
     });
-    const boundary = new Boundary(this, 'Boundary');
+    const boundary = new Boundary(this, 'Boundary', new Trail(this, 'Trail'));
     const provisioner = new ProvisionerRole(this, 'Provisioner', { config });
     Tags.of(this).add(PROTECTED_TAG, 'true');
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { App, BootstraplessSynthesizer, CfnStackSet, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
+import { Trail } from './constructs/trail.ts';
 import { TARGET_STACK, TARGETS_STACK } from './names.ts';
 import { TargetStack } from './target-stack.ts';
 
@@ -16,7 +17,8 @@ export interface TargetsStackSetProps {
  * The target stack in every account of the given organisational units, and in every account that joins them later.
  *
  * It is deployed from the organisation's management account or from a delegated administrator for stack sets. It never
- * reaches the management account itself: if need be, that one is on-boarded with the target stack.
+ * reaches the management account itself: if need be, that one is on-boarded with the target stack. Its parameters are
+ * those of the target stack, for all accounts; an account's own values are overrides of its stack instance.
  */
 export class TargetsStackSet extends Stack {
   constructor(scope: Construct, { config, organization }: TargetsStackSetProps) {
@@ -24,6 +26,7 @@ export class TargetsStackSet extends Stack {
       description: 'Daypass targets: the target stack in every account of some organisational units',
       synthesizer: new BootstraplessSynthesizer(),
     });
+    const trail = new Trail(this, 'Trail');
     new CfnStackSet(this, 'Targets', {
       stackSetName: TARGET_STACK,
       description: 'Lets Daypass manage temporary deploy roles',
@@ -40,6 +43,10 @@ export class TargetsStackSet extends Stack {
           regions: [config.hub.region],
         },
       ],
+      parameters: trail.parameters.map((parameter) => ({
+        parameterKey: parameter.logicalId,
+        parameterValue: parameter.valueAsString,
+      })),
       templateBody: JSON.stringify(targetTemplate(config, this.node.getAllContext())),
     });
   }

@@ -89,6 +89,13 @@ describe('stack set', () => {
     expect(JSON.parse(body)).toEqual(template);
   });
 
+  test('hands its parameters on', () => {
+    const names = ['TrailBucket', 'TrailLogGroup', 'TrailKeyArn'];
+    const handedOn = names.map((name) => ({ ParameterKey: name, ParameterValue: `\${${name}}` }));
+    expect(set).toHaveProperty('Parameters', handedOn);
+    expect(Object.keys(JSON.parse(body).Parameters)).toEqual(names);
+  });
+
   test('fits into a request', () => {
     expect(body.length).toBeLessThan(51_200);
   });

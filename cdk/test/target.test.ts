@@ -12,10 +12,14 @@ const BOUNDARY = iam('policy/daypass-boundary');
 const bounded = { 'iam:PermissionsBoundary': BOUNDARY };
 const aws = (policy: string) => ({ 'iam:PolicyARN': `arn:aws:iam::aws:policy/${policy}` });
 
-test('a target needs no bootstrap: neither assets nor parameters', () => {
+test('a target needs no bootstrap: neither assets nor parameters but those of the trail, which may be left out', () => {
   const artifact = exampleApp().synth().getStackByName('DaypassTarget');
   expect(artifact.assets).toEqual([]);
-  expect(artifact.template).not.toHaveProperty('Parameters');
+  expect(Object.keys(artifact.template.Parameters)).toEqual(['TrailBucket', 'TrailLogGroup', 'TrailKeyArn']);
+  for (const parameter of Object.values<{ Default: string; AllowedPattern: string }>(artifact.template.Parameters)) {
+    expect(parameter.Default).toBe('');
+    expect('').toMatch(new RegExp(`^${parameter.AllowedPattern}$`));
+  }
   expect(artifact.template).not.toHaveProperty('Rules');
   expect(artifact.environment.account).toBe('unknown-account');
 });
@@ -129,9 +133,15 @@ describe('provisioner role', () => {
 });
 
 describe('boundary', () => {
-  const [policy] = target.all<{ ManagedPolicyName: string; PolicyDocument: { Statement: Statement[] } }>(
-    'AWS::IAM::ManagedPolicy',
-  );
+  type Policy = { ManagedPolicyName: string; Path: string; PolicyDocument: { Statement: Statement[] } };
+  const boundaryOf = (parameters: Record<string, string>, account = TARGET, partition = 'aws') =>
+    new Synthesized('DaypassTarget', account, {}, {}, partition, parameters).all<Policy>('AWS::IAM::ManagedPolicy')[0];
+  const trail = {
+    TrailBucket: 'audit',
+    TrailLogGroup: '/landing-zone/trail',
+    TrailKeyArn: `arn:aws:kms:eu-west-1:${TARGET}:key/0b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11`,
+  };
+  const policy = boundaryOf(trail);
   const statements = policy?.PolicyDocument.Statement ?? [];
   const verdict = (action: string, resource: string, context = {}) =>
     evaluate(statements, { action, resource, context });
@@ -140,8 +150,38 @@ describe('boundary', () => {
   test('has the name that deploy roles carry, and fits into a managed policy', () => {
     expect(policy?.ManagedPolicyName).toBe('daypass-boundary');
     expect(policy).toHaveProperty('Path', '/');
+  });
+
+  test('stays below 5,500 characters of the 6,144 of a managed policy, with the longest values of all parameters', () => {
+    const { Parameters } = exampleApp().synth().getStackByName('DaypassTarget').template;
+    const longest = {
+      TrailBucket: 'b'.repeat(63),
+      TrailLogGroup: 'g'.repeat(64),
+      TrailKeyArn: `arn:aws-us-gov:kms:ap-southeast-1:${TARGET}:key/mrk-${'0'.repeat(32)}`,
+    };
+    for (const [name, value] of Object.entries(longest)) {
+      const pattern = new RegExp(`^${Parameters[name].AllowedPattern}$`);
+      expect(value).toMatch(pattern);
+      expect(`${value}0`).not.toMatch(pattern);
+    }
     // IAM does not count white space.
-    expect(JSON.stringify(policy?.PolicyDocument).replace(/\s/g, '').length).toBeLessThan(6144);
+    const document = JSON.stringify(boundaryOf(longest, TARGET, 'aws-us-gov')?.PolicyDocument).replace(/\s/g, '');
+    expect(document.length).toBeLessThan(5500);
+  });
+
+  test.each([
+    ['s3:DeleteObject', 'arn:aws:s3:::audit-1/AWSLogs/x'],
+    ['s3:PutBucketPolicy', 'arn:aws:s3:::audit-1'],
+    ['kms:ScheduleKeyDeletion', trail.TrailKeyArn],
+    ['kms:DisableKey', trail.TrailKeyArn],
+    ['kms:PutKeyPolicy', trail.TrailKeyArn],
+    ['logs:DeleteLogGroup', `arn:aws:logs:eu-west-1:${TARGET}:log-group:/landing-zone/trail`],
+    ['logs:PutRetentionPolicy', `arn:aws:logs:eu-west-1:${TARGET}:log-group:/landing-zone/trail:*`],
+    ['logs:DeleteLogStream', `arn:aws:logs:eu-west-1:${TARGET}:log-group:/landing-zone/trail:log-stream:x`],
+  ])('leaves what the trail writes to alone when the parameters name it (%s on %s)', (action, resource) => {
+    const unnamed = boundaryOf({ TrailBucket: '', TrailLogGroup: '', TrailKeyArn: '' });
+    const without = evaluate(unnamed?.PolicyDocument.Statement ?? [], { action, resource });
+    expect([verdict(action, resource), without]).toEqual(['denied', 'allowed']);
   });
 
   test.each<[string, string, object?]>([
@@ -155,6 +195,20 @@ describe('boundary', () => {
     ['sts:AssumeRole', own('role')],
     ['organizations:DescribeOrganization', '*'],
     ['cloudtrail:LookupEvents', '*'],
+    ['config:DescribeConfigRules', '*'],
+    ['guardduty:ListFindings', '*'],
+    ['access-analyzer:ValidatePolicy', '*'],
+    ['ec2:CreateFlowLogs', '*'],
+    ['logs:PutRetentionPolicy', `arn:aws:logs:eu-west-1:${TARGET}:log-group:app`],
+    ['logs:DeleteLogGroup', `arn:aws:logs:eu-west-1:${TARGET}:log-group:app`],
+    ['logs:FilterLogEvents', `arn:aws:logs:eu-west-1:${TARGET}:log-group:/landing-zone/trail`],
+    ['kms:ScheduleKeyDeletion', `arn:aws:kms:eu-west-1:${TARGET}:key/app`],
+    ['kms:DescribeKey', trail.TrailKeyArn],
+    ['events:DeleteRule', `arn:aws:events:eu-west-1:${TARGET}:rule/app`],
+    ['cloudwatch:DeleteAlarms', `arn:aws:cloudwatch:eu-west-1:${TARGET}:alarm:app`],
+    ['ecr:GetAuthorizationToken', '*'],
+    ['secretsmanager:GetSecretValue', '*'],
+    ['acm:RequestCertificate', '*'],
     ['s3:GetObject', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x/AWSLogs/x'],
     ['elasticmapreduce:AddJobFlowSteps', '*'],
     ['emr-containers:ListManagedEndpoints', '*'],
@@ -282,12 +336,35 @@ describe('boundary', () => {
     ["an environment's credentials", 'datazone:GetEnvironmentCredentials', '*'],
     ["a device's certificate", 'iot:CreateKeysAndCertificate', '*'],
     ["a device's certificate, brought along", 'iot:RegisterCertificateWithoutCA', '*'],
+    ["a device's certificate, from another account", 'iot:AcceptCertificateTransfer', '*'],
+    ['a certificate of a private CA', 'acm-pca:IssueCertificate', '*'],
+    ['a private CA, shared', 'acm-pca:PutPolicy', '*'],
+    ["a certificate's private key", 'acm:ExportCertificate', '*'],
+    ["a key for a user's file transfers", 'transfer:ImportSshPublicKey', '*'],
+    ["a key for a user's shell", 'ec2-instance-connect:SendSSHPublicKey', '*'],
+    ['a session in a notebook', 'sagemaker:CreatePresignedDomainUrl', '*'],
+    ['data, as the role of an access grant', 's3:GetDataAccess', '*'],
     // The audit trail.
     ["the trail's bucket, emptied", 's3:DeleteObject', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x/AWSLogs/x'],
     ["the trail's bucket, expiring", 's3:PutLifecycleConfiguration', 'arn:aws:s3:::aws-cloudtrail-logs-222222222222-x'],
     ['the recorder, narrowed', 'config:DisassociateResourceTypes', '*'],
     ['the findings, put away', 'guardduty:CreateFilter', '*'],
     ['the findings, trusted away', 'guardduty:CreateIPSet', '*'],
+    [
+      "the trail's log group",
+      'logs:DeleteLogGroup',
+      `arn:aws:logs:us-east-1:${TARGET}:log-group:aws-cloudtrail-logs-1`,
+    ],
+    ['the findings, archived', 'guardduty:ArchiveFindings', '*'],
+    ['the findings, settled', 'securityhub:BatchUpdateFindings', '*'],
+    ['the findings, filtered', 'inspector2:CreateFilter', '*'],
+    ['the findings, archived by a rule', 'access-analyzer:CreateArchiveRule', '*'],
+    ['the rules, deleted', 'config:DeleteConfigRule', '*'],
+    ['the rules, replaced', 'config:PutConfigRule', '*'],
+    ['the flow logs', 'ec2:DeleteFlowLogs', '*'],
+    ["the resolver's queries", 'route53resolver:DisassociateResolverQueryLogConfig', '*'],
+    ["the account's log policy", 'logs:PutAccountPolicy', '*'],
+    ['what a witness will be able to do one day', 'guardduty:SilenceEverything', '*'],
     ['the trail, stopped', 'cloudtrail:StopLogging', '*'],
     ['the trail, deleted', 'cloudtrail:DeleteTrail', '*'],
     ['the trail, redirected', 'cloudtrail:UpdateTrail', '*'],
@@ -342,6 +419,8 @@ describe('boundary', () => {
     ['iam:CreateSAMLProvider', iam('saml-provider/x')],
     ['organizations:LeaveOrganization', '*'],
     ['cloudtrail:StopLogging', '*'],
+    ['ec2:DeleteFlowLogs', '*'],
+    ['acm-pca:IssueCertificate', '*'],
   ])('says so explicitly for %s on %s, whatever a policy of the resource allows', (action, resource) => {
     expect(verdict(action, resource, bounded)).toBe('denied');
   });

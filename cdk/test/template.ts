@@ -3,6 +3,8 @@ import type { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { exampleApp } from './app.ts';
 
+const NO_VALUE = '<AWS::NoValue>';
+
 type Json = string | number | boolean | Json[] | { [key: string]: Json };
 
 export interface Statement {
@@ -34,6 +36,8 @@ export class Synthesized {
     changes: Parameters<typeof exampleApp>[0] = {},
     context: Record<string, unknown> = {},
     readonly partition = 'aws',
+    /** Values of the template's parameters; one without a value is `${Name}`. */
+    readonly parameters: Record<string, string> = {},
   ) {
     const found = exampleApp(changes, context).node.findChild(stack);
     this.template = Template.fromStack(found as Stack);
@@ -63,23 +67,36 @@ export class Synthesized {
     return this.role(name).AssumeRolePolicyDocument.Statement;
   }
 
-  /** `Ref` and `Fn::GetAtt` become `<resource>` and `<resource.attribute>`, joins become strings. */
+  /**
+   * `Ref` and `Fn::GetAtt` become `<resource>` and `<resource.attribute>`, joins become strings, conditions decide by the
+   * parameters.
+   */
   private readable(value: Json): Json {
-    if (Array.isArray(value)) return value.map((item) => this.readable(item));
+    if (Array.isArray(value)) return value.map((item) => this.readable(item)).filter((item) => item !== NO_VALUE);
     if (typeof value !== 'object') return value;
-    const { Ref: ref, 'Fn::GetAtt': attribute, 'Fn::Join': join } = value;
+    const { Ref: ref, 'Fn::GetAtt': attribute, 'Fn::Join': join, 'Fn::If': choice } = value;
+    if (Array.isArray(choice)) return this.readable(choice[this.holds(`${choice[0]}`) ? 1 : 2] as Json);
     if (typeof ref === 'string') return this.reference(ref);
     if (Array.isArray(attribute)) return `<${this.named(`${attribute[0]}`)}.${attribute[1]}>`;
     if (Array.isArray(join)) return (this.readable(join[1] as Json) as string[]).join(`${join[0]}`);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.readable(item)]));
   }
 
+  /** Whether a condition of the template holds, which must be "the parameter is not empty". */
+  private holds(condition: string): boolean {
+    const [{ 'Fn::Equals': equals }] = this.template.toJSON().Conditions[condition]['Fn::Not'];
+    const [left, right] = equals.map((side: Json) => this.readable(side));
+    return left !== right;
+  }
+
   private reference(name: string): string {
     const pseudo: Record<string, string> = {
       'AWS::Partition': this.partition,
       'AWS::AccountId': this.account,
+      'AWS::NoValue': NO_VALUE,
     };
-    return pseudo[name] ?? `<${this.named(name)}>`;
+    const parameter = name in (this.template.toJSON().Parameters ?? {}) ? `\${${name}}` : undefined;
+    return pseudo[name] ?? this.parameters[name] ?? parameter ?? `<${this.named(name)}>`;
   }
 
   /** The physical name of a resource when it has one, else its type; a pseudo parameter is its own name. */

@@ -13,5 +13,6 @@ pub mod aws;
 pub mod engine;
 pub mod escalation;
 pub mod identity;
+pub mod kinds;
 pub mod pipeline;
 pub mod stack;

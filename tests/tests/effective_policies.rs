@@ -13,7 +13,10 @@ use std::{
 };
 
 use daypass::persona::Personas;
-use daypass_tests::escalation::{EXAMPLE, METHODS, Method, SHIELD, Step};
+use daypass_tests::{
+    escalation::{EXAMPLE, METHODS, Method, SHIELD, Step},
+    kinds::{ACCEPTED, Kind},
+};
 use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, PolicyEvaluator, Principal, PrincipalId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -107,9 +110,22 @@ fn policy(document: &str) -> IAMPolicy {
     IAMPolicy::from_json(document).unwrap_or_else(|error| panic!("{error}: {document}"))
 }
 
+/// What the trail of the account writes to, as the parameters of the target stack name it.
+const TRAIL_BUCKET: &str = "audit";
+const TRAIL_LOG_GROUP: &str = "/landing-zone/trail";
+const TRAIL_KEY: &str = "arn:aws:kms:{region}:{account}:key/0b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11";
+
 fn boundary() -> PolicyEvaluator {
-    let document = include_str!("../../policies/boundary.json").replace("${Partition}", "aws");
-    PolicyEvaluator::with_policies(vec![policy(&document.replace("${Account}", &EXAMPLE.fill("{account}")))])
+    let values = [
+        ("${Partition}", "aws"),
+        ("${Account}", "{account}"),
+        ("${TrailBucket}", TRAIL_BUCKET),
+        ("${TrailLogGroup}", TRAIL_LOG_GROUP),
+        ("${TrailKeyArn}", TRAIL_KEY),
+    ];
+    let document = include_str!("../../policies/boundary.json").to_owned();
+    let filled = values.iter().fold(document, |document, (name, value)| document.replace(name, &EXAMPLE.fill(value)));
+    PolicyEvaluator::with_policies(vec![policy(&filled)])
 }
 
 /// Whoever is allowed everything that the boundary allows.
@@ -271,40 +287,160 @@ fn what_is_shielded_cannot_be_touched() {
     assert!(allowed_otherwise > 5000, "without the tag: {allowed_otherwise}");
 }
 
-/// What changes trails and is allowed all the same makes records or reads them.
-#[test]
-fn the_trail_cannot_be_switched_off() {
+/// What is allowed of a kind, though nobody has accepted it.
+fn unjudged<'a>(actions: impl IntoIterator<Item = &'a Action>) -> BTreeSet<&'a str> {
     let somebody = bounded_administrator();
-    let allowed: BTreeSet<_> = CATALOGUE
-        .actions
-        .iter()
-        .filter(|it| it.is_of(&["cloudtrail"]) && it.changes_something())
-        .map(|it| it.name.trim_start_matches("cloudtrail:"))
-        .filter(|name| {
-            somebody.may(&format!("cloudtrail:{name}"), "arn:aws:cloudtrail:{region}:{account}:trail/x", &nothing())
-        })
-        .collect();
-    let harmless = [
-        "AddTags",
-        "CancelQuery",
-        "CreateChannel",
-        "CreateDashboard",
-        "CreateEventDataStore",
-        "CreateServiceLinkedChannel",
-        "CreateTrail",
-        "DisableFederation",
-        "EnableFederation",
-        "GenerateQuery",
-        "RegisterOrganizationDelegatedAdmin",
-        "RemoveTags",
-        "RestoreEventDataStore",
-        "StartDashboardRefresh",
-        "StartEventDataStoreIngestion",
-        "StartImport",
-        "StartLogging",
-        "StartQuery",
+    let accepted: BTreeSet<_> = ACCEPTED.iter().flat_map(|group| &group.actions).map(String::as_str).collect();
+    actions
+        .into_iter()
+        .filter(|it| Kind::of(&it.name, &it.access_level).is_some())
+        .map(|it| it.name.as_str())
+        .filter(|name| !accepted.contains(name) && somebody.may(name, "*", &nothing()))
+        .collect()
+}
+
+/// Over the whole catalogue: an action that AWS adds, and that is of one of the two kinds, makes this fail.
+#[test]
+fn no_witness_is_silenced_and_no_credentials_are_handed_out() {
+    let found = unjudged(&CATALOGUE.actions);
+    assert!(
+        found.is_empty(),
+        "{found:#?}: each silences a witness or hands out credentials. Deny it in cdk/lib/constructs/boundary.ts, or accept \
+         it in policies/accepted-actions.json with the reason why a deployment needs it"
+    );
+    let of_a_kind =
+        CATALOGUE.actions.iter().filter(|it| Kind::of(&it.name, &it.access_level).is_some()).map(|it| &it.name);
+    let somebody = bounded_administrator();
+    let withheld = of_a_kind.filter(|name| !somebody.may(name, "*", &nothing())).count();
+    assert!(withheld > 500, "{withheld}");
+}
+
+/// The control of the one above: what nobody has thought of is found, or withheld already.
+#[test]
+fn an_action_that_is_new_is_judged() {
+    let action = |name: &str, access_level: &str| Action {
+        name: name.to_owned(),
+        access_level: access_level.to_owned(),
+        sees_tags: true,
+    };
+    let found = [
+        action("newservice:GetTemporaryCredentials", "Read"),
+        action("newservice:RegisterPublicKeyForUser", "Write"),
+        action("newservice:AssumeOperatorRole", "Read"),
+        action("ec2:DisableNetworkLogs", "Write"),
+        action("newservice:BatchDeleteFindings", "Write"),
+        action("logs:SuspendEverything", "Write"),
+        // Its name is that of a read.
+        action("guardduty:GetRidOfFindings", "Write"),
     ];
-    assert_eq!(allowed, BTreeSet::from(harmless));
+    assert_eq!(unjudged(&found), found.iter().map(|it| it.name.as_str()).collect());
+    let withheld = action("guardduty:SilenceEverything", "Write");
+    assert_eq!(Kind::of(&withheld.name, &withheld.access_level), Some(Kind::Witness));
+    assert_eq!(unjudged([&withheld]), BTreeSet::new());
+    let harmless = [
+        action("newservice:ListTokens", "List"),
+        action("newservice:GetCertificate", "Read"),
+        action("newservice:DeletePassword", "Write"),
+        action("newservice:UpdateCatalog", "Write"),
+        action("newservice:GetFindings", "Read"),
+    ];
+    assert_eq!(unjudged(&harmless), BTreeSet::new());
+}
+
+/// What is accepted exists, is of the kind that it is said to be, is not denied, and has a reason.
+#[test]
+fn what_is_accepted_is_what_is_left() {
+    let somebody = bounded_administrator();
+    let mut seen = BTreeSet::new();
+    for group in ACCEPTED.iter() {
+        assert!(group.reason.len() > 20, "{group:?}");
+        assert!(group.actions.is_sorted(), "{group:?}");
+        for name in &group.actions {
+            let known = CATALOGUE.actions.iter().find(|it| it.name == *name);
+            let known = known.unwrap_or_else(|| panic!("{name}: AWS has no such action; remove it"));
+            assert_eq!(Kind::of(name, &known.access_level), Some(group.kind), "{name}");
+            assert!(somebody.may(name, "*", &nothing()), "{name} is denied: it need not be accepted");
+            assert!(seen.insert(name), "{name} is accepted twice");
+        }
+    }
+}
+
+/// Every action of the three services, whatever it is called: what is left can only be looked at.
+#[test]
+fn what_the_trail_writes_to_can_only_be_looked_at() {
+    let somebody = bounded_administrator();
+    let resources = [
+        ("s3", format!("arn:aws:s3:::{TRAIL_BUCKET}-1")),
+        ("s3", format!("arn:aws:s3:::{TRAIL_BUCKET}-1/AWSLogs/x")),
+        ("s3", "arn:aws:s3:::aws-cloudtrail-logs-1/AWSLogs/x".to_owned()),
+        ("kms", TRAIL_KEY.to_owned()),
+        ("logs", format!("arn:aws:logs:{{region}}:{{account}}:log-group:{TRAIL_LOG_GROUP}")),
+        ("logs", format!("arn:aws:logs:{{region}}:{{account}}:log-group:{TRAIL_LOG_GROUP}:log-stream:x")),
+        ("logs", "arn:aws:logs:{region}:{account}:log-group:aws-cloudtrail-logs-1:*".to_owned()),
+    ];
+    for (service, resource) in resources {
+        let changes = CATALOGUE.actions.iter().filter(|it| it.is_of(&[service]) && it.changes_something());
+        let allowed: Vec<_> = changes.filter(|it| somebody.may(&it.name, &resource, &nothing())).collect();
+        assert!(allowed.is_empty(), "{:?} on {resource}", allowed.iter().map(|it| &it.name).collect::<Vec<_>>());
+    }
+}
+
+/// What a persona of `personas.json` was found to do to the witnesses, and what is like it; and beside each what it may do
+/// to its own.
+#[test]
+fn no_persona_silences_a_witness() {
+    let bucket = format!("arn:aws:s3:::{TRAIL_BUCKET}");
+    let object = format!("{bucket}/AWSLogs/x");
+    let group = format!("arn:aws:logs:{{region}}:{{account}}:log-group:{TRAIL_LOG_GROUP}");
+    let harmful = [
+        ("kms:ScheduleKeyDeletion", TRAIL_KEY),
+        ("kms:DisableKey", TRAIL_KEY),
+        ("kms:PutKeyPolicy", TRAIL_KEY),
+        ("logs:DeleteLogGroup", &group),
+        ("logs:PutRetentionPolicy", &group),
+        ("logs:DeleteSubscriptionFilter", &group),
+        ("s3:DeleteObject", &object),
+        ("s3:PutObject", &object),
+        ("s3:PutBucketPolicy", &bucket),
+        ("s3:PutLifecycleConfiguration", &bucket),
+        ("guardduty:ArchiveFindings", "*"),
+        ("guardduty:UpdateMalwareScanSettings", "*"),
+        ("securityhub:BatchUpdateFindings", "*"),
+        ("securityhub:CreateAutomationRule", "*"),
+        ("config:DeleteConfigRule", "*"),
+        ("config:PutRetentionConfiguration", "*"),
+        ("inspector2:CreateFilter", "*"),
+        ("macie2:DisableMacie", "*"),
+        ("access-analyzer:UpdateFindings", "*"),
+        ("ec2:DeleteFlowLogs", "*"),
+        ("route53resolver:DeleteResolverQueryLogConfig", "*"),
+        ("acm-pca:IssueCertificate", "*"),
+        ("transfer:ImportSshPublicKey", "*"),
+    ];
+    for somebody in personas() {
+        for (action, resource) in harmful {
+            assert!(!somebody.may(action, resource, &nothing()), "{}: {action} on {resource}", somebody.name);
+        }
+    }
+    let all = personas();
+    let developer = all.iter().find(|it| it.name == "Product_Admin in non-production").expect("the persona");
+    for (action, resource) in [
+        ("kms:ScheduleKeyDeletion", "arn:aws:kms:{region}:{account}:key/app"),
+        ("logs:DeleteLogGroup", "arn:aws:logs:{region}:{account}:log-group:app"),
+        ("logs:PutRetentionPolicy", "arn:aws:logs:{region}:{account}:log-group:app"),
+        ("s3:DeleteObject", "arn:aws:s3:::app/x"),
+        ("s3:PutBucketPolicy", "arn:aws:s3:::app"),
+        ("ec2:CreateFlowLogs", "*"),
+        ("events:DeleteRule", "arn:aws:events:{region}:{account}:rule/app"),
+        ("cloudwatch:DeleteAlarms", "arn:aws:cloudwatch:{region}:{account}:alarm:app"),
+        ("guardduty:GetFindings", "*"),
+        ("config:DescribeConfigRules", "*"),
+        ("cloudtrail:LookupEvents", "*"),
+        ("ecr:GetAuthorizationToken", "*"),
+        ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:{region}:{account}:secret:app"),
+    ] {
+        assert!(developer.may(action, resource, &nothing()), "{action} on {resource}");
+    }
 }
 
 /// Who may do what, for cloudsplaining, which knows neither resources nor tags. An action that methods take counts as

@@ -2,6 +2,7 @@ import { Aws, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { BOUNDARY_POLICY, DEPLOYED_PATH, iamArn, PROTECTED_TAG, PROVISIONER_ROLE, TARGET_STACK } from '../names.ts';
+import type { Trail } from './trail.ts';
 
 /**
  * The permissions boundary of every deploy role, and of every role that a deployment creates.
@@ -13,15 +14,16 @@ import { BOUNDARY_POLICY, DEPLOYED_PATH, iamArn, PROTECTED_TAG, PROVISIONER_ROLE
  *
  * A persona that may create roles is as strong as the boundary, since it may give them all that the boundary allows.
  *
- * The allow statements are closed (IAM and the services that decide who is who are not in them, whatever AWS adds). The
- * deny statements hold whatever a resource's own policy says.
+ * The allow statements are closed: IAM, the services that decide who is who, and those that record or find are not in
+ * them, whatever AWS adds. The deny statements hold whatever a resource's own policy says. What is left of the actions that
+ * silence a witness or hand out credentials is in `policies/accepted-actions.json`, with the reasons.
  */
 export class Boundary extends iam.ManagedPolicy {
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, trail: Trail) {
     super(scope, id, {
       managedPolicyName: BOUNDARY_POLICY,
       description: 'Upper limit of what a deployment through Daypass can do, and of every role it creates',
-      document: new iam.PolicyDocument({ statements: boundaryStatements() }),
+      document: new iam.PolicyDocument({ statements: boundaryStatements(trail) }),
     });
     const reason =
       'A boundary grants nothing. It caps what personas grant, so its allow statement is open but for the services ' +
@@ -36,14 +38,138 @@ export class Boundary extends iam.ManagedPolicy {
 /** ARN of the boundary, written out: the document refers to itself. */
 export const BOUNDARY_ARN = iamArn(`policy/${BOUNDARY_POLICY}`);
 
+/** The services that record what is done in an account, or find what is wrong with it. */
+const WITNESSES = [
+  'access-analyzer',
+  'auditmanager',
+  'cloudtrail',
+  'config',
+  'detective',
+  'guardduty',
+  'inspector',
+  'inspector2',
+  'macie2',
+  'network-security-director',
+  'oam',
+  'observabilityadmin',
+  'security-ir',
+  'securityagent',
+  'securityhub',
+  'securitylake',
+  'trustedadvisor',
+];
+
+/** What deployments read of them: policies are checked, what is recorded and found is looked at. */
+const WITNESS_READS = [
+  'access-analyzer:Check*',
+  'access-analyzer:Validate*',
+  'cloudtrail:Describe*',
+  'cloudtrail:Get*',
+  'cloudtrail:List*',
+  'cloudtrail:Lookup*',
+  'config:Describe*',
+  'config:Get*',
+  'config:List*',
+  'guardduty:Get*',
+  'guardduty:List*',
+  'inspector2:List*',
+  'securityhub:Get*',
+];
+
+/**
+ * What hands out credentials of somebody else (a token, a password, a session or a certificate of a role, a person or a
+ * device), or takes a key of the caller's for what is not the caller's. No deployment needs it, and no app of one.
+ */
+const CREDENTIALS = [
+  'acm-pca:IssueCertificate',
+  // Another account could issue certificates then.
+  'acm-pca:PutPolicy',
+  'acm:Export*',
+  'aidevops:*Login*',
+  'airflow:Create*Token',
+  'airflow:InvokeRestApi',
+  'amplifybackend:*Token',
+  'athena:*Url',
+  'cloud9:*Token',
+  'codeconnections:GetInd*',
+  'codestar-connections:GetInd*',
+  'cognito-identity:*ForDeveloper*',
+  'connect:*Token',
+  'datazone:*Login*',
+  'datazone:*Credentials',
+  'ds:RegisterCert*',
+  'ds:Reset*',
+  'ec2-instance-connect:Send*',
+  'ec2:AssociateEnclave*',
+  'elasticmapreduce:*Presigned*',
+  'elasticmapreduce:*SessionCred*',
+  'emr-containers:*SessionCred*',
+  'finspace-api:*',
+  'finspace:Reset*',
+  'gamelift:Get*Access',
+  // A device's certificate takes the role of any role alias.
+  'iot:Accept*',
+  'iot:Create*Certificate*',
+  'iot:*Claim',
+  'iot:Register*',
+  'lakeformation:GetTemp*',
+  'license-manager:*Token',
+  'lightsail:*Access*',
+  'lightsail:*Password',
+  'lightsail:Download*',
+  'pca-connector-ad:*',
+  'pca-connector-scep:*',
+  'quicksight:GetAuthCode',
+  'route53domains:*AuthCode',
+  's3:GetDataAccess',
+  'sagemaker:*Presigned*',
+  'sagemaker:StartSession',
+  'ssm:GetAccessToken',
+  'states:Reveal*',
+  'transfer:ImportSsh*',
+  'wickr:*Session',
+  'workmail:Assume*',
+  'workmail:Reset*',
+];
+
+/** What is the organisation's, and who is who: not allowed to begin with, and said explicitly. */
+const ORGANIZATION = [
+  'account:CloseAccount',
+  'cloudformation:*OrganizationsAccess',
+  'cloudformation:*StackInstances',
+  'cloudformation:*StackSet',
+  'iam:*ClientID*',
+  'iam:Create*Provider',
+  'iam:Delete*Provider',
+  'iam:Update*Provider*',
+  'organizations:LeaveOrganization',
+];
+
+/** Records that other services than the witnesses make of an account or its network; and the trail, explicitly. */
+const RECORDS = [
+  'bedrock:DeleteModelInvocation*',
+  'bedrock:PutModelInvocation*',
+  'cloudtrail:Delete*',
+  'cloudtrail:Put*',
+  'cloudtrail:Stop*',
+  'cloudtrail:Update*',
+  'ds:DeleteLog*',
+  'ec2:DeleteFlowLogs',
+  'logs:*AccountPolicy',
+  'route53:DeleteQuery*',
+  'route53resolver:D*QueryLogConfig',
+];
+
 const { DENY } = iam.Effect;
 const READS = ['iam:Get*', 'iam:List*', 'iam:Simulate*', 'iam:Generate*'];
-const deployed = (type: string) => iamArn(`${type}${DEPLOYED_PATH}*`);
-const stack = (name: string) => `arn:${Aws.PARTITION}:cloudformation:*:${Aws.ACCOUNT_ID}:stack/${name}/*`;
+// IAM counts the characters of a policy, so neither the partition is named, nor the account where no other can be meant.
+const deployed = (type: string) => `arn:*:iam::${Aws.ACCOUNT_ID}:${type}${DEPLOYED_PATH}*`;
+const stack = (name: string) => `arn:*:cloudformation:*:*:stack/${name}/*`;
 
-function boundaryStatements(): iam.PolicyStatement[] {
+function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
   return [
-    // What deployments need: everything but the services that decide who is who and what belongs to the organisation.
+    // What deployments need: everything but the services that decide who is who, what belongs to the organisation, and
+    // the witnesses.
     new iam.PolicyStatement({
       sid: 'Deploy',
       notActions: [
@@ -60,30 +186,31 @@ function boundaryStatements(): iam.PolicyStatement[] {
         'sso:*',
         'sso-directory:*',
         'sso-oauth:*',
+        ...WITNESSES.map((service) => `${service}:*`),
       ],
       resources: ['*'],
     }),
     new iam.PolicyStatement({
       sid: 'LookAround',
-      actions: [...READS, 'account:Get*', 'account:List*', 'organizations:Describe*', 'organizations:List*'],
+      actions: [
+        ...READS,
+        ...WITNESS_READS,
+        'account:Get*',
+        'account:List*',
+        'organizations:Describe*',
+        'organizations:List*',
+      ],
       resources: ['*'],
     }),
     new iam.PolicyStatement({
       sid: 'RolesOfServices',
       actions: ['iam:CreateServiceLinkedRole', 'iam:DeleteServiceLinkedRole', 'iam:PassRole'],
-      resources: [iamArn('role/aws-service-role/*')],
+      resources: ['arn:*:iam::*:role/aws-service-role/*'],
     }),
     // Roles of the deployment's own. The first statement has the actions that can be tied to the boundary.
     new iam.PolicyStatement({
       sid: 'OwnRolesWithBoundary',
-      actions: [
-        'iam:CreateRole',
-        'iam:PutRolePermissionsBoundary',
-        'iam:AttachRolePolicy',
-        'iam:DetachRolePolicy',
-        'iam:PutRolePolicy',
-        'iam:DeleteRolePolicy',
-      ],
+      actions: ['iam:CreateRole', 'iam:PutRolePermissionsBoundary', 'iam:*RolePolicy'],
       resources: [deployed('role')],
       conditions: { StringEquals: { 'iam:PermissionsBoundary': BOUNDARY_ARN } },
     }),
@@ -102,21 +229,8 @@ function boundaryStatements(): iam.PolicyStatement[] {
     }),
     new iam.PolicyStatement({
       sid: 'OwnPoliciesAndProfiles',
-      actions: [
-        'iam:CreatePolicy',
-        'iam:CreatePolicyVersion',
-        'iam:DeletePolicy',
-        'iam:DeletePolicyVersion',
-        'iam:SetDefaultPolicyVersion',
-        'iam:TagPolicy',
-        'iam:UntagPolicy',
-        'iam:CreateInstanceProfile',
-        'iam:DeleteInstanceProfile',
-        'iam:AddRoleToInstanceProfile',
-        'iam:RemoveRoleFromInstanceProfile',
-        'iam:TagInstanceProfile',
-        'iam:UntagInstanceProfile',
-      ],
+      // All that IAM can do to them: what else matches is about a role, a user or a group.
+      actions: ['iam:*InstanceProfile', 'iam:*Policy', 'iam:*PolicyVersion'],
       resources: [deployed('policy'), deployed('instance-profile')],
     }),
 
@@ -131,11 +245,7 @@ function boundaryStatements(): iam.PolicyStatement[] {
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'OwnRolesForKubernetesJobs',
-      actions: [
-        'emr-containers:CreateManagedEndpoint',
-        'emr-containers:GetManagedEndpointSessionCredentials',
-        'emr-containers:StartJobRun',
-      ],
+      actions: ['emr-containers:CreateManagedEndpoint', 'emr-containers:StartJobRun'],
       resources: ['*'],
       conditions: { ArnNotLike: { 'emr-containers:ExecutionRoleArn': deployed('role') } },
     }),
@@ -150,7 +260,7 @@ function boundaryStatements(): iam.PolicyStatement[] {
       },
     }),
     // Daypass itself; the stacks that CloudFormation runs with a role of its own (stack sets) or that set up CDK; and
-    // the bucket of a trail, by the name that CloudTrail proposes for it.
+    // what a trail writes to: by the name that CloudTrail proposes for it, and by the parameters of the stack.
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'NotDaypassItself',
@@ -159,17 +269,23 @@ function boundaryStatements(): iam.PolicyStatement[] {
         'cloudformation:Describe*',
         'cloudformation:Get*',
         'cloudformation:List*',
+        'kms:Describe*',
+        'logs:Describe*',
+        'logs:Filter*',
+        'logs:Get*',
         's3:Get*',
         's3:List*',
       ],
       resources: [
-        iamArn('role/daypass/*'),
-        iamArn(`role/${PROVISIONER_ROLE}`),
-        BOUNDARY_ARN,
+        'arn:*:iam::*:role/daypass/*',
+        `arn:*:iam::*:role/${PROVISIONER_ROLE}`,
+        `arn:*:iam::*:policy/${BOUNDARY_POLICY}`,
         stack(TARGET_STACK),
         stack('StackSet-*'),
         stack('CDKToolkit'),
-        `arn:${Aws.PARTITION}:s3:::aws-cloudtrail-logs-*`,
+        'arn:*:s3:::aws-cloudtrail-logs-*',
+        'arn:*:logs:*:*:log-group:aws-cloudtrail-logs-*',
+        ...trail.arns,
       ],
     }),
     // Stacks, functions and machines that already run with a stronger role: their owner shields them with the tag,
@@ -188,62 +304,11 @@ function boundaryStatements(): iam.PolicyStatement[] {
       resources: ['*'],
       conditions: { 'ForAnyValue:StringEqualsIgnoreCase': { 'aws:TagKeys': PROTECTED_TAG } },
     }),
-    // Credentials of a stronger role that no tag can shield: IAM shows these calls no tags, or not those of the role's
-    // owner (a device's certificate takes the role of any role alias).
+    // No service's own policy opens these: whatever a resource's policy says, and whichever resource it is.
     new iam.PolicyStatement({
       effect: DENY,
-      sid: 'NotCredentialsOfOthers',
-      actions: [
-        'airflow:Create*Token',
-        'airflow:InvokeRestApi',
-        'datazone:Get*Credentials',
-        'ds:ResetUserPassword',
-        'iot:Create*Certificate',
-        'iot:CreateCertificateFromCsr',
-        'iot:CreateProvisioningClaim',
-        'iot:Register*',
-      ],
-      resources: ['*'],
-    }),
-    new iam.PolicyStatement({
-      effect: DENY,
-      sid: 'NotIdentityNorOrganization',
-      actions: [
-        'account:CloseAccount',
-        'cloudformation:*OrganizationsAccess',
-        'cloudformation:*StackInstances',
-        'cloudformation:*StackSet',
-        'iam:*ClientID*',
-        'iam:Create*Provider',
-        'iam:Delete*Provider',
-        'iam:Update*Provider*',
-        'organizations:LeaveOrganization',
-      ],
-      resources: ['*'],
-    }),
-    new iam.PolicyStatement({
-      effect: DENY,
-      sid: 'NotTheAuditTrail',
-      actions: [
-        'access-analyzer:DeleteAnalyzer',
-        'cloudtrail:Delete*',
-        'cloudtrail:Deregister*',
-        'cloudtrail:Put*',
-        'cloudtrail:Stop*',
-        'cloudtrail:Update*',
-        'config:*ConfigurationRecorder',
-        'config:*DeliveryChannel',
-        'config:DisassociateResourceTypes',
-        'guardduty:CreateFilter',
-        'guardduty:Create*Set',
-        'guardduty:Delete*',
-        'guardduty:Disassociate*',
-        'guardduty:Stop*',
-        'guardduty:Update*',
-        'securityhub:Delete*',
-        'securityhub:Disable*',
-        'securityhub:Disassociate*',
-      ],
+      sid: 'NotWhatIsOthers',
+      actions: [...CREDENTIALS, ...ORGANIZATION, ...RECORDS],
       resources: ['*'],
     }),
   ];

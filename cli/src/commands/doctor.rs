@@ -33,6 +33,7 @@ use crate::{
 
 mod check;
 mod clock;
+mod survivors;
 mod token;
 
 /// The role that pipelines ask with, and what is deployed to target accounts (cdk/lib/names.ts).
@@ -58,7 +59,7 @@ pub struct Args {
     /// An AWS profile that may read the identity store [default: the credentials that are there]
     #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
     identity_profile: Option<String>,
-    /// An AWS profile that may read IAM in the target account, to see whether it is on-boarded
+    /// An AWS profile that may read IAM in the target account, to see whether it is on-boarded, and who has a way in
     #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
     target_profile: Option<String>,
     #[command(flatten)]
@@ -100,7 +101,7 @@ async fn examine(args: &Args, output: &Output) -> Vec<Check> {
         checks.push(site.person(args, &settings).await);
     }
     if is_somebody || args.target_profile.is_some() {
-        checks.push(site.target_account(args, &settings).await);
+        checks.extend(site.target_account(args, &settings).await);
     }
     checks
 }
@@ -282,21 +283,21 @@ impl Site {
         }
     }
 
-    /// Whether the target account is on-boarded. Only its own credentials can see that: the hub's functions may enter it, and
-    /// nobody else.
-    async fn target_account(&self, args: &Args, settings: &Settings) -> Check {
+    /// Whether the target account is on-boarded, and who can come in by what deployments have left there. Only its own
+    /// credentials can see that: the hub's functions may enter it, and nobody else.
+    async fn target_account(&self, args: &Args, settings: &Settings) -> Vec<Check> {
         const NAME: &str = "target account";
         let Ok(account) = settings.parsed(Key::AccountId, str::parse::<AccountId>) else {
-            return Check::skipped(NAME, "no account is named; --account names one");
+            return vec![Check::skipped(NAME, "no account is named; --account names one")];
         };
         let config = self.profile(args.target_profile.as_deref()).await;
         let whose = match self.who(&config).await {
             Ok(arn) => arn,
-            Err(error) => return Check::error(NAME, &Error::from(&error)),
+            Err(error) => return vec![Check::error(NAME, &Error::from(&error))],
         };
         if whose.split(':').nth(4) != Some(account.as_str()) {
             let only = format!("only credentials of {account} can see whether it is on-boarded");
-            return match &args.target_profile {
+            return vec![match &args.target_profile {
                 Some(_) => {
                     Check::fail(NAME, format!("{only}; the profile is {whose}"), "name a profile of that account")
                 }
@@ -304,9 +305,11 @@ impl Site {
                     NAME,
                     format!("{only}: --target-profile names some; else `daypass exec` with `true` tries it"),
                 ),
-            };
+            }];
         }
-        self.on_boarding(NAME, &account, &config).await.unwrap_or_else(|error| Check::error(NAME, &Error::from(&error)))
+        let on_boarding = self.on_boarding(NAME, &account, &config).await;
+        let on_boarding = on_boarding.unwrap_or_else(|error| Check::error(NAME, &Error::from(&error)));
+        vec![on_boarding, survivors::look(&account, &config).await]
     }
 
     async fn on_boarding(&self, name: &str, account: &AccountId, config: &SdkConfig) -> Result<Check, AwsError> {

@@ -300,6 +300,23 @@ async fn people_whom_identity_center_does_not_know() {
     other.assert_only("person", "no user of Identity Center has the address alex@example.com");
 }
 
+/// Such a role has outlived its deployment.
+#[tokio::test]
+async fn a_deployed_role_that_trusts_another_account() {
+    const ROLE: &str = "doctor-way-back";
+    let stack = Stack::shared().await;
+    let iam = stack.root("222222222222").iam();
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::666666666666:root"}, "Action": "sts:AssumeRole"}]});
+    let create = iam.create_role().path("/deployed-by-daypass/").role_name(ROLE);
+    create.assume_role_policy_document(trust.to_string()).send().await.expect("a role");
+    let found = Doctor::new().look(&["--account", "payments-dev", "--target-profile", "target"]).await;
+    iam.delete_role().role_name(ROLE).send().await.expect("deleted");
+    drop(stack);
+    assert_eq!((found.code, found.status("deployed roles")), (0, "warn"), "{:#}", found.report);
+    found.assert_says("deployed roles", "doctor-way-back by arn:aws:iam::666666666666:root");
+}
+
 #[tokio::test]
 async fn accounts_that_are_not_on_boarded() {
     let stack = Stack::shared().await;

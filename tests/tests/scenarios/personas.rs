@@ -28,6 +28,11 @@ enum Deed {
     CreateRole,
     ChangeItsOwnRole,
     DeleteTheTrail,
+    DeleteTheTrailsLogs,
+    DeleteFlowLogs,
+    DeleteConfigRule,
+    CreateLogGroup,
+    DeleteLogGroup,
 }
 
 use Deed::*;
@@ -49,6 +54,9 @@ impl Deed {
         let (create, delete) = (format!("{target}.CreateRepository"), format!("{target}.DeleteRepository"));
         let shell = json!({"Target": "i-1234567890abcdef0"}).to_string();
         let trail = json!({"Name": "trail"}).to_string();
+        let own_logs = json!({"logGroupName": format!("app-{unique}")}).to_string();
+        let trails_logs = json!({"logGroupName": "aws-cloudtrail-logs-1"}).to_string();
+        let config_rule = json!({"ConfigRuleName": "encrypted-volumes"}).to_string();
         let vpcs = [("VpcId", "vpc-11111111"), ("PeerVpcId", "vpc-22222222")];
         let query = |(version, action, parameters)| Call::Query("ec2", version, action, parameters);
         let call = match self {
@@ -72,13 +80,19 @@ impl Deed {
             DeleteTheTrail => {
                 Call::Json("cloudtrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.DeleteTrail", &trail)
             }
+            DeleteTheTrailsLogs => Call::Json("logs", "Logs_20140328.DeleteLogGroup", &trails_logs),
+            DeleteFlowLogs => query(ec2("DeleteFlowLogs", &[("FlowLogId.1", "fl-11111111")])),
+            DeleteConfigRule => Call::Json("config", "StarlingDoveService.DeleteConfigRule", &config_rule),
+            CreateLogGroup => Call::Json("logs", "Logs_20140328.CreateLogGroup", &own_logs),
+            DeleteLogGroup => Call::Json("logs", "Logs_20140328.DeleteLogGroup", &own_logs),
         };
         deployment.call(&call).await.map(drop)
     }
 }
 
 /// What nobody may, anywhere.
-const NEVER: [Deed; 4] = [CreateUser, CreateRole, ChangeItsOwnRole, DeleteTheTrail];
+const NEVER: [Deed; 7] =
+    [CreateUser, CreateRole, ChangeItsOwnRole, DeleteTheTrail, DeleteTheTrailsLogs, DeleteFlowLogs, DeleteConfigRule];
 
 struct Case {
     login: &'static str,
@@ -103,6 +117,8 @@ async fn product_admin_in_non_production() {
             CreateRepository,
             CreateSecret("payments/"),
             CreateStack("payments-"),
+            CreateLogGroup,
+            DeleteLogGroup,
         ],
         may_not: &[PeerVpcs, CreateSecret("network/"), CreateSecret("containers/"), CreateStack("network-")],
     })
