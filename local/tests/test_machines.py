@@ -279,8 +279,11 @@ def test_a_token_that_cannot_be_used_up_fails_the_request(world: World, aws: Aws
     assert Provisioning(world, proof=proof).status == "SUCCEEDED"
     world.fault(aws, "dynamodb:PutItem", "AccessDeniedException", message="no", times=4)
     run = Provisioning(world, proof=proof)
-    assert (run.path, run.error) == (f"{AUTHENTICATED} IsThereProof UseToken {FAILED}", "Daypass.AwsUnavailable")
-    assert run.cause["reason"].startswith("UseToken did not succeed (DynamoDB.AccessDeniedException: no); ")
+    assert (run.path, run.error) == (f"{AUTHENTICATED} IsThereProof UseToken {FAILED}", "Daypass.HubRefused")
+    reason = "UseToken did not succeed (DynamoDB.AccessDeniedException: no); tell the operators"
+    assert run.cause["reason"] == reason
+    failed = world.payload("record.failed")["operation"]["failed"]
+    assert (failed["error"], failed["reason"]) == ("Daypass.HubRefused", reason)
     assert world.payload("record.failed")["operation"]["failed"]["proof"] == proof
 
 
@@ -319,17 +322,18 @@ ERRORS = [
     ("record.requested", "TransactionConflict", "Validate RecordProcessing Denied"),
     ("record.requested", f"InvalidRequest RecordBroken {PASSING}", f"Validate RecordProcessing {FAILED}"),
     ("prove", "IdentityNotProven", f"{PROVEN} {DENIED}"),
-    ("prove", f"InvalidRequest {PASSING}", f"{PROVEN} {FAILED}"),
+    ("prove", f"InvalidRequest HubRefused {PASSING}", f"{PROVEN} {FAILED}"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
-    ("authn", f"InvalidRequest {PASSING}", f"{AUTHENTICATED} {FAILED}"),
+    ("authn", f"InvalidRequest HubRefused {PASSING}", f"{AUTHENTICATED} {FAILED}"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{AUTHORIZED} {DENIED}"),
-    ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
+    ("authz", f"InvalidRequest HubRefused {PASSING}", f"{AUTHORIZED} {FAILED}"),
     ("record.leasing", "InvalidRequest TransactionConflict TransactionNotFound", f"{LEASED} {FAILED}"),
     ("record.leasing", f"{BROKEN_RECORD} {PASSING}", f"{LEASED} {FAILED}"),
     ("record.leasing", "QuotaExceeded", f"{LEASED} {DENIED}"),
-    ("create-role", "InvalidRequest TargetAccountNotOnboarded RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", "InvalidRequest RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", "TargetAccountNotOnboarded TargetAccountRefused", f"{CREATED} {FAILED}"),
     ("create-role", f"QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {AGAIN} {UNDONE}"),
-    ("issue-creds", f"InvalidRequest {PASSING}", f"{ISSUED} {UNDONE}"),
+    ("issue-creds", f"InvalidRequest HubRefused {PASSING}", f"{ISSUED} {UNDONE}"),
     ("record.provisioned", "InvalidRequest TransactionConflict TransactionNotFound", f"{PROVISIONED} {UNDONE}"),
     ("record.provisioned", f"{BROKEN_RECORD} {PASSING}", f"{PROVISIONED} {UNDONE}"),
 ]
@@ -412,6 +416,34 @@ def test_a_function_that_hangs_once_is_asked_again(world: World) -> None:
     assert world.times("create-role") == 2
 
 
+@pytest.mark.parametrize("name", ["TargetAccountRefused", "TargetAccountNotOnboarded"])
+def test_a_role_that_was_made_and_is_refused_its_policies_is_deleted(world: World, name: str) -> None:
+    refused = error("Daypass.AwsUnavailable") + error(f"Daypass.{name}", times=5)
+    run = Provisioning(world, {"create-role": refused})
+    assert (run.path, run.error) == (f"{CREATED} {AGAIN} {UNDONE}", f"Daypass.{name}")
+    assert (world.times("create-role"), world.times("delete-role")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        *(
+            (f"Lambda.{name}Exception", "Daypass.HubRefused")
+            for name in ("AccessDenied", "ResourceNotFound", "KMSDisabled", "KMSAccessDenied", "KMSInvalidState")
+        ),
+        ("Lambda.ServiceException", "Daypass.AwsUnavailable"),
+        ("Lambda.TooManyRequestsException", "Daypass.AwsUnavailable"),
+    ],
+)
+def test_what_aws_refuses_the_machine_is_told_as_a_refusal(world: World, aws: Aws, refused: str, told: str) -> None:
+    world.fault(aws, "lambda:InvokeFunction", refused.removeprefix("Lambda."), message="no", skip=3, times=4)
+    run = Provisioning(world)
+    assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}", told)
+    advice = "try again, and tell the operators when that does not help"
+    advice = "tell the operators" if told == "Daypass.HubRefused" else advice
+    assert run.cause["reason"] == f"Authenticate did not succeed ({refused}: no); {advice}"
+
+
 def test_what_passes_is_tried_again(world: World) -> None:
     quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
     slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet", times=2)
@@ -460,7 +492,7 @@ def test_a_release_that_came_first_cancels(world: World) -> None:
 def test_without_a_lease_there_is_no_role(world: World, aws: Aws) -> None:
     world.fault(aws, "states:StartExecution", "AccessDeniedException", message="no", times=4)
     run = Provisioning(world)
-    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.AwsUnavailable")
+    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.HubRefused")
     assert run.cause["reason"].startswith("StartLease did not succeed (StepFunctions.AccessDeniedException: no); ")
     assert not {"create-role", "delete-role"} & {called for called, _ in world.calls}
 
@@ -697,12 +729,12 @@ RENEWAL_ERRORS = [
     ("record.renewing", "TransactionConflict", f"{LOOKED_FOR} {REFUSED}"),
     ("record.renewing", f"InvalidRequest RecordBroken {PASSING}", f"{LOOKED_FOR} Failed"),
     ("prove", "IdentityNotProven", f"{LOOKED_FOR} Prove {REFUSED}"),
-    ("prove", f"InvalidRequest {PASSING}", f"{LOOKED_FOR} Prove Failed"),
+    ("prove", f"InvalidRequest HubRefused {PASSING}", f"{LOOKED_FOR} Prove Failed"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{KNOWN} {REFUSED}"),
-    ("authn", f"InvalidRequest {PASSING}", f"{KNOWN} Failed"),
+    ("authn", f"InvalidRequest HubRefused {PASSING}", f"{KNOWN} Failed"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{ALLOWED} {REFUSED}"),
-    ("authz", f"InvalidRequest {PASSING}", f"{ALLOWED} Failed"),
-    ("issue-creds", f"InvalidRequest {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
+    ("authz", f"InvalidRequest HubRefused {PASSING}", f"{ALLOWED} Failed"),
+    ("issue-creds", f"InvalidRequest HubRefused {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
     ("record.renewed", "TransactionConflict", f"{RENEWED_PATH} {REFUSED}"),
     ("record.renewed", "InvalidRequest TransactionNotFound RecordBroken", f"{RENEWED_PATH} Failed"),
     ("record.renewed", PASSING, f"{RENEWED_PATH} Failed"),

@@ -137,10 +137,15 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
         By::Catch(catcher) => catcher.error_equals.clone(),
         _ => vec![],
     };
-    // At the first attempt three errors say that nothing was made; at a later one only that another's role was read.
+    // At the first attempt four errors say that nothing was made; at a later one only that another's role was read.
     let nothing_is_ours = |edge: &Edge<'_>| {
         let says_so: &[&str] = match edge.from {
-            "CreateRole" => &["Daypass.InvalidRequest", "Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"],
+            "CreateRole" => &[
+                "Daypass.InvalidRequest",
+                "Daypass.TargetAccountNotOnboarded",
+                "Daypass.TargetAccountRefused",
+                "Daypass.RoleConflict",
+            ],
             "CreateRoleAgain" => &["Daypass.RoleConflict"],
             _ => return false,
         };
