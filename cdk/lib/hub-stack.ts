@@ -35,11 +35,13 @@ export class HubStack extends Stack {
     const tokens = new IdentityTokens(this, 'IdentityTokens', { key });
     const functions = new TaskFunctions(this, 'Tasks', { config, key, table, openRoles, tokens }).all;
 
+    const monitoring = new Monitoring(this, 'Monitoring', { config, key });
     const deprovision = new StateMachine(this, 'Deprovision', {
       name: DEPROVISION_MACHINE,
       type: StateMachineType.STANDARD,
       definition: join(definitions, 'deprovision.asl.json'),
       tasks: { record: functions.record, 'delete-role': functions['delete-role'] },
+      tells: { alarms: monitoring.topic },
       config,
       key,
     });
@@ -76,16 +78,7 @@ export class HubStack extends Stack {
 
     const pipelineRole = new PipelineRole(this, 'PipelineRole', { issuer: functions['issue-creds'].role });
     const invokerRole = new InvokerRole(this, 'InvokerRole', { config, ...machines, tokenKey: tokens.key });
-    const { topic } = new Monitoring(this, 'Monitoring', {
-      config,
-      key,
-      provision,
-      renew,
-      deprovision,
-      sweep,
-      functions,
-      table,
-    });
+    monitoring.watch({ provision, renew, deprovision, sweep, functions, table });
 
     const outputs = {
       ProvisionArn: machines.provision.stateMachineArn,
@@ -94,7 +87,7 @@ export class HubStack extends Stack {
       TableName: table.tableName,
       InvokerRoleArn: invokerRole.roleArn,
       PipelineRoleArn: pipelineRole.roleArn,
-      AlarmTopicArn: topic.topicArn,
+      AlarmTopicArn: monitoring.topic.topicArn,
       KeyArn: key.keyArn,
       ExternalId: config.external_id,
       IdentityTokenKeyArn: tokens.key.keyArn,

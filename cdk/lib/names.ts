@@ -39,6 +39,8 @@ export const USED_TOKENS_TABLE = 'daypass-used-tokens';
 export const OPEN_ROLES_TABLE = 'daypass-open-roles';
 export const ALARM_TOPIC = 'daypass-alarms';
 export const DASHBOARD = 'daypass';
+/** What to do when an alarm goes off: each alarm has a section there that has its name. `deprovision.asl.json` has the address, too. */
+export const RUNBOOK = 'https://github.com/daypass/daypass/blob/main/docs/runbook.md';
 export const KEY_ALIAS = 'alias/daypass';
 /** The key that identity tokens are encrypted to; whoever may ask for roles may read its public half. */
 export const TOKEN_KEY_ALIAS = 'alias/daypass-identity-tokens';

@@ -2,11 +2,14 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, TASKS } from '../lib/names.ts';
+import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, RUNBOOK, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
+import { type LogEvent, logFilter } from './log-filter.ts';
 import { type Statement, Synthesized } from './template.ts';
 
 const HUB = '111111111111';
+/** Log events of executions of each kind, as `local/tests/test_machines.py` has recorded them. */
+const executions: Record<string, LogEvent[]> = JSON.parse(readFileSync(`${fixtures}/executions.json`, 'utf8'));
 const hub = new Synthesized('DaypassHub', HUB);
 const identityInHub = { store_id: 'd-1234567890', account_id: HUB, region: 'us-east-1' };
 
@@ -343,13 +346,21 @@ describe('machines', () => {
     expect(invoked[1]?.Resource).toBe('<daypass-used-tokens.Arn>');
   });
 
-  test('deprovision may invoke record and delete-role', () => {
+  test('deprovision may invoke record and delete-role, and tell the operators', () => {
     expect(invocations('daypass-deprovision')).toEqual([
       {
         Sid: 'Tasks',
         Effect: 'Allow',
         Action: 'lambda:InvokeFunction',
         Resource: ['<daypass-delete-role.Arn>', '<daypass-record.Arn>'],
+      },
+      { Sid: 'Topics', Effect: 'Allow', Action: 'sns:Publish', Resource: '<daypass-alarms>' },
+      {
+        Sid: 'KeyOfTheTopics',
+        Effect: 'Allow',
+        Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
+        Resource: '<AWS::KMS::Key.Arn>',
+        Condition: { StringEquals: { 'kms:ViaService': 'sns.us-east-1.amazonaws.com' } },
       },
     ]);
   });
@@ -597,14 +608,13 @@ describe('monitoring', () => {
   const machine = (name: string) => [{ Name: 'StateMachineArn', Value: `<daypass-${name}>` }];
 
   test.each([
-    ['deprovision-failed', 'AWS/States', 'ExecutionsFailed', machine('deprovision')],
+    ['deprovision-failed', 'Daypass', 'DeprovisionFailed', undefined],
     ['deprovision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('deprovision')],
     ['deprovision-aborted', 'AWS/States', 'ExecutionsAborted', machine('deprovision')],
     ['provision-failed', 'Daypass', 'ProvisionFailed', undefined],
     ['provision-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('provision')],
     ['renew-failed', 'Daypass', 'RenewFailed', undefined],
     ['renew-timed-out', 'AWS/States', 'ExecutionsTimedOut', machine('renew')],
-    ['sweep-failed', 'AWS/States', 'ExecutionsFailed', machine('sweep')],
   ])('%s goes off at the first occurrence', (name, Namespace, MetricName, Dimensions) => {
     const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === `daypass-${name}`);
     expect(alarm).toMatchObject({
@@ -638,16 +648,76 @@ describe('monitoring', () => {
     expect(alarm?.DatapointsToAlarm).toBeUndefined();
   });
 
-  test.each(['Provision', 'Renew'])(
-    'tells failures of %s from denials by the state that an execution ends in',
-    (name) => {
-      hub.template.hasResourceProperties('AWS::Logs::MetricFilter', {
-        LogGroupName: { Ref: Match.stringLikeRegexp(`^${name}Logs`) },
-        FilterPattern: '{ ($.type = "FailStateEntered") && ($.details.name = "Failed") }',
-        MetricTransformations: [{ MetricNamespace: 'Daypass', MetricName: `${name}Failed`, MetricValue: '1' }],
-      });
-    },
-  );
+  test('sweep-failed goes off when two of three sweeps have failed', () => {
+    const [alarm] = hub.all('AWS::CloudWatch::Alarm').filter(({ AlarmName }) => AlarmName === 'daypass-sweep-failed');
+    expect(alarm).toMatchObject({
+      Namespace: 'AWS/States',
+      MetricName: 'ExecutionsFailed',
+      Dimensions: machine('sweep'),
+      Period: 300,
+      EvaluationPeriods: 3,
+      DatapointsToAlarm: 2,
+      Threshold: 1,
+      ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+      TreatMissingData: 'notBreaching',
+      AlarmActions: ['<daypass-alarms>'],
+    });
+  });
+
+  /** Of the recorded executions, those that a metric filter counts. */
+  const counts = (metric: string): string[] => {
+    interface Filter {
+      readonly LogGroupName: string;
+      readonly FilterPattern: string;
+      readonly MetricTransformations: { readonly MetricName: string; readonly MetricValue: string }[];
+    }
+    const [filter] = hub
+      .all<Filter>('AWS::Logs::MetricFilter')
+      .filter(({ MetricTransformations: [made] }) => made?.MetricName === metric);
+    expect(filter?.MetricTransformations).toEqual([
+      { MetricNamespace: 'Daypass', MetricName: metric, MetricValue: '1' },
+    ]);
+    const counted = logFilter(filter?.FilterPattern ?? '');
+    const log = filter?.LogGroupName.replace(/^<.*daypass-/, '').replace('>', '');
+    return Object.entries(executions)
+      .filter(([kind]) => kind.startsWith(`${log}: `))
+      .flatMap(([kind, events]) => events.filter(counted).map(() => kind));
+  };
+
+  test.each([
+    ['DeprovisionFailed', ['deprovision: failed for good', 'deprovision: its item has gone']],
+    ['DeprovisionRefused', ['deprovision: a mistyped id', 'deprovision: of another one', 'deprovision: rubbish']],
+    ['ProvisionFailed', ['provision: refused by AWS', 'provision: failed']],
+    ['ProvisionOvertaken', ['provision: released while it was provisioned']],
+    ['RenewFailed', ['renew: failed']],
+  ])('%s counts each such execution once, by its recorded log, and no other one', (metric, kinds) => {
+    expect(counts(metric)).toEqual(kinds);
+  });
+
+  test('no alarm looks at executions that failed, whatever for', () => {
+    const failed = hub.all('AWS::CloudWatch::Alarm').filter(({ MetricName }) => MetricName === 'ExecutionsFailed');
+    expect(failed.map(({ AlarmName }) => AlarmName)).toEqual(['daypass-sweep-failed']);
+    const counted = hub.all('AWS::CloudWatch::Alarm').map(({ MetricName }) => MetricName);
+    expect(counted).not.toContain('DeprovisionRefused');
+    expect(counted).not.toContain('ProvisionOvertaken');
+  });
+
+  test('each alarm, and the message about an end that failed, leads to its section of the runbook', () => {
+    const repository = new URL('../../', import.meta.url).pathname;
+    const runbook = readFileSync(join(repository, 'docs/runbook.md'), 'utf8');
+    const sections = [...runbook.matchAll(/^## (.*)$/gm)].map(([, title = '']) => title);
+    const alarms = hub.all<{ AlarmName: string; AlarmDescription: string }>('AWS::CloudWatch::Alarm');
+    expect(alarms.length).toBeGreaterThan(0);
+    for (const { AlarmName, AlarmDescription } of alarms) {
+      expect(AlarmDescription.endsWith(` What to do: ${RUNBOOK}#${AlarmName}`)).toBe(true);
+      expect(sections).toContain(AlarmName);
+    }
+    expect(sections.filter((title) => title.startsWith('daypass-')).sort()).toEqual(
+      alarms.map(({ AlarmName }) => AlarmName).sort(),
+    );
+    const machine = readFileSync(join(repository, 'statemachine/deprovision.asl.json'), 'utf8');
+    expect(machine).toContain(`What to do: ${RUNBOOK}#daypass-deprovision-failed`);
+  });
 
   test('the topic is encrypted, refuses plain HTTP, and takes messages from alarms of Daypass', () => {
     hub.template.hasResourceProperties('AWS::SNS::Topic', {

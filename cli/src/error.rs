@@ -48,10 +48,12 @@ impl Kind {
             ErrorName::InvalidRequest
             | ErrorName::TransactionConflict
             | ErrorName::TargetAccountNotOnboarded
+            | ErrorName::TargetAccountRefused
             | ErrorName::RoleConflict
             | ErrorName::TransactionNotFound
             | ErrorName::TransactionMismatch
-            | ErrorName::RecordBroken => Self::Failed,
+            | ErrorName::RecordBroken
+            | ErrorName::HubRefused => Self::Failed,
         }
     }
 }

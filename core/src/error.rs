@@ -21,8 +21,10 @@ pub enum ErrorName {
     AccountNotAllowed,
     /// The branch may not deploy to the account's environment.
     BranchNotAllowed,
-    /// The provisioner role of the target account cannot be assumed.
+    /// The target account has no target stack, or not the one that this version needs.
     TargetAccountNotOnboarded,
+    /// AWS refuses what Daypass has to do in the target account, and will refuse it again: a policy denies it, for instance.
+    TargetAccountRefused,
     /// A role of the transaction's name exists and is not the transaction's.
     RoleConflict,
     /// A quota of IAM is exhausted in the target account, or a limit of the deployment's own.
@@ -39,11 +41,13 @@ pub enum ErrorName {
     TransactionMismatch,
     /// What is recorded of the transaction is not what Daypass writes: somebody else has changed the table.
     RecordBroken,
+    /// AWS refuses what Daypass has to do in its own accounts, and will refuse it again.
+    HubRefused,
 }
 
 impl ErrorName {
     /// All of them, in the order of the design.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::TransactionConflict,
         Self::UserNotFound,
@@ -53,6 +57,7 @@ impl ErrorName {
         Self::AccountNotAllowed,
         Self::BranchNotAllowed,
         Self::TargetAccountNotOnboarded,
+        Self::TargetAccountRefused,
         Self::RoleConflict,
         Self::QuotaExceeded,
         Self::Throttled,
@@ -61,6 +66,7 @@ impl ErrorName {
         Self::TransactionNotFound,
         Self::TransactionMismatch,
         Self::RecordBroken,
+        Self::HubRefused,
     ];
 
     /// The name on the wire, as the ASL and clients see it.
@@ -76,6 +82,7 @@ impl ErrorName {
             Self::AccountNotAllowed => "Daypass.AccountNotAllowed",
             Self::BranchNotAllowed => "Daypass.BranchNotAllowed",
             Self::TargetAccountNotOnboarded => "Daypass.TargetAccountNotOnboarded",
+            Self::TargetAccountRefused => "Daypass.TargetAccountRefused",
             Self::RoleConflict => "Daypass.RoleConflict",
             Self::QuotaExceeded => "Daypass.QuotaExceeded",
             Self::Throttled => "Daypass.Throttled",
@@ -84,6 +91,7 @@ impl ErrorName {
             Self::TransactionNotFound => "Daypass.TransactionNotFound",
             Self::TransactionMismatch => "Daypass.TransactionMismatch",
             Self::RecordBroken => "Daypass.RecordBroken",
+            Self::HubRefused => "Daypass.HubRefused",
         }
     }
 }

@@ -18,12 +18,12 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
 pub use self::{
-    aws::{AwsError, connect, connect_anywhere},
+    aws::{AwsError, Refusal, connect, connect_anywhere},
     settings::{SettingError, optional_setting, personas, setting},
 };
 #[cfg(feature = "assume-role")]
 pub use self::{
-    role_session::{Provisioner, ProvisionerError, ReaderSession, identity_center},
+    role_session::{Provisioner, ProvisionerError, ReaderSession, TargetRefused, identity_center},
     turns::Turns,
 };
 use crate::{

@@ -8,7 +8,7 @@ pub mod leaks;
 mod service;
 pub mod target;
 
-pub use service::{Refusal, http_service, json_service, query_service};
+pub use service::{Refusal, http_service, json_service, query_service, status_of};
 
 use crate::{
     contract::{Authorization, CreatedRole, Person, Proof, Transaction, UserAttribute, UserClaim, in_hours},

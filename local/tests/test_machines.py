@@ -4,6 +4,7 @@ What can be seen in the definitions is held by `tests/tests/state_machines/`; he
 """
 
 import json
+import os
 import re
 import time
 import uuid
@@ -71,7 +72,7 @@ class World:
         accounts = Accounts(aws, uuid.uuid4().hex[:12])
         self.folder, self.suffix = folder, accounts.suffix
         self.sfn = aws.root("stepfunctions", accounts.hub)
-        may = allow(["lambda:InvokeFunction", "states:StartExecution", "dynamodb:PutItem"])
+        may = allow(["lambda:InvokeFunction", "states:StartExecution", "dynamodb:PutItem", "sns:Publish"])
         self.role = accounts.role(
             accounts.hub, "machine", trusts=[service_trust("states.amazonaws.com")], policies=[may]
         )
@@ -94,6 +95,10 @@ class World:
             AttributeDefinitions=[{"AttributeName": "token_id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        self.arns["alarms"] = aws.root("sns", accounts.hub).create_topic(Name=f"alarms-{self.suffix}")["TopicArn"]
+        self.logs = aws.root("logs", accounts.hub)
+        self.log_group = f"/aws/vendedlogs/states/{self.suffix}"
+        self.logs.create_log_group(logGroupName=self.log_group)
         lease = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
         self.lease = self.arns["deprovision"] = self.make("lease", "STANDARD", json.dumps(lease))
         self.provision = self.make("provision", "EXPRESS", self.definition("provision"))
@@ -108,7 +113,18 @@ class World:
 
     def make(self, name: str, kind: str, definition: str) -> str:
         name = f"{name}-{self.suffix}"
-        made = self.sfn.create_state_machine(name=name, type=kind, roleArn=self.role, definition=definition)
+        group = f"arn:aws:logs:us-east-1:{self.role.split(':')[4]}:log-group:{self.log_group}:*"
+        made = self.sfn.create_state_machine(
+            name=name,
+            type=kind,
+            roleArn=self.role,
+            definition=definition,
+            loggingConfiguration={
+                "level": "ALL",
+                "includeExecutionData": True,
+                "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}],
+            },
+        )
         return str(made["stateMachineArn"])
 
     def script(self, outcomes: Outcomes, answers: dict[str, Any]) -> None:
@@ -159,6 +175,29 @@ class World:
         )
         when: datetime = next(entered)
         return when
+
+    def telling(self) -> str:
+        """Make a deprovision machine whose messages go to a function (`record.told`), where they can be read."""
+        telling = json.loads(self.definition("deprovision"))
+        state = telling["States"]["TellOperators"]
+        told = {"operation": {"told": state["Arguments"]}}
+        state["Resource"] = "arn:aws:states:::lambda:invoke"
+        state["Arguments"] = {"FunctionName": self.arns["record"], "Payload": told}
+        return self.make(f"telling-{uuid.uuid4().hex[:8]}", "STANDARD", json.dumps(telling))
+
+    def logged(self, execution: str) -> list[dict[str, Any]]:
+        """The events of an execution in the log, without what it worked on."""
+        streams = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=self.log_group)
+        names = [stream["logStreamName"] for page in streams for stream in page["logStreams"]]
+        [stream] = [name for name in names if name.endswith(f"/{execution.rsplit(':', 1)[-1]}")]
+        found = self.logs.filter_log_events(logGroupName=self.log_group, logStreamNames=[stream])
+        events = [json.loads(event["message"]) for event in found["events"]]
+        kept = ("name", "error", "cause")
+        return [
+            {"id": event["id"], "type": event["type"]}
+            | {"details": {key: event["details"][key] for key in kept if key in event["details"]}}
+            for event in events
+        ]
 
     def fault(self, aws: Aws, action: str, error: str, **more: Any) -> None:
         aws.control("/_daypass/faults", {"action": action, "error": error, "caller": self.role} | more)
@@ -247,7 +286,8 @@ CREATED = f"{LEASED} StartLease CreateRole"
 ISSUED = f"{CREATED} IssueCredentials"
 PROVISIONED = f"{ISSUED} RecordProvisioned"
 DENIED = "RecordDenied Denied"
-FAILED = "RecordFailed Failed"
+FAILED = "RecordFailed WasItOvertaken Failed"
+OVERTAKEN = "RecordFailed WasItOvertaken Overtaken"
 UNDONE = f"DeleteRole {FAILED}"
 HANDED_OVER = "RecordFailing StartCleanUp Failed"
 PASSING = "Throttled AwsUnavailable"
@@ -284,8 +324,11 @@ def test_a_token_that_cannot_be_used_up_fails_the_request(world: World, aws: Aws
     assert Provisioning(world, proof=proof).status == "SUCCEEDED"
     world.fault(aws, "dynamodb:PutItem", "AccessDeniedException", message="no", times=4)
     run = Provisioning(world, proof=proof)
-    assert (run.path, run.error) == (f"{AUTHENTICATED} IsThereProof UseToken {FAILED}", "Daypass.AwsUnavailable")
-    assert run.cause["reason"].startswith("UseToken did not succeed (DynamoDB.AccessDeniedException: no); ")
+    assert (run.path, run.error) == (f"{AUTHENTICATED} IsThereProof UseToken {FAILED}", "Daypass.HubRefused")
+    reason = "UseToken did not succeed (DynamoDB.AccessDeniedException: no); tell the operators"
+    assert run.cause["reason"] == reason
+    failed = world.payload("record.failed")["operation"]["failed"]
+    assert (failed["error"], failed["reason"]) == ("Daypass.HubRefused", reason)
     assert world.payload("record.failed")["operation"]["failed"]["proof"] == proof
 
 
@@ -324,18 +367,21 @@ ERRORS = [
     ("record.requested", "TransactionConflict", "Validate RecordProcessing Denied"),
     ("record.requested", f"InvalidRequest RecordBroken {PASSING}", f"Validate RecordProcessing {FAILED}"),
     ("prove", "IdentityNotProven", f"{PROVEN} {DENIED}"),
-    ("prove", f"InvalidRequest {PASSING}", f"{PROVEN} {FAILED}"),
+    ("prove", f"InvalidRequest HubRefused {PASSING}", f"{PROVEN} {FAILED}"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{AUTHENTICATED} {DENIED}"),
-    ("authn", f"InvalidRequest {PASSING}", f"{AUTHENTICATED} {FAILED}"),
+    ("authn", f"InvalidRequest HubRefused {PASSING}", f"{AUTHENTICATED} {FAILED}"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{AUTHORIZED} {DENIED}"),
-    ("authz", f"InvalidRequest {PASSING}", f"{AUTHORIZED} {FAILED}"),
-    ("record.leasing", "InvalidRequest TransactionConflict TransactionNotFound", f"{LEASED} {FAILED}"),
+    ("authz", f"InvalidRequest HubRefused {PASSING}", f"{AUTHORIZED} {FAILED}"),
+    ("record.leasing", "InvalidRequest TransactionNotFound", f"{LEASED} {FAILED}"),
+    ("record.leasing", "TransactionConflict", f"{LEASED} {OVERTAKEN}"),
     ("record.leasing", f"{BROKEN_RECORD} {PASSING}", f"{LEASED} {FAILED}"),
     ("record.leasing", "QuotaExceeded", f"{LEASED} {DENIED}"),
-    ("create-role", "InvalidRequest TargetAccountNotOnboarded RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", "InvalidRequest RoleConflict", f"{CREATED} {FAILED}"),
+    ("create-role", "TargetAccountNotOnboarded TargetAccountRefused", f"{CREATED} {FAILED}"),
     ("create-role", f"QuotaExceeded RoleNotVisibleYet {PASSING}", f"{CREATED} {AGAIN} {UNDONE}"),
-    ("issue-creds", f"InvalidRequest {PASSING}", f"{ISSUED} {UNDONE}"),
-    ("record.provisioned", "InvalidRequest TransactionConflict TransactionNotFound", f"{PROVISIONED} {UNDONE}"),
+    ("issue-creds", f"InvalidRequest HubRefused {PASSING}", f"{ISSUED} {UNDONE}"),
+    ("record.provisioned", "InvalidRequest TransactionNotFound", f"{PROVISIONED} {UNDONE}"),
+    ("record.provisioned", "TransactionConflict", f"{PROVISIONED} DeleteRole {OVERTAKEN}"),
     ("record.provisioned", f"{BROKEN_RECORD} {PASSING}", f"{PROVISIONED} {UNDONE}"),
 ]
 
@@ -351,7 +397,7 @@ def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: 
     assert (run.status, run.path, run.error) == ("FAILED", path, name)
     assert run.cause == {"transaction_id": run.id, "status": status, "reason": "this is why"}
     assert world.times(task) == attempts
-    if path.endswith((DENIED, FAILED)):
+    if path.endswith((DENIED, FAILED, OVERTAKEN)):
         known = {"proof": None, "person": PERSON if "Authorize" in path else None}
         known |= {"authorization": AUTHORIZATION if "RecordLease" in path else None}
         recorded = known | {"transaction_id": run.id, "error": name, "reason": "this is why"}
@@ -417,6 +463,34 @@ def test_a_function_that_hangs_once_is_asked_again(world: World) -> None:
     assert world.times("create-role") == 2
 
 
+@pytest.mark.parametrize("name", ["TargetAccountRefused", "TargetAccountNotOnboarded"])
+def test_a_role_that_was_made_and_is_refused_its_policies_is_deleted(world: World, name: str) -> None:
+    refused = error("Daypass.AwsUnavailable") + error(f"Daypass.{name}", times=5)
+    run = Provisioning(world, {"create-role": refused})
+    assert (run.path, run.error) == (f"{CREATED} {AGAIN} {UNDONE}", f"Daypass.{name}")
+    assert (world.times("create-role"), world.times("delete-role")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        *(
+            (f"Lambda.{name}Exception", "Daypass.HubRefused")
+            for name in ("AccessDenied", "ResourceNotFound", "KMSDisabled", "KMSAccessDenied", "KMSInvalidState")
+        ),
+        ("Lambda.ServiceException", "Daypass.AwsUnavailable"),
+        ("Lambda.TooManyRequestsException", "Daypass.AwsUnavailable"),
+    ],
+)
+def test_what_aws_refuses_the_machine_is_told_as_a_refusal(world: World, aws: Aws, refused: str, told: str) -> None:
+    world.fault(aws, "lambda:InvokeFunction", refused.removeprefix("Lambda."), message="no", skip=3, times=4)
+    run = Provisioning(world)
+    assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}", told)
+    advice = "try again, and tell the operators when that does not help"
+    advice = "tell the operators" if told == "Daypass.HubRefused" else advice
+    assert run.cause["reason"] == f"Authenticate did not succeed ({refused}: no); {advice}"
+
+
 def test_what_passes_is_tried_again(world: World) -> None:
     quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
     slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet", times=2)
@@ -452,7 +526,7 @@ def test_a_lost_start_of_the_lease_is_repeated(world: World, aws: Aws) -> None:
 def test_a_release_that_came_first_cancels(world: World) -> None:
     released = "released before it was provisioned"
     run = Provisioning(world, {"record.leasing": error("Daypass.TransactionConflict", released)})
-    assert (run.path, run.error) == (f"{LEASED} {FAILED}", "Daypass.TransactionConflict")
+    assert (run.path, run.error) == (f"{LEASED} {OVERTAKEN}", "Daypass.TransactionConflict")
     assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": released}
     known = {"proof": None, "person": PERSON, "authorization": AUTHORIZATION}
     failed = known | {"transaction_id": run.id, "error": "Daypass.TransactionConflict", "reason": released}
@@ -465,7 +539,7 @@ def test_a_release_that_came_first_cancels(world: World) -> None:
 def test_without_a_lease_there_is_no_role(world: World, aws: Aws) -> None:
     world.fault(aws, "states:StartExecution", "AccessDeniedException", message="no", times=4)
     run = Provisioning(world)
-    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.AwsUnavailable")
+    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.HubRefused")
     assert run.cause["reason"].startswith("StartLease did not succeed (StepFunctions.AccessDeniedException: no); ")
     assert not {"create-role", "delete-role"} & {called for called, _ in world.calls}
 
@@ -474,7 +548,7 @@ def test_an_execution_that_somebody_else_named_so_is_no_lease(world: World) -> N
     name = str(uuid.uuid4())
     world.sfn.start_execution(stateMachineArn=world.lease, name=name, input='{"expires_at": "2099-01-01T00:00:00Z"}')
     run = Provisioning(world, name=name)
-    assert (run.path, run.error) == (f"{LEASED} StartLease {FAILED}", "Daypass.TransactionConflict")
+    assert (run.path, run.error) == (f"{LEASED} StartLease {OVERTAKEN}", "Daypass.TransactionConflict")
     assert run.cause["status"] == "failed"
     assert "under a new name" in run.cause["reason"]
 
@@ -702,12 +776,12 @@ RENEWAL_ERRORS = [
     ("record.renewing", "TransactionConflict", f"{LOOKED_FOR} {REFUSED}"),
     ("record.renewing", f"InvalidRequest RecordBroken {PASSING}", f"{LOOKED_FOR} Failed"),
     ("prove", "IdentityNotProven", f"{LOOKED_FOR} Prove {REFUSED}"),
-    ("prove", f"InvalidRequest {PASSING}", f"{LOOKED_FOR} Prove Failed"),
+    ("prove", f"InvalidRequest HubRefused {PASSING}", f"{LOOKED_FOR} Prove Failed"),
     ("authn", "UserNotFound UserDisabled IdentityNotProven", f"{KNOWN} {REFUSED}"),
-    ("authn", f"InvalidRequest {PASSING}", f"{KNOWN} Failed"),
+    ("authn", f"InvalidRequest HubRefused {PASSING}", f"{KNOWN} Failed"),
     ("authz", "NotAMember AccountNotAllowed BranchNotAllowed IdentityNotProven", f"{ALLOWED} {REFUSED}"),
-    ("authz", f"InvalidRequest {PASSING}", f"{ALLOWED} Failed"),
-    ("issue-creds", f"InvalidRequest {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
+    ("authz", f"InvalidRequest HubRefused {PASSING}", f"{ALLOWED} Failed"),
+    ("issue-creds", f"InvalidRequest HubRefused {PASSING}", f"{ALLOWED} IssueCredentials Failed"),
     ("record.renewed", "TransactionConflict", f"{RENEWED_PATH} {REFUSED}"),
     ("record.renewed", "InvalidRequest TransactionNotFound RecordBroken", f"{RENEWED_PATH} Failed"),
     ("record.renewed", PASSING, f"{RENEWED_PATH} Failed"),
@@ -964,12 +1038,16 @@ def test_rubbish_is_refused(world: World, asked: Any) -> None:
 @pytest.mark.parametrize(
     ("task", "state", "path"),
     [
-        ("record.waiting", "LookUpLease", "LeaseOrRelease LookUpLease DeprovisionFailed"),
-        ("record.deprovisioning", "RecordDeprovisioningLate", f"{DELETED_FIRST} DeprovisionFailed"),
-        ("record.look_up", "LookUpRole", f"{UNRECORDED} DeprovisionFailed"),
-        ("record.cancelled", "RecordCancelled", f"{CANCELLING} DeprovisionFailed"),
-        ("delete-role", "DeleteRole", f"{DELETING} RecordDeprovisionFailed DeprovisionFailed"),
-        ("record.deprovisioned", "RecordDeprovisioned", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
+        ("record.waiting", "LookUpLease", "LeaseOrRelease LookUpLease TellOperators DeprovisionFailed"),
+        ("record.deprovisioning", "RecordDeprovisioningLate", f"{DELETED_FIRST} TellOperators DeprovisionFailed"),
+        ("record.look_up", "LookUpRole", f"{UNRECORDED} TellOperators DeprovisionFailed"),
+        ("record.cancelled", "RecordCancelled", f"{CANCELLING} TellOperators DeprovisionFailed"),
+        ("delete-role", "DeleteRole", f"{DELETING} RecordDeprovisionFailed TellOperators DeprovisionFailed"),
+        (
+            "record.deprovisioned",
+            "RecordDeprovisioned",
+            f"{DELETING} RecordDeprovisioned TellOperators DeprovisionFailed",
+        ),
     ],
 )
 def test_all_the_rest_is_tried_for_long(world: World, task: str, state: str, path: str, name: str) -> None:
@@ -999,17 +1077,21 @@ def test_all_the_rest_is_tried_for_long(world: World, task: str, state: str, pat
 @pytest.mark.parametrize(
     ("task", "name", "path"),
     [
-        ("delete-role", "InvalidRequest", f"{DELETING} RecordDeprovisionFailed DeprovisionFailed"),
-        ("record.deprovisioned", "InvalidRequest", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
-        ("record.deprovisioned", "TransactionNotFound", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
-        ("record.deprovisioned", "RecordBroken", f"{DELETING} RecordDeprovisioned DeprovisionFailed"),
-        ("record.cancelled", "InvalidRequest", f"{CANCELLING} DeprovisionFailed"),
-        ("record.cancelled", "TransactionNotFound", f"{CANCELLING} DeprovisionFailed"),
-        ("record.cancelled", "RecordBroken", f"{CANCELLING} DeprovisionFailed"),
-        ("record.waiting", "RecordBroken", "LeaseOrRelease LookUpLease DeprovisionFailed"),
-        ("record.look_up", "RecordBroken", f"{UNRECORDED} DeprovisionFailed"),
+        ("delete-role", "InvalidRequest", f"{DELETING} RecordDeprovisionFailed TellOperators DeprovisionFailed"),
+        ("record.deprovisioned", "InvalidRequest", f"{DELETING} RecordDeprovisioned TellOperators DeprovisionFailed"),
+        (
+            "record.deprovisioned",
+            "TransactionNotFound",
+            f"{DELETING} RecordDeprovisioned TellOperators DeprovisionFailed",
+        ),
+        ("record.deprovisioned", "RecordBroken", f"{DELETING} RecordDeprovisioned TellOperators DeprovisionFailed"),
+        ("record.cancelled", "InvalidRequest", f"{CANCELLING} TellOperators DeprovisionFailed"),
+        ("record.cancelled", "TransactionNotFound", f"{CANCELLING} TellOperators DeprovisionFailed"),
+        ("record.cancelled", "RecordBroken", f"{CANCELLING} TellOperators DeprovisionFailed"),
+        ("record.waiting", "RecordBroken", "LeaseOrRelease LookUpLease TellOperators DeprovisionFailed"),
+        ("record.look_up", "RecordBroken", f"{UNRECORDED} TellOperators DeprovisionFailed"),
         *(
-            ("record.deprovisioning", name, f"{DELETED_FIRST} DeprovisionFailed")
+            ("record.deprovisioning", name, f"{DELETED_FIRST} TellOperators DeprovisionFailed")
             for name in ("InvalidRequest", "TransactionNotFound", "TransactionMismatch", "RecordBroken")
         ),
     ],
@@ -1174,3 +1256,108 @@ def test_a_function_that_hangs_does_not_keep_a_role(world: World) -> None:
     run = Ending(world, RELEASE, hanging, machine=machine)
     assert (run.path, run.output) == (UNRECORDED_PATH, ENDED)
     assert world.times("delete-role") == 7
+
+
+# Who hears of it
+
+
+def test_each_end_that_fails_is_told(world: World) -> None:
+    outcomes: Outcomes = {"delete-role": error("Daypass.AwsUnavailable", times=ATTEMPTS)}
+    assert Ending(world, RELEASE, outcomes).path.endswith("RecordDeprovisionFailed TellOperators DeprovisionFailed")
+    run = Ending(world, RELEASE, outcomes, machine=world.telling())
+    assert world.times("record.told") == 1
+    told = world.payload("record.told")["operation"]["told"]
+    assert (told["TopicArn"], told["Subject"]) == (
+        world.arns["alarms"],
+        "Daypass: a deploy role could not be deleted",
+    )
+    assert told["Message"].splitlines() == [
+        "The end of transaction t-1 has failed for good, in the state DeleteRole. "
+        "A deploy role may still exist; IAM refuses it from its expiry on.",
+        "",
+        "Daypass.AwsUnavailable: this is why",
+        "",
+        "What to do: https://github.com/daypass/daypass/blob/main/docs/runbook.md#daypass-deprovision-failed",
+        f"Execution: {run.execution}",
+    ]
+
+
+def test_an_end_that_nobody_can_be_told_of_fails_all_the_same(world: World, aws: Aws) -> None:
+    world.fault(aws, "sns:Publish", "AuthorizationErrorException", times=6)
+    run = Ending(world, RELEASE, {"delete-role": error("Daypass.AwsUnavailable", "the first", times=ATTEMPTS)})
+    assert (run.error, run.cause["reason"]) == ("Daypass.AwsUnavailable", "the first")
+    assert run.path.endswith("TellOperators DeprovisionFailed")
+
+
+@pytest.mark.parametrize("asked", ["t\u2028-1\n::error::", "x" * 100, 7, None, ["t-1"]])
+def test_of_an_unreadable_id_the_operators_are_told_what_can_be_shown(world: World, asked: Any) -> None:
+    unread = error("Daypass.AwsUnavailable", times=ATTEMPTS)
+    Ending(world, LEASE | {"transaction_id": asked}, {"record.waiting": unread}, machine=world.telling())
+    message = world.payload("record.told")["operation"]["told"]["Message"]
+    assert re.match(r"The end of transaction [ -~]{1,64} has failed for good", message), message
+
+
+EVENTS = Path(__file__).resolve().parents[2] / "cdk/test/fixtures/executions.json"
+"""Log events of executions of each kind: the tests of the CDK app judge the filters of the alarms by them."""
+
+
+def recorded_events(world: World, aws: Aws) -> dict[str, list[dict[str, Any]]]:
+    def asking(outcomes: Outcomes) -> str:
+        return Provisioning(world, outcomes).execution
+
+    def ending(asked: Any, outcomes: Outcomes, **found: Any) -> str:
+        return Ending(world, asked, outcomes, **found).execution
+
+    def renewing(outcomes: Outcomes) -> str:
+        return Renewing(world, outcomes).execution
+
+    def aborted() -> str:
+        aws.control("/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": 1})
+        world.script({}, {"record.waiting": OPEN | {"expires_at": "2099-01-01T00:00:00Z"}})
+        started = world.sfn.start_execution(stateMachineArn=world.deprovision, input=json.dumps(LEASE))
+        execution = str(started["executionArn"])
+        while "WaitForExpiry" not in world.states(execution):
+            time.sleep(0.01)
+        world.sfn.stop_execution(executionArn=execution)
+        aws.control("/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": 0})
+        return execution
+
+    unavailable = error("Daypass.AwsUnavailable", times=10)
+    executions = {
+        "provision: granted": asking({}),
+        "provision: a request that cannot be read": asking({"validate": error("Daypass.InvalidRequest")}),
+        "provision: denied": asking({"authz": error("Daypass.NotAMember")}),
+        "provision: released while it was provisioned": asking(
+            {"record.leasing": error("Daypass.TransactionConflict")}
+        ),
+        "provision: refused by AWS": asking({"create-role": error("Daypass.TargetAccountRefused")}),
+        "provision: failed": asking({"authz": unavailable}),
+        "renew: renewed": renewing({}),
+        "renew: denied": renewing({"authz": error("Daypass.NotAMember")}),
+        "renew: failed": renewing({"authz": unavailable}),
+        "deprovision: released": ending(RELEASE, {}),
+        "deprovision: a lease": ending(LEASE, {}),
+        "deprovision: a lease after the release": ending(LEASE, {}, already_ended=True, status="deprovisioned"),
+        "deprovision: cancelled": ending(RELEASE, {}, **NO_ROLE),
+        "deprovision: a mistyped id": ending(RELEASE, {"record.deprovisioning": error("Daypass.TransactionNotFound")}),
+        "deprovision: of another one": ending(RELEASE, {"record.deprovisioning": error("Daypass.TransactionMismatch")}),
+        "deprovision: rubbish": ending([], {"record.deprovisioning": error("Daypass.InvalidRequest")}),
+        "deprovision: failed for good": ending(RELEASE, {"delete-role": unavailable}),
+        "deprovision: its item has gone": ending(
+            RELEASE, {"record.deprovisioned": error("Daypass.TransactionNotFound")}
+        ),
+        "deprovision: stopped": aborted(),
+    }
+    return {kind: world.logged(execution) for kind, execution in executions.items()}
+
+
+def test_the_recorded_events_are_those_of_the_machines(world: World, aws: Aws) -> None:
+    events = recorded_events(world, aws)
+    # A line for each event.
+    text = json.dumps(events).replace('}}, {"id"', '}},\n{"id"')
+    text = text.replace('": [{"id"', '": [\n{"id"').replace("}}]", "}}\n]")
+    for execution in re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", text):
+        text = text.replace(execution, "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11")
+    if os.environ.get("UPDATE_EVENTS"):
+        EVENTS.write_text(text + "\n")
+    assert json.loads(EVENTS.read_text()) == json.loads(text), "run this test again with UPDATE_EVENTS=1"

@@ -9,7 +9,7 @@ use std::{error::Error, io};
 
 use daypass::{
     ids::{Email, RoleArn},
-    lambda::{AwsError, ProvisionerError},
+    lambda::{AwsError, ProvisionerError, TargetRefused},
     persona::OriginError,
     samples::{self, leaks},
     stage::Named,
@@ -39,8 +39,16 @@ fn text() -> String {
     "x".to_owned()
 }
 
-fn provisioner_errors(aws: impl Fn() -> AwsError) -> [ProvisionerError; 2] {
-    [ProvisionerError::NotOnboarded { provisioner: role().provisioner(), source: aws() }, ProvisionerError::Aws(aws())]
+fn provisioner_errors(aws: impl Fn() -> AwsError) -> [ProvisionerError; 3] {
+    [
+        ProvisionerError::NotOnboarded { provisioner: role().provisioner(), source: aws() },
+        ProvisionerError::Refused(target_refused(&aws)),
+        ProvisionerError::Aws(aws()),
+    ]
+}
+
+fn target_refused(aws: impl Fn() -> AwsError) -> TargetRefused {
+    TargetRefused { provisioner: role().provisioner(), source: aws() }
 }
 
 impl Every for IssueCredsError {
@@ -62,7 +70,7 @@ impl Every for IssueCredsError {
 }
 
 impl Every for CreateRoleError {
-    const VARIANTS: usize = 8;
+    const VARIANTS: usize = 10;
 
     fn variant(&self) -> usize {
         match self {
@@ -74,12 +82,16 @@ impl Every for CreateRoleError {
             Self::UnknownPolicy { .. } => 5,
             Self::Aws(_) => 6,
             Self::Changed { .. } => 7,
+            Self::Refused(_) => 8,
+            Self::Incomplete { .. } => 9,
         }
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
         let own = [
             Self::Changed { role: role() },
+            Self::Refused(target_refused(&aws)),
+            Self::Incomplete { account: samples::transaction().target_aws_account_id, source: aws() },
             Self::UnknownPersona { persona: text(), environment: text() },
             Self::Conflict { role: role() },
             Self::Quota { account: samples::transaction().target_aws_account_id, source: aws() },

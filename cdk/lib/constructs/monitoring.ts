@@ -8,7 +8,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
-import { ALARM_TOPIC, DASHBOARD, type Task } from '../names.ts';
+import { ALARM_TOPIC, DASHBOARD, RUNBOOK, type Task } from '../names.ts';
 import type { StateMachine } from './state-machine.ts';
 import type { Sweep } from './sweep.ts';
 import type { TaskFunction } from './task-function.ts';
@@ -17,6 +17,9 @@ import type { TransactionsTable } from './transactions-table.ts';
 export interface MonitoringProps {
   readonly config: Config;
   readonly key: kms.IKey;
+}
+
+export interface Watched {
   readonly provision: StateMachine;
   readonly renew: StateMachine;
   readonly deprovision: StateMachine;
@@ -25,35 +28,56 @@ export interface MonitoringProps {
   readonly table: TransactionsTable;
 }
 
-/** Whom it concerns that something went wrong (alarms and their topic), and a dashboard to look at. */
+/**
+ * Whom it concerns that something went wrong (alarms and their topic), and a dashboard to look at.
+ *
+ * An alarm is about a state: CloudWatch sends one message when it begins, and none for what comes before it has ended. So the
+ * ends that failed for good are told one by one, by the machine itself (`TellOperators`), and the alarm about them is there for
+ * when that cannot be. What was refused, and what somebody asked for, is counted and alarms nobody.
+ */
 export class Monitoring extends Construct {
   readonly topic: sns.Topic;
 
   constructor(scope: Construct, id: string, props: MonitoringProps) {
     super(scope, id);
     this.topic = this.alarmTopic(props);
+  }
 
-    const deprovision = props.deprovision.machine;
-    const access = 'A deploy role may still exist; its access ended at its expiry. See the runbook.';
-    this.alarm('deprovision-failed', deprovision.metricFailed(), `A deprovisioning failed. ${access}`);
-    this.alarm('deprovision-timed-out', deprovision.metricTimedOut(), `A deprovisioning timed out. ${access}`);
-    this.alarm('deprovision-aborted', deprovision.metricAborted(), `Someone stopped a lease. ${access}`);
+  /** Alarms and dashboard for these. The topic comes first, as the machines send to it. */
+  watch(watched: Watched): void {
+    const { provision, renew, deprovision, sweep } = watched;
+    const access = 'A deploy role may still exist; IAM refuses it from its expiry on.';
+    const failed = this.ended(deprovision, 'DeprovisionFailed', 'FailedDeprovisionings', 'DeprovisionFailed');
+    this.alarm('deprovision-failed', failed, `A deprovisioning failed for good. ${access}`);
+    this.alarm('deprovision-timed-out', deprovision.machine.metricTimedOut(), `A deprovisioning timed out. ${access}`);
+    this.alarm(
+      'deprovision-aborted',
+      deprovision.machine.metricAborted(),
+      `Somebody stopped a lease or a release. ${access}`,
+    );
 
-    const provision = props.provision.machine;
-    const failures = this.failures(props.provision, 'Provision', 'Provisionings');
-    this.alarm('provision-failed', failures, 'A request that was not denied could not be served.');
-    this.alarm('provision-timed-out', provision.metricTimedOut(), 'A provisioning timed out; a sweep cleans up.');
+    const unserved = this.ended(provision, 'Failed', 'FailedProvisionings', 'ProvisionFailed');
+    this.alarm('provision-failed', unserved, 'A request that was not denied could not be served.');
+    this.alarm(
+      'provision-timed-out',
+      provision.machine.metricTimedOut(),
+      'A provisioning timed out; a sweep cleans up.',
+    );
 
-    const renew = props.renew.machine;
-    const unrenewed = this.failures(props.renew, 'Renew', 'Renewals');
+    const unrenewed = this.ended(renew, 'Failed', 'FailedRenewals', 'RenewFailed');
     this.alarm('renew-failed', unrenewed, 'A renewal that was not denied could not be served.');
-    this.alarm('renew-timed-out', renew.metricTimedOut(), 'A renewal timed out; the transaction is what it was.');
+    this.alarm(
+      'renew-timed-out',
+      renew.machine.metricTimedOut(),
+      'A renewal timed out; the transaction is what it was.',
+    );
 
-    const sweep = props.sweep.stateMachine.machine;
-    this.alarm('sweep-failed', sweep.metricFailed(), 'A transaction that nobody ends could not be ended.');
-    this.absence(props.sweep);
+    this.sweepFailed(sweep);
+    this.absence(sweep);
 
-    this.dashboard(props, failures, unrenewed);
+    const refused = this.ended(deprovision, 'Refused', 'RefusedDeprovisionings', 'DeprovisionRefused');
+    const overtaken = this.ended(provision, 'Overtaken', 'OvertakenProvisionings', 'ProvisionOvertaken');
+    this.dashboard(watched, { failed, refused, unserved, overtaken, unrenewed });
   }
 
   private alarmTopic({ config, key }: MonitoringProps): sns.Topic {
@@ -81,58 +105,76 @@ export class Monitoring extends Construct {
     return topic;
   }
 
-  /** Goes off on every single occurrence, and is ready for the next one a minute later. */
-  private alarm(name: string, metric: cloudwatch.Metric, alarmDescription: string): void {
-    const alarm = new cloudwatch.Alarm(this, name, {
-      alarmName: `daypass-${name}`,
-      alarmDescription,
+  /** Goes off at the first occurrence, and ends when a minute had none: only then is it ready for the next one. */
+  private alarm(name: string, metric: cloudwatch.Metric, what: string): void {
+    this.alarmOf(name, what, {
       metric: metric.with({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(1) }),
       threshold: 1,
       evaluationPeriods: 1,
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
-    alarm.addAlarmAction(new actions.SnsAction(this.topic));
+  }
+
+  /** Goes off when two of three sweeps have failed: what one could not end, the next one tries again. */
+  private sweepFailed({ stateMachine }: Sweep): void {
+    this.alarmOf('sweep-failed', 'Sweeps fail again and again: a transaction that nobody ends could not be ended.', {
+      metric: stateMachine.machine.metricFailed({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(5) }),
+      threshold: 1,
+      evaluationPeriods: 3,
+      datapointsToAlarm: 2,
+      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
   }
 
   /** Goes off when no sweep has succeeded for half an hour, whatever keeps it from that: also when none is started. */
   private absence({ stateMachine, schedule }: Sweep): void {
-    const alarm = new cloudwatch.Alarm(this, 'sweep-missing', {
-      alarmName: 'daypass-sweep-missing',
-      alarmDescription: 'No sweep has succeeded for half an hour: what nobody ends stays open. See the runbook.',
-      metric: stateMachine.machine.metricSucceeded({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(5) }),
-      threshold: 1,
-      evaluationPeriods: 6,
-      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-      treatMissingData: cloudwatch.TreatMissingData.BREACHING,
-    });
-    alarm.addAlarmAction(new actions.SnsAction(this.topic));
+    const alarm = this.alarmOf(
+      'sweep-missing',
+      'No sweep has succeeded for half an hour: what nobody ends stays open.',
+      {
+        metric: stateMachine.machine.metricSucceeded({ statistic: cloudwatch.Stats.SUM, period: Duration.minutes(5) }),
+        threshold: 1,
+        evaluationPeriods: 6,
+        comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+      },
+    );
     // A new schedule fires at once: the alarm of a first deployment finds a sweep, or nearly so.
     alarm.node.addDependency(schedule);
   }
 
+  /** An alarm whose message says where to read what to do. */
+  private alarmOf(name: string, what: string, props: cloudwatch.AlarmProps): cloudwatch.Alarm {
+    const alarmName = `daypass-${name}`;
+    const alarmDescription = `${what} What to do: ${RUNBOOK}#${alarmName}`;
+    const alarm = new cloudwatch.Alarm(this, name, { ...props, alarmName, alarmDescription });
+    alarm.addAlarmAction(new actions.SnsAction(this.topic));
+    return alarm;
+  }
+
   /**
-   * Executions that ended in the state `Failed`. The metric of Step Functions cannot tell them from denials, which are
-   * Daypass doing its work; the log can.
+   * Executions that ended in `state`. The metrics of Step Functions cannot tell what failed from what was denied, refused or
+   * released, which are Daypass doing its work; the log can.
    */
-  private failures({ logGroup }: StateMachine, name: string, what: string): cloudwatch.Metric {
+  private ended({ logGroup }: StateMachine, state: string, id: string, metricName: string): cloudwatch.Metric {
     return logGroup
-      .addMetricFilter(`Failed${what}`, {
-        filterName: `daypass-${name.toLowerCase()}-failed`,
+      .addMetricFilter(id, {
+        filterName: `daypass${metricName.replace(/[A-Z]/g, '-$&').toLowerCase()}`,
         metricNamespace: 'Daypass',
-        metricName: `${name}Failed`,
+        metricName,
         filterPattern: logs.FilterPattern.all(
           logs.FilterPattern.stringValue('$.type', '=', 'FailStateEntered'),
-          logs.FilterPattern.stringValue('$.details.name', '=', 'Failed'),
+          logs.FilterPattern.stringValue('$.details.name', '=', state),
         ),
       })
       .metric();
   }
 
   private dashboard(
-    { provision, renew, deprovision, sweep, functions, table }: MonitoringProps,
-    failures: cloudwatch.Metric,
-    unrenewed: cloudwatch.Metric,
+    { provision, renew, deprovision, sweep, functions, table }: Watched,
+    counted: Record<'failed' | 'refused' | 'unserved' | 'overtaken' | 'unrenewed', cloudwatch.Metric>,
   ): void {
     const sum = { statistic: cloudwatch.Stats.SUM };
     const [asked, renewed, leased] = [provision.machine, renew.machine, deprovision.machine];
@@ -147,8 +189,9 @@ export class Monitoring extends Construct {
           graph('Requests', [
             asked.metricStarted({ label: 'asked' }),
             asked.metricSucceeded({ label: 'provisioned' }),
-            asked.metricFailed({ label: 'denied or failed' }),
-            failures.with({ ...sum, label: 'failed' }),
+            asked.metricFailed({ label: 'denied, released or failed' }),
+            counted.overtaken.with({ ...sum, label: 'released before they were provisioned' }),
+            counted.unserved.with({ ...sum, label: 'failed' }),
           ]),
           graph('Time to a role', [
             asked.metricTime({ statistic: cloudwatch.Stats.p(50), label: 'median' }),
@@ -160,7 +203,7 @@ export class Monitoring extends Construct {
             renewed.metricStarted({ label: 'asked' }),
             renewed.metricSucceeded({ label: 'renewed' }),
             renewed.metricFailed({ label: 'denied or failed' }),
-            unrenewed.with({ ...sum, label: 'failed' }),
+            counted.unrenewed.with({ ...sum, label: 'failed' }),
           ]),
           graph('Time to new credentials', [
             renewed.metricTime({ statistic: cloudwatch.Stats.p(50), label: 'median' }),
@@ -171,7 +214,8 @@ export class Monitoring extends Construct {
           graph('Leases and releases', [
             leased.metricStarted({ label: 'started' }),
             leased.metricSucceeded({ label: 'deprovisioned' }),
-            leased.metricFailed({ label: 'failed' }),
+            counted.failed.with({ ...sum, label: 'failed' }),
+            counted.refused.with({ ...sum, label: 'refused' }),
             leased.metricTimedOut({ label: 'timed out' }),
             leased.metricAborted({ label: 'aborted' }),
           ]),

@@ -3,6 +3,7 @@ import { Annotations, RemovalPolicy, Stack, Tags, Validations } from 'aws-cdk-li
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
@@ -30,10 +31,12 @@ export interface StateMachineProps {
   readonly starts?: Record<string, sfn.IStateMachine>;
   /** A table that the definition puts items into, by its substitution key. */
   readonly putsInto?: Record<string, dynamodb.ITable>;
+  /** A topic that the definition sends messages to, by its substitution key. */
+  readonly tells?: Record<string, sns.ITopic>;
   /** A table that the definition searches, by its substitution key. */
   readonly searches?: Record<string, Search>;
   readonly config: Config;
-  /** Encrypts the machine's log group, and the tables. */
+  /** Encrypts the machine's log group, the tables and the topics. */
   readonly key: kms.IKey;
 }
 
@@ -48,6 +51,7 @@ export class StateMachine extends Construct {
     const tasks = Object.entries(props.tasks ?? {}) as [Task, TaskFunction][];
     const starts = Object.entries(props.starts ?? {});
     const tables = Object.entries(props.putsInto ?? {});
+    const topics = Object.entries(props.tells ?? {});
     const searches = Object.entries(props.searches ?? {});
 
     this.logGroup = new logs.LogGroup(this, 'Logs', {
@@ -110,6 +114,22 @@ export class StateMachine extends Construct {
         }),
       );
     }
+    if (topics.length > 0) {
+      statements.push(
+        new iam.PolicyStatement({
+          sid: 'Topics',
+          actions: ['sns:Publish'],
+          resources: topics.map(([, topic]) => topic.topicArn),
+        }),
+        // Whoever sends to an encrypted topic needs the topic's key, which SNS uses on the sender's behalf.
+        new iam.PolicyStatement({
+          sid: 'KeyOfTheTopics',
+          actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+          resources: [props.key.keyArn],
+          conditions: { StringEquals: { 'kms:ViaService': `sns.${region}.amazonaws.com` } },
+        }),
+      );
+    }
     for (const [, { table, index, attributes }] of searches) {
       statements.push(
         new iam.PolicyStatement({
@@ -146,6 +166,7 @@ export class StateMachine extends Construct {
       ...tasks.map(([task, { function: f }]) => [substitutionKey(task), f.functionArn]),
       ...starts.map(([key, machine]) => [key, machine.stateMachineArn]),
       ...tables.map(([key, table]) => [key, table.tableName]),
+      ...topics.map(([key, topic]) => [key, topic.topicArn]),
       ...searches.map(([key, { table }]) => [key, table.tableName]),
     ]);
     this.refuseOtherReferences(props.definition, definition, Object.keys(substitutions));

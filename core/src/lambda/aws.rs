@@ -105,6 +105,7 @@ pub struct AwsError(#[source] Box<FailedCall>);
 struct FailedCall {
     call: &'static str,
     code: Option<String>,
+    refusal: Option<Refusal>,
     detail: String,
     /// Without the answer, which an [`SdkError`] keeps, and shows in its `Debug`.
     source: Box<dyn Error + Send + Sync>,
@@ -116,6 +117,101 @@ impl fmt::Debug for FailedCall {
     }
 }
 
+/// Why AWS would refuse the same call again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A policy of the organisation does not let it pass: a service control policy, or a resource control policy.
+    Organization,
+    /// Another policy denies it.
+    ExplicitDeny,
+    /// No policy allows it.
+    NotAllowed,
+    /// STS is not activated for the account in the Region.
+    Region,
+    /// Anything else: AWS's code and message say what.
+    Other,
+}
+
+impl Refusal {
+    /// What an error answer says of the next attempt; none when that may succeed.
+    ///
+    /// The HTTP status decides about every code, also one that is not known here: by its class, 4xx, the server has read the
+    /// request and finds it wrong, so that the same request will be wrong again. What is excepted depends on the moment:
+    /// what is missing (404) may not be visible yet, or has just gone; a conflict (409) is one with what others do; and
+    /// [`Self::depends_on_time`] has what AWS answers with 400 or 403.
+    fn of(status: Option<u16>, code: &str, message: &str) -> Option<Self> {
+        let is_wrong =
+            status.is_some_and(|status| (400..500).contains(&status) && ![404, 408, 409, 429].contains(&status));
+        if !is_wrong || Self::depends_on_time(code) {
+            return None;
+        }
+        // AWS's words: <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>. Their letters are of
+        // either case.
+        let message = message.to_ascii_lowercase();
+        let by_organization =
+            ["service control policy", "resource control policy"].iter().any(|it| message.contains(it));
+        Some(match code {
+            "RegionDisabledException" => Self::Region,
+            code if !is_denial(code) => Self::Other,
+            _ if by_organization => Self::Organization,
+            _ if message.contains("explicit deny") => Self::ExplicitDeny,
+            _ if message.contains("because no ") => Self::NotAllowed,
+            _ => Self::Other,
+        })
+    }
+
+    /// Whether AWS means this moment, though it answers with 400 or 403: it asks to slow down, or does not know the session's
+    /// credentials yet or any more, or finds the request too old.
+    fn depends_on_time(code: &str) -> bool {
+        is_throttling(code)
+            || is_missing(code)
+            || matches!(
+                code,
+                "RequestTimeout"
+                    | "RequestTimeoutException"
+                    | "RequestExpired"
+                    | "RequestTimeTooSkewed"
+                    | "SignatureDoesNotMatch"
+                    | "InvalidSignatureException"
+                    | "ExpiredToken"
+                    | "ExpiredTokenException"
+                    | "InvalidClientTokenId"
+                    | "UnrecognizedClientException"
+                    | "ReplicatedWriteConflictException"
+            )
+    }
+}
+
+/// IAM's word for what is not there, and that of Identity Center and DynamoDB.
+fn is_missing(code: &str) -> bool {
+    matches!(code, "NoSuchEntity" | "ResourceNotFoundException")
+}
+
+fn is_denial(code: &str) -> bool {
+    matches!(code, "AccessDenied" | "AccessDeniedException")
+}
+
+/// The codes that the SDK's own retries count as throttling, less those of services that are not used here, and DynamoDB's for an
+/// item that somebody else is writing.
+fn is_throttling(code: &str) -> bool {
+    matches!(
+        code,
+        "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottledException"
+            | "RequestThrottled"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException"
+            | "TransactionInProgressException"
+            | "TransactionConflictException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "SlowDown"
+            | "PriorRequestNotComplete"
+    )
+}
+
 impl AwsError {
     /// Turns the SDK's error of `call` (written as in IAM policies: `iam:CreateRole`) into one that says what it was.
     pub fn of<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
@@ -125,6 +221,10 @@ impl AwsError {
     {
         move |error| {
             let code = error.code().map(str::to_owned);
+            let refusal = match &code {
+                Some(code) => Refusal::of(status_of(&error), code, error.message().unwrap_or_default()),
+                None => refused_session(&error),
+            };
             let detail = match (&code, error.message()) {
                 (Some(code), Some(message)) if !CODES_THAT_REPEAT_THE_REQUEST.contains(&code.as_str()) => {
                     format!("{code}: {message}")
@@ -137,7 +237,7 @@ impl AwsError {
                 SdkError::ServiceError(_) | SdkError::ResponseError(_) => detail.clone().into(),
                 other => other.into_source().unwrap_or_else(Into::into),
             };
-            Self(Box::new(FailedCall { call, code, detail: shortened(&detail, 500), source }))
+            Self(Box::new(FailedCall { call, code, refusal, detail: shortened(&detail, 500), source }))
         }
     }
 
@@ -145,7 +245,16 @@ impl AwsError {
     #[cfg(feature = "samples")]
     #[must_use]
     pub fn from_code(call: &'static str, code: &str) -> Self {
-        Self(Box::new(FailedCall { call, code: Some(code.to_owned()), detail: code.to_owned(), source: code.into() }))
+        Self::from_answer(call, code, "")
+    }
+
+    /// For tests: what `call` fails with when AWS answers `code` and `message`.
+    #[cfg(feature = "samples")]
+    #[must_use]
+    pub fn from_answer(call: &'static str, code: &str, message: &str) -> Self {
+        let refusal = Refusal::of(Some(crate::samples::status_of(code)), code, message);
+        let detail = if message.is_empty() { code.to_owned() } else { format!("{code}: {message}") };
+        Self(Box::new(FailedCall { call, code: Some(code.to_owned()), refusal, detail, source: code.into() }))
     }
 
     /// AWS's code of the error, if AWS answered at all.
@@ -157,50 +266,72 @@ impl AwsError {
     /// Whether AWS says that what the call was about is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        // IAM's word, and Identity Center's.
-        matches!(self.code(), Some("NoSuchEntity" | "ResourceNotFoundException"))
+        self.code().is_some_and(is_missing)
     }
 
     /// Whether AWS refused the call for want of permission.
     #[must_use]
     pub fn is_access_denied(&self) -> bool {
-        matches!(self.code(), Some("AccessDenied" | "AccessDeniedException"))
+        self.code().is_some_and(is_denial)
     }
 
-    /// The name for it: `Daypass.Throttled` when AWS asked to slow down, else `Daypass.AwsUnavailable`.
+    /// Why AWS would refuse the call again; none when the same may succeed later.
     #[must_use]
-    pub fn name(&self) -> ErrorName {
-        match self.code() {
-            // The codes that the SDK's own retries count as throttling, less those of services that are not used here, and
-            // DynamoDB's for an item that somebody else is writing.
-            Some(
-                "Throttling"
-                | "ThrottlingException"
-                | "ThrottledException"
-                | "RequestThrottledException"
-                | "RequestThrottled"
-                | "TooManyRequestsException"
-                | "ProvisionedThroughputExceededException"
-                | "TransactionInProgressException"
-                | "TransactionConflictException"
-                | "RequestLimitExceeded"
-                | "LimitExceededException"
-                | "SlowDown"
-                | "PriorRequestNotComplete",
-            ) => ErrorName::Throttled,
-            _ => ErrorName::AwsUnavailable,
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.0.refusal
+    }
+
+    /// The name for it where a call is made in Daypass's own accounts, for somebody who waits: `Daypass.HubRefused` when AWS
+    /// would refuse it again, else [`Self::name`].
+    #[must_use]
+    pub fn name_in_hub(&self) -> ErrorName {
+        if self.refusal().is_some() { ErrorName::HubRefused } else { self.name() }
+    }
+
+    /// What happened there, and who can mend it.
+    #[must_use]
+    pub fn told_in_hub(&self) -> String {
+        match self.refusal() {
+            Some(Refusal::Organization) => format!(
+                "{self}; the call is one in Daypass's own account: whoever keeps the policies of the organisation has to except \
+                 Daypass's roles there from that one"
+            ),
+            Some(_) => {
+                format!(
+                    "{self}; the call is one in Daypass's own account: whoever operates Daypass has to correct its permissions or its configuration"
+                )
+            }
+            None => self.to_string(),
         }
     }
+
+    /// The name for it where the call is made until it succeeds, as an end is: `Daypass.Throttled` when AWS asked to slow down,
+    /// else `Daypass.AwsUnavailable`. What AWS refuses may be allowed meanwhile.
+    #[must_use]
+    pub fn name(&self) -> ErrorName {
+        if self.code().is_some_and(is_throttling) { ErrorName::Throttled } else { ErrorName::AwsUnavailable }
+    }
+}
+
+fn status_of<E, R: fmt::Debug + 'static>(error: &SdkError<E, R>) -> Option<u16> {
+    let answer = (error.raw_response()? as &dyn Any).downcast_ref::<HttpResponse>()?;
+    Some(answer.status().as_u16())
+}
+
+/// Why there will be no session to make the call with, if another call has been refused for it.
+fn refused_session(error: &(dyn Error + 'static)) -> Option<Refusal> {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.filter_map(|cause| cause.downcast_ref::<AwsError>()).find_map(AwsError::refusal)
 }
 
 /// What is known about a failure that AWS has put no code to.
 fn without_code<E: Error + 'static, R: fmt::Debug + 'static>(error: &SdkError<E, R>) -> String {
-    let Some(answer) = error.raw_response() else {
+    if error.raw_response().is_none() {
         // There was no answer: nothing in the chain of causes knows more than addresses and time limits.
         return with_causes(error);
-    };
-    match (answer as &dyn Any).downcast_ref::<HttpResponse>() {
-        Some(answer) => format!("an answer that cannot be read (HTTP {})", answer.status().as_u16()),
+    }
+    match status_of(error) {
+        Some(status) => format!("an answer that cannot be read (HTTP {status})"),
         None => "an answer that cannot be read".to_owned(),
     }
 }
@@ -218,6 +349,77 @@ mod tests {
         let pem = String::from_utf8_lossy(ROOT_CERTIFICATES);
         assert_eq!(pem.matches("-----BEGIN CERTIFICATE-----").count(), 5);
         http_client().expect("a client");
+    }
+
+    /// The words are AWS's: its guide has them (`troubleshoot_access-denied`), and the answers that users have met.
+    #[test]
+    fn a_refusal_is_one_when_the_same_call_would_be_refused_again() {
+        const PERSON: &str = "User: arn:aws:sts::1:assumed-role/daypass-provisioner/x is not authorized to perform: iam:CreateRole on resource: y";
+        let said = |status, code, why: &str| Refusal::of(status, code, &format!("{PERSON} {why}"));
+        let denied = |why: &str| said(Some(403), "AccessDenied", why);
+        let by_policy = "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1";
+        assert_eq!(denied(by_policy), Some(Refusal::Organization));
+        assert_eq!(denied("with an explicit deny in a resource control policy"), Some(Refusal::Organization));
+        assert_eq!(denied("due to an explicit deny in a Service Control Policy"), Some(Refusal::Organization));
+        assert_eq!(
+            denied("because no service control policy allows the iam:CreateRole action"),
+            Some(Refusal::Organization)
+        );
+        for policy in
+            ["a permissions boundary", "an identity-based policy", "a session policy", "a VPC endpoint policy"]
+        {
+            assert_eq!(denied(&format!("with an explicit deny in {policy}")), Some(Refusal::ExplicitDeny), "{policy}");
+        }
+        for policy in ["permissions boundary", "identity-based policy", "session policy", "resource-based policy"] {
+            let why = format!("because no {policy} allows the iam:CreateRole action");
+            assert_eq!(denied(&why), Some(Refusal::NotAllowed), "{policy}");
+        }
+        assert_eq!(denied(""), Some(Refusal::Other));
+        // DynamoDB, KMS and others refuse with 400.
+        let by_json = said(Some(400), "AccessDeniedException", "because no identity-based policy allows it");
+        assert_eq!(by_json, Some(Refusal::NotAllowed));
+
+        assert_eq!(said(Some(403), "RegionDisabledException", ""), Some(Refusal::Region));
+        for code in
+            ["MalformedPolicyDocument", "PackedPolicyTooLarge", "DisabledException", "OptInRequired", "NeverHeardOf"]
+        {
+            assert_eq!(said(Some(400), code, ""), Some(Refusal::Other), "{code}");
+        }
+        // Whatever is said of a policy, it is the code that says whether it was about one.
+        assert_eq!(said(Some(400), "MalformedPolicyDocument", by_policy), Some(Refusal::Other));
+
+        for status in [404, 408, 409, 429, 500, 503] {
+            assert_eq!(said(Some(status), "NeverHeardOf", by_policy), None, "{status}");
+        }
+        assert_eq!(said(None, "AccessDenied", by_policy), None, "there was no answer");
+        for code in [
+            "Throttling",
+            "LimitExceededException",
+            "ExpiredToken",
+            "InvalidClientTokenId",
+            "RequestExpired",
+            "NoSuchEntity",
+        ] {
+            assert_eq!(said(Some(400), code, ""), None, "{code}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "samples")]
+    fn a_refusal_in_the_hub_is_told_with_who_can_mend_it() {
+        let told = |code, message| {
+            let error = AwsError::from_answer("kms:Decrypt", code, message);
+            (error.name_in_hub(), error.told_in_hub())
+        };
+        insta::assert_debug_snapshot!([
+            told("AccessDeniedException", "x is not authorized because no identity-based policy allows it"),
+            told("AccessDeniedException", "x is not authorized with an explicit deny in a service control policy"),
+            told("DisabledException", "the key is disabled"),
+            told("ThrottlingException", "slow down"),
+            told("KMSInternalException", "try again"),
+        ]);
+        let end = AwsError::from_answer("dynamodb:UpdateItem", "AccessDeniedException", "an explicit deny");
+        assert_eq!(end.name(), ErrorName::AwsUnavailable, "an end is tried for a day");
     }
 
     /// Whatever the SDK keeps of an answer stays out of what is said. (The tests of the tasks are in

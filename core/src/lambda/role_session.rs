@@ -10,12 +10,12 @@ use aws_sdk_sts::{Client, operation::assume_role::builders::AssumeRoleFluentBuil
 use aws_types::{SdkConfig, region::Region};
 
 use super::{
-    aws::AwsError,
+    aws::{AwsError, Refusal},
     settings::{SettingError, optional_setting},
 };
 use crate::{
     error::ErrorName,
-    ids::{DEPLOY_ROLE_PATH, RoleArn, TransactionId},
+    ids::{BOUNDARY_POLICY_NAME, DEPLOY_ROLE_PATH, RoleArn, TransactionId},
     policy::{Policy, Statement},
     stage::Named,
 };
@@ -63,10 +63,14 @@ impl Provisioner {
             .policy(session_policy(role).to_json())
             .duration_seconds(900);
         let credentials = assume(request).await.map_err(|source| {
-            if source.is_access_denied() {
-                ProvisionerError::NotOnboarded { provisioner: role.provisioner(), source }
-            } else {
-                ProvisionerError::Aws(source)
+            let provisioner = role.provisioner();
+            match source.refusal() {
+                // Nobody denies it: the role is not there, or does not trust this hub.
+                Some(Refusal::NotAllowed | Refusal::Other) if source.is_access_denied() => {
+                    ProvisionerError::NotOnboarded { provisioner, source }
+                }
+                Some(_) => ProvisionerError::Refused(TargetRefused { provisioner, source }),
+                None => ProvisionerError::Aws(source),
             }
         })?;
         let credentials = SharedCredentialsProvider::new(credentials);
@@ -109,15 +113,55 @@ pub enum ProvisionerError {
         #[source]
         source: AwsError,
     },
+    /// A policy denies the session, or the account cannot be entered from this Region.
+    #[error(transparent)]
+    Refused(TargetRefused),
     /// STS did not answer, or with something else.
     #[error(transparent)]
     Aws(AwsError),
+}
+
+/// AWS refuses what has to be done in a target account, and would refuse it again.
+#[derive(Debug, thiserror::Error)]
+#[error("account {} refuses Daypass: {source}; {}", .provisioner.account(), self.remedy())]
+pub struct TargetRefused {
+    /// The provisioner role, for which it is done.
+    pub provisioner: RoleArn,
+    /// What AWS answered.
+    #[source]
+    pub source: AwsError,
+}
+
+impl TargetRefused {
+    fn remedy(&self) -> String {
+        let Self { provisioner, source } = self;
+        match source.refusal() {
+            Some(Refusal::Organization) => format!(
+                "whoever keeps the policies of the organisation has to except `{provisioner}` from the one that is named; Daypass \
+                 gives its roles no boundary but `{BOUNDARY_POLICY_NAME}`, and no tags but its own"
+            ),
+            Some(Refusal::ExplicitDeny) => {
+                format!("whoever keeps the policy that is named has to except `{provisioner}` from it")
+            }
+            Some(Refusal::NotAllowed) => {
+                "deploy the stack DaypassTarget (or DaypassTargets) of this version there again".to_owned()
+            }
+            Some(Refusal::Region) => {
+                "an administrator of the account has to activate STS in the Region of the hub (IAM, account settings)"
+                    .to_owned()
+            }
+            Some(Refusal::Other) | None => {
+                "whoever owns the account, or keeps personas.json, has to mend that; trying again does not".to_owned()
+            }
+        }
+    }
 }
 
 impl Named for ProvisionerError {
     fn name(&self) -> ErrorName {
         match self {
             Self::NotOnboarded { .. } => ErrorName::TargetAccountNotOnboarded,
+            Self::Refused(_) => ErrorName::TargetAccountRefused,
             Self::Aws(error) => error.name(),
         }
     }
@@ -173,6 +217,49 @@ mod tests {
         let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
         let role = id.role_arn("aws", &"222222222222".parse().unwrap());
         insta::assert_snapshot!(session_policy(&role).to_json());
+    }
+
+    /// What refuses the session of the reader role refuses what is asked with it.
+    #[cfg(all(feature = "samples", feature = "identity-center"))]
+    #[tokio::test]
+    async fn a_session_that_is_refused_is_a_refusal() {
+        use crate::{identity_center::IdentityStore, samples::query_service};
+        for (answer, refusal) in [
+            ("AccessDenied: because no resource-based policy allows it", Some(Refusal::NotAllowed)),
+            ("Throttling: slow down", None),
+        ] {
+            let config = query_service(move |_, _| Err(answer));
+            let role = "arn:aws:iam::444444444444:role/daypass-identity-reader".parse().unwrap();
+            let session = SharedCredentialsProvider::new(ReaderSession { sts: Client::new(&config), role });
+            let config = config.to_builder().credentials_provider(session).build();
+            let store = IdentityStore::new(aws_sdk_identitystore::Client::new(&config), "d-1".to_owned());
+            let error = store.user("alex@example.com").await.unwrap_err();
+            assert_eq!(error.refusal(), refusal, "{error}");
+            assert!(error.told_in_hub().contains("sts:AssumeRole failed with"), "{}", error.told_in_hub());
+        }
+    }
+
+    #[cfg(feature = "samples")]
+    #[tokio::test]
+    async fn what_refuses_a_session_of_the_provisioner_is_told() {
+        use crate::samples::query_service;
+        let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().unwrap();
+        let role = id.role_arn("aws", &"222222222222".parse().unwrap());
+        let mut told = vec![];
+        for answer in [
+            "AccessDenied: x is not authorized to perform: sts:AssumeRole on resource: y",
+            "AccessDenied: x is not authorized because no resource-based policy allows the sts:AssumeRole action",
+            "AccessDenied: x is not authorized with an explicit deny in a service control policy: p-1",
+            "AccessDenied: x is not authorized with an explicit deny in an identity-based policy",
+            "RegionDisabledException: STS is not activated in this region for account:222222222222.",
+            "Throttling: slow down",
+            "ExpiredToken: the token has expired",
+        ] {
+            let config = query_service(move |_, _| Err(answer));
+            let error = Provisioner::new(&config, "x".to_owned()).session(id, &role).await.unwrap_err();
+            told.push(format!("{}: {error}", error.name()));
+        }
+        insta::assert_snapshot!(told.join("\n"));
     }
 
     /// Sessions of other roles come from STS: what it answers may hold their credentials.

@@ -47,15 +47,15 @@ pub fn json_service<E: Into<Refusal>>(
                 let Refusal { code, members: mut error } = refusal.into();
                 error["__type"] = code.into();
                 error["message"] = format!("{operation} says {code}").into();
-                (400, error.to_string())
+                (status_of(code), error.to_string())
             }
         }
     })
 }
 
 /// What clients of a service that speaks AWS Query are built from. `answer` is the service: it gets the name of an
-/// operation and its parameters, and returns what is inside the XML of the result, or the code of an error. Nothing is
-/// tried again.
+/// operation and its parameters, and returns what is inside the XML of the result, or the code of an error, with its message
+/// behind a colon or without. Nothing is tried again.
 #[must_use]
 pub fn query_service(
     answer: impl Fn(&str, &BTreeMap<String, String>) -> Result<String, &'static str> + Send + Sync + 'static,
@@ -69,10 +69,13 @@ pub fn query_service(
                 200,
                 format!("<{operation}Response><{operation}Result>{xml}</{operation}Result></{operation}Response>"),
             ),
-            Err(code) => {
-                let message = format!("{operation} says {code}");
+            Err(error) => {
+                let (code, message) = match error.split_once(": ") {
+                    Some((code, message)) => (code, message.to_owned()),
+                    None => (error, format!("{operation} says {error}")),
+                };
                 (
-                    400,
+                    status_of(code),
                     format!(
                         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
                     ),
@@ -80,6 +83,19 @@ pub fn query_service(
             }
         }
     })
+}
+
+/// The HTTP status that AWS sends an error code with, as far as it matters what class it is of.
+#[must_use]
+pub fn status_of(code: &str) -> u16 {
+    match code {
+        "ServiceFailure" => 500,
+        code if code.contains("Internal") => 500,
+        "NoSuchEntity" => 404,
+        "ConcurrentModification" | "EntityAlreadyExists" | "LimitExceeded" | "DeleteConflict" => 409,
+        code if code.starts_with("AccessDenied") => 403,
+        _ => 400,
+    }
 }
 
 /// What clients of a service are built from whose answers, status and body, are whatever `answer` says. Nothing is tried

@@ -42,7 +42,7 @@ pub struct Role {
 pub struct Fault {
     /// Which: the operation, or the nth call of all from 0.
     pub call: FaultyCall,
-    /// The code of its error.
+    /// The code of its error, with a message behind a colon or without.
     pub code: &'static str,
     /// Whether it is carried out nevertheless.
     pub carried_out: bool,

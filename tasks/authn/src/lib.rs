@@ -23,6 +23,7 @@ pub const RAISES: &[ErrorName] = &[
     ErrorName::IdentityNotProven,
     ErrorName::Throttled,
     ErrorName::AwsUnavailable,
+    ErrorName::HubRefused,
 ];
 
 /// The task.
@@ -122,7 +123,7 @@ pub enum AuthnError {
         of_run: UserClaim,
     },
     /// Identity Center did not answer, or with something else.
-    #[error(transparent)]
+    #[error("{}", .0.told_in_hub())]
     Aws(#[from] AwsError),
 }
 
@@ -132,7 +133,7 @@ impl Named for AuthnError {
             Self::UserNotFound { .. } => ErrorName::UserNotFound,
             Self::UserDisabled { .. } => ErrorName::UserDisabled,
             Self::OtherPerson { .. } => ErrorName::IdentityNotProven,
-            Self::Aws(error) => error.name(),
+            Self::Aws(error) => error.name_in_hub(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub const RAISES: &[ErrorName] = &[
     ErrorName::IdentityNotProven,
     ErrorName::Throttled,
     ErrorName::AwsUnavailable,
+    ErrorName::HubRefused,
 ];
 
 /// The task.
@@ -154,7 +155,7 @@ pub enum AuthzError {
         group: String,
     },
     /// Identity Center did not answer, or with something else.
-    #[error(transparent)]
+    #[error("{}", .0.told_in_hub())]
     Aws(#[from] AwsError),
 }
 
@@ -166,7 +167,7 @@ impl Named for AuthzError {
             Self::Branch { .. } => ErrorName::BranchNotAllowed,
             Self::Origin(_) => ErrorName::IdentityNotProven,
             Self::NoGroup { .. } | Self::NotAMember { .. } => ErrorName::NotAMember,
-            Self::Aws(error) => error.name(),
+            Self::Aws(error) => error.name_in_hub(),
         }
     }
 }

@@ -5,17 +5,23 @@
 //!
 //! **Only a role that was read is somebody else's.** For some seconds IAM may not show the role that it has created, and
 //! then judges calls by an ARN without a path: the answer is `NoSuchEntity` or a refusal. And when the answer of `CreateRole`
-//! is lost, the SDK calls again, and is told that there is such a role. So what IAM does not show is *not visible yet*.
+//! is lost, the next attempt is told that there is such a role. So what IAM does not show is *not visible yet*.
+//!
+//! **A refusal is told as one** when no next attempt would end otherwise. The first attempt tells only those that say that
+//! nothing was made; whatever goes wrong after the role was made, the next attempt looks at again, and tells.
+
+use std::time::Duration;
 
 use aws_sdk_iam::{
-    Client,
+    Client, Config,
+    config::retry::RetryConfig,
     types::{Role, Tag},
 };
 use daypass::{
     contract::{CreateRoleInput, CreatedRole, Transaction},
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
-    lambda::{AwsError, Provisioner, ProvisionerError, Turns},
+    lambda::{AwsError, Provisioner, ProvisionerError, Refusal, TargetRefused, Turns},
     persona::{Entitlement, Personas},
     policy::Policy,
     stage::{Named, Stage},
@@ -31,6 +37,7 @@ mod tests;
 pub const RAISES: &[ErrorName] = &[
     ErrorName::InvalidRequest,
     ErrorName::TargetAccountNotOnboarded,
+    ErrorName::TargetAccountRefused,
     ErrorName::RoleConflict,
     ErrorName::TransactionMismatch,
     ErrorName::QuotaExceeded,
@@ -38,6 +45,10 @@ pub const RAISES: &[ErrorName] = &[
     ErrorName::Throttled,
     ErrorName::AwsUnavailable,
 ];
+
+/// For how long after it was created a role may be refused what no policy denies, because IAM judges some calls by its name
+/// without the path. IAM names no bound; in practice it is a second or two.
+const LAG: Duration = Duration::from_secs(5);
 
 /// The inline policy that ends access at the expiry.
 const GUARD_POLICY_NAME: &str = "daypass-guard";
@@ -75,12 +86,12 @@ impl Stage for CreateRole {
     type Output = CreatedRole;
     type Error = CreateRoleError;
 
-    async fn run(&self, input: CreateRoleInput, _now: Timestamp) -> Result<CreatedRole, CreateRoleError> {
+    async fn run(&self, input: CreateRoleInput, now: Timestamp) -> Result<CreatedRole, CreateRoleError> {
         let CreateRoleInput { transaction, again } = input;
         let entitlement = self.entitlement(&transaction)?;
         let session = self.provisioner.session(transaction.transaction_id, &transaction.role_arn).await?;
         let account =
-            Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction, again };
+            Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction, again, now };
         let role = account.create(&self.pipeline_role).await?;
         account.put_policy(GUARD_POLICY_NAME, &policies::guard(&transaction)).await?;
         // One after the other: IAM makes one change of a role at a time, and refuses those that come meanwhile. Side by side
@@ -107,6 +118,7 @@ struct Account<'a> {
     transaction: &'a Transaction,
     /// Whether an attempt before may have made the role.
     again: bool,
+    now: Timestamp,
 }
 
 impl Account<'_> {
@@ -126,12 +138,26 @@ impl Account<'_> {
             .permissions_boundary(role_arn.boundary())
             .assume_role_policy_document(policies::trust(self.transaction, pipeline_role).to_json())
             .set_tags(Some(tags.collect()));
-        let call = async || request.clone().send().await.map_err(AwsError::of("iam:CreateRole"));
+        // One call and one answer in the first attempt: by a second answer nobody could tell whether the first call has made
+        // the role. The next attempt takes the place of the SDK's.
+        let retries = (!self.again).then(|| Config::builder().retry_config(RetryConfig::disabled()));
+        let call = async || {
+            let call = request.clone().customize();
+            let call = match retries.clone() {
+                Some(without) => call.config_override(without),
+                None => call,
+            };
+            call.send().await.map_err(AwsError::of("iam:CreateRole"))
+        };
         match self.turns.wait(call).await {
             Ok(created) => created.role.ok_or_else(|| self.not_visible_yet()),
             Err(error) if error.code() == Some("EntityAlreadyExists") => self.existing().await,
             Err(error) if error.code() == Some("LimitExceeded") => Err(self.at_quota(error)),
-            // Not about the role, which is yet to be: without the boundary, for instance, there is no creating it.
+            // Not about the role, which is yet to be: the boundary is the one thing that a new role refers to.
+            Err(error) if error.is_not_found() => Err(self.incomplete(error)),
+            // IAM asks for the permission before it does anything.
+            Err(error) if error.is_access_denied() => Err(self.refused(error)),
+            Err(error) if self.again && error.refusal().is_some() => Err(self.refused(error)),
             Err(error) => Err(CreateRoleError::Aws(error)),
         }
     }
@@ -179,7 +205,7 @@ impl Account<'_> {
         match self.turns.wait(call).await {
             Ok(_) => Ok(()),
             // The role is not the only entity that may be missing, and no code tells them apart.
-            Err(error) if error.is_not_found() && error.to_string().contains(arn) => {
+            Err(error) if self.again && error.is_not_found() && error.to_string().contains(arn) => {
                 Err(CreateRoleError::UnknownPolicy { arn: arn.to_owned(), source: error })
             }
             Err(error) => Err(self.explained(error).await),
@@ -188,16 +214,37 @@ impl Account<'_> {
 
     /// What an error about a role that has been created means.
     async fn explained(&self, source: AwsError) -> CreateRoleError {
-        match source.code() {
-            Some("NoSuchEntity") => self.not_visible_yet(),
-            Some("LimitExceeded") => self.at_quota(source),
+        let is_final = match source.code() {
+            Some("NoSuchEntity") => return self.not_visible_yet(),
+            // Of the role itself, which nobody else takes anything off.
+            Some("LimitExceeded") => true,
             // A call about a role that IAM does not show yet is judged by its name without the path, and refused.
             _ if source.is_access_denied() => match self.shown().await {
-                Ok(None) => self.not_visible_yet(),
-                Ok(Some(_)) | Err(_) => CreateRoleError::Aws(source),
+                Ok(None) => return self.not_visible_yet(),
+                Ok(Some(role)) => is_denied(&source) || self.age(&role) >= LAG,
+                Err(_) => false,
             },
-            _ => CreateRoleError::Aws(source),
+            _ => source.refusal().is_some(),
+        };
+        if is_final && self.again { self.refused(source) } else { CreateRoleError::Aws(source) }
+    }
+
+    fn age(&self, role: &Role) -> Duration {
+        self.now.since(Timestamp::from_unix_seconds(role.create_date.secs()))
+    }
+
+    /// A refusal that is one. What no policy in the account allows, the account's stack should.
+    fn refused(&self, source: AwsError) -> CreateRoleError {
+        match source.refusal() {
+            Some(Refusal::NotAllowed) => self.incomplete(source),
+            _ => {
+                CreateRoleError::Refused(TargetRefused { provisioner: self.transaction.role_arn.provisioner(), source })
+            }
         }
+    }
+
+    fn incomplete(&self, source: AwsError) -> CreateRoleError {
+        CreateRoleError::Incomplete { account: self.transaction.target_aws_account_id.clone(), source }
     }
 
     fn not_visible_yet(&self) -> CreateRoleError {
@@ -207,6 +254,11 @@ impl Account<'_> {
     fn at_quota(&self, source: AwsError) -> CreateRoleError {
         CreateRoleError::Quota { account: self.transaction.target_aws_account_id.clone(), source }
     }
+}
+
+/// Whether a policy says no, and not only none says yes.
+fn is_denied(source: &AwsError) -> bool {
+    matches!(source.refusal(), Some(Refusal::Organization | Refusal::ExplicitDeny))
 }
 
 /// Why there is no deploy role, or only a part of one.
@@ -226,6 +278,21 @@ pub enum CreateRoleError {
     /// The target account cannot be worked in.
     #[error(transparent)]
     Provisioner(#[from] ProvisionerError),
+    /// AWS refuses something about the role, and would refuse it again.
+    #[error(transparent)]
+    Refused(TargetRefused),
+    /// Something that the target stack should have set up is not there.
+    #[error(
+        "account {account} is not on-boarded as this version of Daypass needs it: {source}; deploy the stack DaypassTarget (or \
+         DaypassTargets) of this version there again"
+    )]
+    Incomplete {
+        /// The target account.
+        account: AccountId,
+        /// What IAM answered.
+        #[source]
+        source: AwsError,
+    },
     /// The name is taken.
     #[error(
         "a role with the name of `{role}` exists in that account and is not this transaction's; it was left alone: find \
@@ -285,7 +352,9 @@ impl Named for CreateRoleError {
             Self::Changed { .. } => ErrorName::TransactionMismatch,
             Self::Quota { .. } => ErrorName::QuotaExceeded,
             Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
-            Self::UnknownPolicy { source, .. } | Self::Aws(source) => source.name(),
+            Self::Refused(_) | Self::UnknownPolicy { .. } => ErrorName::TargetAccountRefused,
+            Self::Incomplete { .. } => ErrorName::TargetAccountNotOnboarded,
+            Self::Aws(source) => source.name(),
         }
     }
 }

@@ -24,6 +24,21 @@ async fn create(target: &Target) -> Result<CreatedRole, CreateRoleError> {
     task(target).run(CreateRoleInput { transaction, again: false }, samples::requested_at()).await
 }
 
+/// The next attempt, so long after the role was made.
+async fn create_again(target: &Target, after: Duration) -> Result<CreatedRole, CreateRoleError> {
+    let transaction = samples::transaction();
+    task(target).run(CreateRoleInput { transaction, again: true }, samples::requested_at().plus(after)).await
+}
+
+const BY_ORGANIZATION: &str = "AccessDenied: User: arn:aws:sts::333333333333:assumed-role/daypass-provisioner/x is not authorized \
+     to perform: iam:CreateRole on resource: y with an explicit deny in a service control policy: \
+     arn:aws:organizations::111111111111:policy/o-1/service_control_policy/p-1";
+const BY_BOUNDARY: &str = "AccessDenied: x is not authorized with an explicit deny in a permissions boundary";
+const NOT_ALLOWED: &str =
+    "AccessDenied: x is not authorized because no identity-based policy allows the iam:CreateRole action";
+const NO_BOUNDARY: &str =
+    "NoSuchEntity: Scope ARN: arn:aws:iam::333333333333:policy/daypass-boundary does not exist or is not attachable.";
+
 fn role(target: &Target) -> TargetRole {
     target.state().roles[&samples::transaction().role_name].clone()
 }
@@ -196,6 +211,93 @@ async fn a_refusal_about_a_role_that_is_shown_is_one() {
     }
 }
 
+/// Nothing is made, nothing more is called, and the next attempt would be told the same.
+#[tokio::test]
+async fn a_refusal_to_make_the_role_is_told_by_the_first_attempt() {
+    let mut texts = String::new();
+    for (answer, name) in [
+        (BY_ORGANIZATION, ErrorName::TargetAccountRefused),
+        (BY_BOUNDARY, ErrorName::TargetAccountRefused),
+        ("AccessDenied", ErrorName::TargetAccountRefused),
+        (NOT_ALLOWED, ErrorName::TargetAccountNotOnboarded),
+        (NO_BOUNDARY, ErrorName::TargetAccountNotOnboarded),
+    ] {
+        let target = Target::default();
+        refuse(&target, "CreateRole", answer);
+        let error = create(&target).await.unwrap_err();
+        assert_eq!(error.name(), name, "{answer}");
+        assert_eq!(target.take_calls(), ["AssumeRole", "CreateRole"]);
+        writeln!(texts, "{name}\n  {error}").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+/// After a refusal that is not one of permission nobody knows what was made: the first attempt does not call it final.
+#[tokio::test]
+async fn only_a_denial_says_that_nothing_was_made() {
+    for code in ["MalformedPolicyDocument", "NeverHeardOf"] {
+        let target = Target::default();
+        refuse(&target, "CreateRole", code);
+        assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable, "{code}");
+        assert_eq!(create_again(&target, LAG).await.unwrap_err().name(), ErrorName::TargetAccountRefused, "{code}");
+    }
+}
+
+/// The SDK would call again, and its second answer would say nothing of the first call.
+#[tokio::test]
+async fn the_first_attempt_calls_once() {
+    for (again, times) in [(false, 1), (true, 3)] {
+        let target = Target::default();
+        refuse(&target, "CreateRole", "ServiceFailure");
+        let config = target.config().into_builder().retry_config(RetryConfig::standard()).build();
+        let provisioner = Provisioner::new(&config, "external".to_owned());
+        let task = CreateRole::new(provisioner, PIPELINE_ROLE.parse().unwrap(), Personas::parse(PERSONAS).unwrap());
+        let input = CreateRoleInput { transaction: samples::transaction(), again };
+        assert_eq!(task.run(input, samples::requested_at()).await.unwrap_err().name(), ErrorName::AwsUnavailable);
+        assert_eq!(target.take_calls().iter().filter(|call| *call == "CreateRole").count(), times, "again: {again}");
+    }
+}
+
+/// A role that was made has to go: the machine deletes it after a second attempt, and only that one tells.
+#[tokio::test]
+async fn a_refusal_after_the_role_was_made_is_told_by_the_next_attempt() {
+    let moment = Duration::ZERO;
+    for operation in ["PutRolePolicy", "AttachRolePolicy"] {
+        for (answer, after, name) in [
+            (BY_ORGANIZATION, moment, ErrorName::TargetAccountRefused),
+            (BY_BOUNDARY, moment, ErrorName::TargetAccountRefused),
+            // IAM may have judged by the name without the path, until it is too late for that.
+            (NOT_ALLOWED, moment, ErrorName::AwsUnavailable),
+            (NOT_ALLOWED, LAG, ErrorName::TargetAccountNotOnboarded),
+            ("AccessDenied", moment, ErrorName::AwsUnavailable),
+            ("AccessDenied", LAG, ErrorName::TargetAccountRefused),
+            ("MalformedPolicyDocument", moment, ErrorName::TargetAccountRefused),
+            ("LimitExceeded: Cannot exceed quota for PoliciesPerRole: 10", moment, ErrorName::TargetAccountRefused),
+            ("ServiceFailure", LAG, ErrorName::AwsUnavailable),
+        ] {
+            let target = Target::default();
+            refuse(&target, operation, answer);
+            assert_eq!(create(&target).await.unwrap_err().name(), ErrorName::AwsUnavailable, "{operation} {answer}");
+            assert_eq!(create_again(&target, after).await.unwrap_err().name(), name, "{operation} {answer} {after:?}");
+            // What IAM does not show yet is nothing to judge by, and neither is what it does not tell.
+            if answer.starts_with("AccessDenied") {
+                for (code, name) in
+                    [("NoSuchEntity", ErrorName::RoleNotVisibleYet), ("ServiceFailure", ErrorName::AwsUnavailable)]
+                {
+                    target.state().roles.clear();
+                    refuse(&target, "GetRole", code);
+                    assert_eq!(
+                        create_again(&target, LAG).await.unwrap_err().name(),
+                        name,
+                        "{operation} {answer} {code}"
+                    );
+                    target.state().faults.pop();
+                }
+            }
+        }
+    }
+}
+
 /// Somebody else may be changing the role: that is waited for in place, and not for ever.
 #[tokio::test]
 async fn others_who_change_the_role_are_waited_for() {
@@ -234,19 +336,23 @@ async fn what_goes_wrong_has_a_name_and_a_remedy() {
         ("AssumeRole", "AccessDenied", ErrorName::TargetAccountNotOnboarded),
         ("AssumeRole", "Throttling", ErrorName::Throttled),
         ("CreateRole", "LimitExceeded", ErrorName::QuotaExceeded),
-        ("CreateRole", "NoSuchEntity", ErrorName::AwsUnavailable),
+        ("CreateRole", NO_BOUNDARY, ErrorName::TargetAccountNotOnboarded),
+        ("CreateRole", BY_ORGANIZATION, ErrorName::TargetAccountRefused),
+        ("CreateRole", "MalformedPolicyDocument", ErrorName::TargetAccountRefused),
         ("CreateRole", "Throttling", ErrorName::Throttled),
         ("PutRolePolicy", "NoSuchEntity", ErrorName::RoleNotVisibleYet),
         ("AttachRolePolicy", "NoSuchEntity", ErrorName::RoleNotVisibleYet),
-        ("AttachRolePolicy", "LimitExceeded", ErrorName::QuotaExceeded),
-        ("AttachRolePolicy", "AccessDenied", ErrorName::AwsUnavailable),
+        ("AttachRolePolicy", "LimitExceeded", ErrorName::TargetAccountRefused),
+        ("AttachRolePolicy", "AccessDenied", ErrorName::TargetAccountRefused),
+        ("AttachRolePolicy", NOT_ALLOWED, ErrorName::TargetAccountNotOnboarded),
+        ("AttachRolePolicy", "ServiceFailure", ErrorName::AwsUnavailable),
     ];
     let mut texts = String::new();
     for (operation, code, name) in cases {
         let target = Target::default();
         let fault = Fault { call: FaultyCall::Operation(operation), code, carried_out: false };
         target.state().faults.push(fault);
-        let error = create(&target).await.unwrap_err();
+        let error = create_again(&target, LAG).await.unwrap_err();
         assert_eq!(error.name(), name, "{operation} {code}");
         writeln!(texts, "{operation} {code}: {name}\n  {error}").unwrap();
     }
@@ -268,7 +374,7 @@ async fn personas_json_may_have_changed_meanwhile() {
 fn a_policy_that_aws_does_not_have() {
     let source = || AwsError::from_code("iam:AttachRolePolicy", "NoSuchEntity");
     let error = CreateRoleError::UnknownPolicy { arn: "arn:aws:iam::aws:policy/Typo".to_owned(), source: source() };
-    assert_eq!(error.name(), ErrorName::AwsUnavailable);
+    assert_eq!(error.name(), ErrorName::TargetAccountRefused);
     insta::assert_snapshot!(error);
 }
 
@@ -310,10 +416,11 @@ fn tags_are_what_iam_takes() {
 fn raises_what_it_says() {
     let role = || samples::transaction().role_arn;
     let source = || AwsError::from_code("iam:CreateRole", "ServiceFailure");
-    let account = "222222222222".parse().unwrap();
+    let account = "333333333333".parse().unwrap();
     let own = [
         CreateRoleError::UnknownPersona { persona: String::new(), environment: String::new() },
         CreateRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role(), source: source() }),
+        CreateRoleError::Refused(TargetRefused { provisioner: role(), source: source() }),
         CreateRoleError::Conflict { role: role() },
         CreateRoleError::Changed { role: role() },
         CreateRoleError::Quota { account, source: source() },

@@ -330,9 +330,13 @@ impl Named for DeleteRoleError {
     fn name(&self) -> ErrorName {
         match self {
             Self::NotOfTransaction { .. } => ErrorName::InvalidRequest,
-            Self::Provisioner(error) => error.name(),
             Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
-            Self::StillThere | Self::Refused(_) | Self::NotTold { .. } => ErrorName::AwsUnavailable,
+            // An end is tried for a day, whoever says no: it may be allowed meanwhile.
+            Self::Provisioner(ProvisionerError::Refused(_))
+            | Self::StillThere
+            | Self::Refused(_)
+            | Self::NotTold { .. } => ErrorName::AwsUnavailable,
+            Self::Provisioner(error) => error.name(),
             Self::NotDeleted { source: error, .. } | Self::Aws(error) => error.name(),
         }
     }

@@ -332,6 +332,7 @@ async fn what_goes_wrong_has_a_name() {
     let mut texts = String::new();
     for (operation, code, name) in [
         ("AssumeRole", "AccessDenied", ErrorName::TargetAccountNotOnboarded),
+        ("AssumeRole", "AccessDenied: with an explicit deny in a service control policy", ErrorName::AwsUnavailable),
         ("PutRolePolicy", "Throttling", ErrorName::Throttled),
         ("ListRolePolicies", "Throttling", ErrorName::Throttled),
         ("DeleteRole", "DeleteConflict", ErrorName::AwsUnavailable),

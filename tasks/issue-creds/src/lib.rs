@@ -39,7 +39,8 @@ const MIN_SESSION: Duration = Duration::from_mins(15);
 const ROOMY_PERCENT: i32 = 80;
 
 /// What issue-creds can end with.
-pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+pub const RAISES: &[ErrorName] =
+    &[ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -228,7 +229,7 @@ pub enum IssueCredsError {
     #[error("sts:AssumeRole answered without credentials")]
     NoCredentials,
     /// STS did not answer, or with something else.
-    #[error(transparent)]
+    #[error("{}", .0.told_in_hub())]
     Aws(#[from] AwsError),
 }
 
@@ -237,7 +238,7 @@ impl Named for IssueCredsError {
         match self {
             Self::Recipient(_) | Self::Seal(_) => ErrorName::InvalidRequest,
             Self::NoCredentials => ErrorName::AwsUnavailable,
-            Self::Aws(error) => error.name(),
+            Self::Aws(error) => error.name_in_hub(),
         }
     }
 }

@@ -11,7 +11,7 @@ use aws_sdk_sts::{
     primitives::DateTime,
 };
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
-use daypass::samples::{self, http_service, leaks};
+use daypass::samples::{self, http_service, leaks, query_service};
 use serde_json::{Value, json};
 
 use super::*;
@@ -139,9 +139,9 @@ async fn a_session_says_which_run_it_is_for_if_there_is_room() {
     assert_eq!(issue(nearly_full).await, (Ok(()), vec![all.clone(), required.clone()]));
     // What promises rest on is not dropped.
     let hopeless = World { person: proven(), most_tags: Some(2), ..World::default() };
-    assert_eq!(issue(hopeless).await, (Err(ErrorName::AwsUnavailable), vec![all, required.clone()]));
+    assert_eq!(issue(hopeless).await, (Err(ErrorName::HubRefused), vec![all, required.clone()]));
     let without_proof = World { most_tags: Some(2), ..World::default() };
-    assert_eq!(issue(without_proof).await, (Err(ErrorName::AwsUnavailable), vec![required]));
+    assert_eq!(issue(without_proof).await, (Err(ErrorName::HubRefused), vec![required]));
 }
 
 #[tokio::test]
@@ -166,17 +166,34 @@ fn a_source_identity_always_fits() {
 #[tokio::test]
 async fn what_goes_wrong_has_a_name() {
     let throttled = World { fault: Some("ThrottlingException"), ..World::default() };
-    let refused = World { fault: Some("AccessDenied"), ..World::default() };
     let empty = World { without_credentials: true, ..World::default() };
-    for (world, name) in
-        [(throttled, ErrorName::Throttled), (refused, ErrorName::AwsUnavailable), (empty, ErrorName::AwsUnavailable)]
-    {
+    for (world, name) in [(throttled, ErrorName::Throttled), (empty, ErrorName::AwsUnavailable)] {
         assert_eq!(world.issue(sealed_to(&Identity::generate())).await.unwrap_err().name(), name);
     }
     let world = World::default();
     let error = world.issue(Transaction { recipient: "age1".to_owned(), ..samples::transaction() }).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::InvalidRequest);
     assert!(world.asked.lock().unwrap().is_empty(), "nothing is issued that nobody could read");
+}
+
+/// By the answers themselves: their status decides.
+#[tokio::test]
+async fn what_sts_would_refuse_again_is_told_as_a_refusal() {
+    for (answer, name) in [
+        ("AccessDenied: because no identity-based policy allows the sts:TagSession action", ErrorName::HubRefused),
+        (
+            "RegionDisabledException: STS is not activated in this region for account:111111111111.",
+            ErrorName::HubRefused,
+        ),
+        ("PackedPolicyTooLarge", ErrorName::HubRefused),
+        ("ExpiredToken", ErrorName::AwsUnavailable),
+    ] {
+        let client = Client::new(&query_service(move |_, _| Err(answer)));
+        let pipeline_role = "arn:aws:iam::111111111111:role/daypass-pipeline".parse().unwrap();
+        let input = PersonInput { transaction: sealed_to(&Identity::generate()), person: samples::person() };
+        let issued = IssueCreds::new(client, pipeline_role).run(input, samples::requested_at()).await;
+        assert_eq!(issued.unwrap_err().name(), name, "{answer}");
+    }
 }
 
 /// The buffer is wiped, and never left behind for a larger one.
@@ -216,7 +233,8 @@ fn error_texts() {
     let own =
         [IssueCredsError::Recipient("incorrect length"), IssueCredsError::Seal(seal), IssueCredsError::NoCredentials];
     insta::assert_snapshot!(own.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
-    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+    let every_task =
+        [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
     assert_eq!(raised, RAISES.iter().copied().collect());
 }

@@ -33,8 +33,13 @@ pub use self::{
 };
 
 /// What prove can end with.
-pub const RAISES: &[ErrorName] =
-    &[ErrorName::InvalidRequest, ErrorName::IdentityNotProven, ErrorName::Throttled, ErrorName::AwsUnavailable];
+pub const RAISES: &[ErrorName] = &[
+    ErrorName::InvalidRequest,
+    ErrorName::IdentityNotProven,
+    ErrorName::Throttled,
+    ErrorName::AwsUnavailable,
+    ErrorName::HubRefused,
+];
 
 /// The task.
 #[derive(Debug)]
@@ -145,7 +150,7 @@ pub enum ProveError {
     #[error("the keys of the token's issuer cannot be had ({0})")]
     Keys(#[from] KeysError),
     /// AWS did not answer, or with something else.
-    #[error(transparent)]
+    #[error("{}", .0.told_in_hub())]
     Aws(#[from] AwsError),
 }
 
@@ -163,7 +168,7 @@ impl Named for ProveError {
         match self {
             Self::NotProven(_) => ErrorName::IdentityNotProven,
             Self::Keys(_) => ErrorName::AwsUnavailable,
-            Self::Aws(error) => error.name(),
+            Self::Aws(error) => error.name_in_hub(),
         }
     }
 }

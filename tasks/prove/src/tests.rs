@@ -612,9 +612,12 @@ async fn a_key_of_a_kind_that_nobody_knows_is_passed_over() {
 
 #[tokio::test]
 async fn an_outage_is_no_denial() {
-    for (code, name) in
-        [("ThrottlingException", ErrorName::Throttled), ("KMSInternalException", ErrorName::AwsUnavailable)]
-    {
+    for (code, name) in [
+        ("ThrottlingException", ErrorName::Throttled),
+        ("KMSInternalException", ErrorName::AwsUnavailable),
+        ("AccessDeniedException", ErrorName::HubRefused),
+        ("DisabledException", ErrorName::HubRefused),
+    ] {
         let world = World::new();
         let sealed = seal(&world.token(&github_claims(), "key-1"));
         world.state().fault = Some(code);
@@ -637,7 +640,8 @@ async fn warms_up_with_calls_that_it_may_make() {
 #[test]
 fn raises_what_it_says() {
     let own = ProveError::from(NotProven::Signature);
-    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
+    let every_task =
+        [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
     let raised: BTreeSet<_> = [own.name()].into_iter().chain(every_task).collect();
     assert_eq!(raised, RAISES.iter().copied().collect());
 }

@@ -249,7 +249,7 @@ async fn a_role_that_provisioning_cannot_take_back_is_taken_by_deprovision() {
         stack.engine.arm(Fault::of(action).with(400, "Unexpected").on(&id.role_name()).always()).await;
     }
     let failure = stack.failure(&request).await;
-    assert_eq!(failure.error, "Daypass.AwsUnavailable");
+    assert_eq!(failure.error, "Daypass.TargetAccountRefused");
     assert!(failure.cause.reason.contains("iam:AttachRolePolicy"), "the first error is told: {}", failure.cause.reason);
     assert!(stack.role(id, "222222222222").await.is_some());
     assert_eq!(stack.status(id).await, "processing");
@@ -260,6 +260,48 @@ async fn a_role_that_provisioning_cannot_take_back_is_taken_by_deprovision() {
     assert_eq!((clean_up.status, &clean_up.output["status"]), (ExecutionStatus::Succeeded, &json!("failed")));
     assert!(stack.role(id, "222222222222").await.is_none());
     assert_eq!(stack.status(id).await, "failed");
+}
+
+/// A refusal is told at once: nothing is tried again, and nothing is looked for that was never made.
+#[tokio::test]
+async fn a_refusal_to_make_the_role_is_told_at_once() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for (status, code, name) in [
+        (403, "AccessDenied", "Daypass.TargetAccountRefused"),
+        (404, "NoSuchEntity", "Daypass.TargetAccountNotOnboarded"),
+    ] {
+        let request = Request::by("alex");
+        let (answer, calls) =
+            ask_under(&stack, Fault::of("iam:CreateRole").with(status, code).always(), &request).await;
+        assert_eq!(answer.result.unwrap_err().error, name);
+        let id = request.transaction_id();
+        let made = calls_into("222222222222", id, &calls);
+        let made: Vec<&str> =
+            made.iter().map(|call| call.action.as_str()).filter(|it| it.starts_with("iam:")).collect();
+        assert_eq!(made, ["iam:CreateRole"], "{code}");
+        assert_eq!(stack.status(id).await, "failed");
+    }
+}
+
+/// A role that was made goes, and the request has the name of the refusal.
+#[tokio::test]
+async fn a_role_that_is_refused_its_policies_is_taken_back() {
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    for action in ["iam:PutRolePolicy", "iam:AttachRolePolicy"] {
+        let request = Request::by("alex");
+        let id = request.transaction_id();
+        // By create-role: delete-role puts a policy on the role, too.
+        let fault = Fault::of(action).with(400, "MalformedPolicyDocument").on(&id.role_name()).times(2);
+        let (answer, calls) = ask_under(&stack, fault, &request).await;
+        let failure = answer.result.as_ref().unwrap_err();
+        assert_eq!(failure.error, "Daypass.TargetAccountRefused", "{action}");
+        assert!(failure.cause.reason.contains(action), "{failure:?}");
+        assert!(calls.iter().any(|call| call.action == "iam:DeleteRole" && call.error.is_none()), "{action}");
+        assert!(stack.role(id, "222222222222").await.is_none());
+        assert_eq!(stack.status(id).await, "failed");
+    }
 }
 
 /// The third: without anybody to hand over to, it is the lease's.

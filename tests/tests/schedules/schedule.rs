@@ -204,7 +204,8 @@ fn faults_of(random: &mut Random, of: usize, id: TransactionId, faults: &mut Vec
             _ => ("states:StartExecution", (400, "AccessDeniedException"), None, Some("provision")),
         };
         let (skip, times) = (random.one_of(&[0, 0, 0, 1, 1, 2, 3, 5]), random.one_of(&[1, 1, 2, 3, 4, 8, u32::MAX]));
-        let lost = random.percent(35);
+        // IAM asks for the permission to make a role before it makes one.
+        let lost = random.percent(35) && (action, error) != ("iam:CreateRole", "AccessDenied");
         let mut fault = Fault::of(action).with(status, error).about(id).skipping(skip).times(times);
         let mut says = format!("of {of}: {action}");
         if let Some(task) = on {

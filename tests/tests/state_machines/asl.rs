@@ -224,6 +224,16 @@ pub enum Call<'a> {
     Put(&'a str),
     /// A query of a table, by its substitution key.
     Query(&'a str),
+    /// A message to a topic, by its substitution key.
+    Publish(&'a str),
+}
+
+impl<'a> Call<'a> {
+    /// The substitution key of what is called.
+    pub fn key(self) -> &'a str {
+        let (Self::Function(key, _) | Self::Start(key) | Self::Put(key) | Self::Query(key) | Self::Publish(key)) = self;
+        key
+    }
 }
 
 impl Machine {
@@ -332,6 +342,7 @@ impl Task {
         match self.resource.as_str() {
             "arn:aws:states:::lambda:invoke" => Ok(Call::Function(reference("FunctionName")?, self.operation())),
             "arn:aws:states:::states:startExecution" => Ok(Call::Start(reference("StateMachineArn")?)),
+            "arn:aws:states:::sns:publish" => Ok(Call::Publish(reference("TopicArn")?)),
             "arn:aws:states:::dynamodb:putItem" => Ok(Call::Put(reference("TableName")?)),
             "arn:aws:states:::aws-sdk:dynamodb:query" => Ok(Call::Query(reference("TableName")?)),
             other => Err(format!("calls {other}")),

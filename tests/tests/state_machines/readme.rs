@@ -126,6 +126,7 @@ fn table(machine: &Machine) -> String {
             Ok(Call::Function(key, Some(operation))) => format!("{}: `{operation}`", key.replace('_', "-")),
             Ok(Call::Start(key)) => format!("starts {key}"),
             Ok(Call::Put(key)) => format!("puts into {key}"),
+            Ok(Call::Publish(key)) => format!("sends to {key}"),
             Ok(Call::Query(key)) => format!("searches {key}"),
             Err(problem) => panic!("{state}: {problem}"),
         };

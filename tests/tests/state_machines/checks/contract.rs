@@ -53,7 +53,7 @@ pub fn functions(machines: &Machines) -> Vec<(&Machine, &str, &Task, &str, Optio
 }
 
 /// Provision calls every task below `tasks/`, uses up tokens and starts deprovision; renew calls those that make and delete
-/// no role, and uses up tokens; deprovision calls two; sweep reads the transactions and starts deprovision; and nothing refers
+/// no role, and uses up tokens; deprovision calls two, and tells the operators; sweep reads the transactions and starts deprovision; and nothing refers
 /// to anything in another place.
 pub fn references(machines: &Machines) -> Vec<String> {
     let folders = fs::read_dir(repository().join("tasks")).expect("the folder of the tasks");
@@ -64,28 +64,21 @@ pub fn references(machines: &Machines) -> Vec<String> {
     renew.retain(|task| !["create_role", "delete_role"].contains(&task.as_str()));
     renew.insert("used_tokens".to_owned());
     provision.extend(["deprovision", "used_tokens"].map(str::to_owned));
-    let deprovision = BTreeSet::from(["record", "delete_role"].map(str::to_owned));
+    let deprovision = BTreeSet::from(["record", "delete_role", "alarms"].map(str::to_owned));
     let sweep = BTreeSet::from(["transactions", "deprovision"].map(str::to_owned));
 
     let mut problems = vec![];
     for (machine, expected) in machines.all().into_iter().zip([provision, renew, deprovision, sweep]) {
         let calls: Vec<_> = machine.tasks().map(|(state, task)| (state, task.call())).collect();
-        let called: BTreeSet<String> = calls
-            .iter()
-            .filter_map(|(_, call)| match call {
-                Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key) | Call::Query(key)) => {
-                    Some((*key).to_owned())
-                }
-                Err(_) => None,
-            })
-            .collect();
+        let called: BTreeSet<String> =
+            calls.iter().filter_map(|(_, call)| Some(call.as_ref().ok()?.key().to_owned())).collect();
         if called != expected {
             problems.push(format!("{} calls {called:?} instead of {expected:?}", machine.name));
         }
         let unknown = calls.iter().filter_map(|(state, call)| Some((state, call.as_ref().err()?)));
         problems.extend(unknown.map(|(state, problem)| format!("{}: {state}: {problem}", machine.name)));
         let elsewhere = texts(&machine.document).into_iter().filter(|(at, text)| {
-            let places = ["/FunctionName", "/StateMachineArn", "/TableName"];
+            let places = ["/FunctionName", "/StateMachineArn", "/TableName", "/TopicArn"];
             text.contains("${") && !places.iter().any(|place| at.ends_with(place))
         });
         problems.extend(elsewhere.map(|(at, _)| format!("{}: {at} refers to something", machine.name)));

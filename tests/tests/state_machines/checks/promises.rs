@@ -19,10 +19,7 @@ fn succeeds(edge: &Edge<'_>, state: &str) -> bool {
 }
 
 fn is_called(task: &Task, keys: &[&str]) -> bool {
-    let Ok(Call::Function(key, _) | Call::Start(key) | Call::Put(key) | Call::Query(key)) = task.call() else {
-        return false;
-    };
-    keys.contains(&key)
+    task.call().is_ok_and(|call| keys.contains(&call.key()))
 }
 
 fn records(task: &Task, operation: &str) -> bool {
@@ -137,10 +134,15 @@ pub fn no_role_is_forgotten(Machines { provision, .. }: &Machines) -> Vec<String
         By::Catch(catcher) => catcher.error_equals.clone(),
         _ => vec![],
     };
-    // At the first attempt three errors say that nothing was made; at a later one only that another's role was read.
+    // At the first attempt four errors say that nothing was made; at a later one only that another's role was read.
     let nothing_is_ours = |edge: &Edge<'_>| {
         let says_so: &[&str] = match edge.from {
-            "CreateRole" => &["Daypass.InvalidRequest", "Daypass.TargetAccountNotOnboarded", "Daypass.RoleConflict"],
+            "CreateRole" => &[
+                "Daypass.InvalidRequest",
+                "Daypass.TargetAccountNotOnboarded",
+                "Daypass.TargetAccountRefused",
+                "Daypass.RoleConflict",
+            ],
             "CreateRoleAgain" => &["Daypass.RoleConflict"],
             _ => return false,
         };
@@ -344,7 +346,7 @@ pub fn ends(machines: &Machines) -> Vec<String> {
     };
     let mut problems = vec![];
     let expected = [
-        vec!["Denied", "Failed", "RecordProvisioned"],
+        vec!["Denied", "Failed", "Overtaken", "RecordProvisioned"],
         vec!["Denied", "Failed", "RecordRenewed"],
         vec!["AlreadyDeprovisioned", "Cancelled", "DeprovisionFailed", "Deprovisioned", "Refused"],
         vec!["Failed", "NotAllStarted", "Swept"],
@@ -355,11 +357,29 @@ pub fn ends(machines: &Machines) -> Vec<String> {
             problems.push(format!("{} ends in {found:?} instead of {expected:?}", machine.name));
         }
     }
-    let monitoring = fs::read_to_string(repository().join("cdk/lib/constructs/monitoring.ts")).expect("the alarms");
-    let counted = monitoring.split("'$.details.name', '=', '").nth(1).and_then(|rest| rest.split('\'').next());
-    for machine in machines.awaited() {
-        if !counted.is_some_and(|state| matches!(machine.definition.states.get(state), Some(State::Fail(_)))) {
-            problems.push(format!("the alarm counts {counted:?}, in which {} never ends", machine.name));
+    let deprovision = &machines.deprovision;
+    let untold = deprovision.edges().filter(|edge| edge.to == "DeprovisionFailed" && edge.from != "TellOperators");
+    problems.extend(untold.map(|edge| format!("deprovision: {} fails, and nobody is told", edge.from)));
+    if deprovision.edges_from("TellOperators").iter().any(|edge| edge.to != "DeprovisionFailed") {
+        problems.push("deprovision: who is told that an end has failed is told so of another one, too".to_owned());
+    }
+    let hub = fs::read_to_string(repository().join("cdk/test/__snapshots__/DaypassHub.template.json"));
+    let hub: Value = serde_json::from_str(&hub.expect("the reviewed template of the hub")).expect("JSON");
+    let resources = hub["Resources"].as_object().expect("resources").values();
+    let filters: Vec<_> = resources.filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter").collect();
+    if filters.is_empty() {
+        problems.push("no alarm counts how executions end".to_owned());
+    }
+    for filter in filters {
+        let property = |name: &str| filter["Properties"][name].as_str().unwrap_or_default();
+        let machine = property("FilterName").split('-').nth(1).unwrap_or_default();
+        let state = property("FilterPattern").split("$.details.name = \"").nth(1).and_then(|it| it.split('"').next());
+        let counts = |of: &Machine| {
+            of.name == machine
+                && state.is_some_and(|state| matches!(of.definition.states.get(state), Some(State::Fail(_))))
+        };
+        if !machines.all().into_iter().any(counts) {
+            problems.push(format!("{} counts {state:?}, in which {machine} never ends", property("FilterName")));
         }
     }
     problems

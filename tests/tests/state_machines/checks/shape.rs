@@ -164,6 +164,7 @@ pub fn failures_are_kept_alike(machines: &Machines) -> Vec<String> {
         ("provision", "RecordFailed"),
         ("renew", "RecordRefused"),
         ("deprovision", "RecordDeprovisionFailed"),
+        ("deprovision", "TellOperators"),
         // What is not recorded yet is done all the same, and recorded later.
         ("deprovision", "DeleteUnrecorded"),
         // Of many that go on side by side: what became of each is its output.
