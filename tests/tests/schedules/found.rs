@@ -20,8 +20,8 @@ async fn a_role_that_is_made_again_after_a_release_does_not_stay() {
     stack.engine.pace(1000.0).await;
     let request = Request::by("alex");
     let (id, account) = (request.transaction_id(), "222222222222");
-    // It is made, and not finished: it will be tried again.
-    stack.engine.arm(Fault::of("iam:AttachRolePolicy").with(400, "Unexpected").about(id).always()).await;
+    // It is made, and not finished: IAM does not show it to the next call, so that it is tried again.
+    stack.engine.arm(Fault::of("iam:AttachRolePolicy").with(404, "NoSuchEntity").about(id).always()).await;
     let refused = Fault::of("lambda:InvokeFunction").with(500, "ServiceException").by(":role/daypass-provision");
     stack.engine.arm(refused.on(":daypass-delete-role").about(id).always()).await;
     let (provisioning, told) = (stack.ask(&request), Cell::new(false));
