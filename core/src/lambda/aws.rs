@@ -178,6 +178,8 @@ impl Refusal {
                     | "InvalidClientTokenId"
                     | "UnrecognizedClientException"
                     | "ReplicatedWriteConflictException"
+                    // Each of its writes has a reason of its own, throttling among them.
+                    | "TransactionCanceledException"
             )
     }
 }

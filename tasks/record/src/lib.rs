@@ -11,6 +11,7 @@ use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
     error::ErrorName,
     ids::{AccountId, TransactionId},
+    lambda::AwsError,
     stage::{Failure, Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
@@ -37,9 +38,11 @@ pub use self::open_roles::{Limits, LimitsError};
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
-        AwsUnavailable, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
+        AwsUnavailable, HubRefused, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
         TransactionMismatch, TransactionNotFound,
     };
+    const OF_A_REQUEST: &[ErrorName] =
+        &[InvalidRequest, TransactionConflict, RecordBroken, HubRefused, Throttled, AwsUnavailable];
     const OF_ITS_EXECUTION: &[ErrorName] = &[
         InvalidRequest,
         TransactionConflict,
@@ -56,6 +59,7 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
         TransactionNotFound,
         QuotaExceeded,
         RecordBroken,
+        HubRefused,
         Throttled,
         AwsUnavailable,
     ];
@@ -65,14 +69,25 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
     const OF_A_RENEWAL: &[ErrorName] =
         &[InvalidRequest, TransactionConflict, TransactionNotFound, RecordBroken, Throttled, AwsUnavailable];
     &[
-        ("requested", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
-        ("processing", &[InvalidRequest, TransactionConflict, RecordBroken, Throttled, AwsUnavailable]),
+        ("requested", OF_A_REQUEST),
+        ("processing", OF_A_REQUEST),
         ("denied", OF_ITS_EXECUTION),
         ("failed", OF_ITS_EXECUTION),
         ("leasing", OF_A_LEASE),
         ("failing", OF_ITS_EXECUTION),
         ("provisioned", OF_ITS_EXECUTION),
-        ("renewing", OF_A_RENEWAL),
+        (
+            "renewing",
+            &[
+                InvalidRequest,
+                TransactionConflict,
+                TransactionNotFound,
+                RecordBroken,
+                HubRefused,
+                Throttled,
+                AwsUnavailable,
+            ],
+        ),
         ("renewed", OF_A_RENEWAL),
         ("renewal_refused", OF_AN_END),
         ("waiting", LOOKED_UP),
@@ -136,14 +151,14 @@ impl Stage for Record {
         let execution_arn = &input.execution_arn;
         let by = Writer { table: &self.table, open_roles, limits: self.limits, execution_arn, now };
         match input.operation {
-            Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await,
-            Operation::Processing(transaction) => by.processing(&transaction, None).await,
+            Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await.map_err(in_hub),
+            Operation::Processing(transaction) => by.processing(&transaction, None).await.map_err(in_hub),
             Operation::Denied(ended) => by.denied(&ended).await,
             Operation::Failed(ended) => by.failed(&ended).await,
-            Operation::Leasing(leasing) => by.leasing(&leasing).await,
+            Operation::Leasing(leasing) => by.leasing(&leasing).await.map_err(in_hub),
             Operation::Failing(ended) => by.failing(&ended).await,
             Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
-            Operation::Renewing(renewal) => by.renewing(renewal).await,
+            Operation::Renewing(renewal) => by.renewing(renewal).await.map_err(in_hub),
             Operation::Renewed(renewed) => by.renewed(*renewed).await,
             Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,
             Operation::Waiting(request) => by.waiting(&request).await,
@@ -157,6 +172,15 @@ impl Stage for Record {
 
     async fn warm_up(&self, _now: Timestamp) {
         self.table.warm_up().await;
+    }
+}
+
+/// What an error means before there may be a role, for somebody who waits: what the table refuses is told as a refusal. Later on, and
+/// at every end, it is tried again for as long as it takes.
+fn in_hub(error: RecordError) -> RecordError {
+    match error {
+        RecordError::Table(TableError::Aws(refused)) if refused.refusal().is_some() => RecordError::Refused(refused),
+        other => other,
     }
 }
 
@@ -364,6 +388,9 @@ pub enum RecordError {
     /// Others keep changing the item.
     #[error("others are changing transaction {0} at this moment")]
     Contended(TransactionId),
+    /// The table refuses the call, and would refuse it again.
+    #[error("{}", .0.told_in_hub())]
+    Refused(#[source] AwsError),
     /// The table cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -386,6 +413,7 @@ impl Named for RecordError {
             Self::OneRole { .. } | Self::OtherAccount { .. } | Self::NoRoom { .. } => ErrorName::QuotaExceeded,
             Self::Contended(_) | Self::StillEnding { .. } => ErrorName::Throttled,
             Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
+            Self::Refused(error) => error.name_in_hub(),
             Self::Table(TableError::Aws(error)) => error.name(),
         }
     }

@@ -712,7 +712,13 @@ async fn an_outage_is_one() {
     let cases = [
         ("requested", "UpdateItem", refused("ThrottlingException", &[]), ErrorName::Throttled),
         ("requested", "UpdateItem", refused("TransactionConflictException", &[]), ErrorName::Throttled),
-        ("requested", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
+        // Before there may be a role, what is refused for good is told so; an end is tried again, whatever is refused.
+        ("requested", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::HubRefused),
+        ("leasing", "TransactWriteItems", refused("AccessDeniedException", &[]), ErrorName::HubRefused),
+        ("leasing", "TransactWriteItems", refused(cancelled, &["ThrottlingError", "None"]), ErrorName::AwsUnavailable),
+        ("renewing", "GetItem", refused("ValidationException", &[]), ErrorName::HubRefused),
+        ("provisioned", "UpdateItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
+        ("deprovisioning", "GetItem", refused("AccessDeniedException", &[]), ErrorName::AwsUnavailable),
         ("deprovisioning", "GetItem", refused("ProvisionedThroughputExceededException", &[]), ErrorName::Throttled),
         ("deprovisioning", "GetItem", refused("ResourceNotFoundException", &[]), ErrorName::AwsUnavailable),
         (
@@ -727,11 +733,14 @@ async fn an_outage_is_one() {
     for (operation, call, trouble, name) in cases {
         let table = match operation {
             "requested" => FakeTable::default(),
+            "leasing" => FakeTable::after(&LEASED[..1]).await,
+            "provisioned" => FakeTable::after(LEASED).await,
             _ => FakeTable::after(PROVISIONED).await,
         };
         let items = table.items();
         table.trouble(call, trouble);
-        let error = table.tell(LEASE, say(operation)).await.unwrap_err();
+        let by = if operation == "deprovisioning" { LEASE } else { PROVISION };
+        let error = table.tell(by, say(operation)).await.unwrap_err();
         assert_eq!(error.name(), name, "{error}");
         assert_eq!(table.items(), items);
     }
