@@ -802,6 +802,7 @@ fn raises_what_it_says() {
         RecordError::OtherAccount { job: String::new(), account: account.clone(), had: String::new(), most: 1 },
         RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
         RecordError::Contended(id),
+        RecordError::Refused(AwsError::from_code("dynamodb:UpdateItem", "AccessDeniedException")),
     ];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();
     let said: BTreeSet<_> = RAISES.iter().flat_map(|(_, names)| *names).copied().collect();
