@@ -38,8 +38,8 @@ pub use self::open_roles::{Limits, LimitsError};
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
-        AwsUnavailable, HubRefused, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled, TransactionConflict,
-        TransactionMismatch, TransactionNotFound,
+        AwsUnavailable, HubRefused, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled,
+        TransactionConflict, TransactionMismatch, TransactionNotFound,
     };
     const OF_A_REQUEST: &[ErrorName] =
         &[InvalidRequest, TransactionConflict, RecordBroken, HubRefused, Throttled, AwsUnavailable];
