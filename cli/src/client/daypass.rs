@@ -13,7 +13,7 @@ use daypass::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
@@ -37,6 +37,8 @@ use crate::{
 const PROPAGATION: Duration = Duration::from_mins(1);
 /// An EXPRESS execution ends after five minutes: its answer may take as long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60 + 10);
+/// How long it may take to see whether a session still counts.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often AWS may ask to slow down before it is given up.
 const ATTEMPTS: u32 = 4;
 
@@ -320,8 +322,10 @@ impl Daypass {
     pub async fn check(&self, session: &RoleSession, transaction: TransactionId) -> Result<(), Error> {
         let credentials = aws::credentials(&session.access_key_id, &session.secret_access_key, &session.session_token);
         let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));
-        match sts.get_caller_identity().send().await.map_err(AwsError::of("sts:GetCallerIdentity")) {
-            Err(refusal) if Error::from(&refusal).kind() == Kind::Failed => {
+        let asked = timeout(LOOK, sts.get_caller_identity().send());
+        let answer = asked.await.map(|answer| answer.map_err(AwsError::of("sts:GetCallerIdentity")));
+        match answer {
+            Ok(Err(refusal)) if Error::from(&refusal).kind() == Kind::Failed => {
                 let reason = format!("{refusal}: the role has been given back, or taken away");
                 Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(transaction))
             }

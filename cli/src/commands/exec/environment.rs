@@ -18,8 +18,7 @@ const FILES: [&str; 4] =
     ["AWS_CONFIG_FILE", "AWS_CREDENTIAL_PROFILES_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"];
 
 /// What SDKs of Java read of the properties `aws.…`, and is no way to credentials: `-Daws.region=…`.
-const JAVA_INHERITED: [&str; 9] = [
-    "crt.",
+const JAVA_INHERITED: [&str; 8] = [
     "defaultsMode",
     "disableRequestCompression",
     "endpointUrl",
@@ -84,12 +83,12 @@ fn is_withheld(name: &OsStr) -> bool {
     verdict == Some("withheld") || name.starts_with(asking::KEPT)
 }
 
-/// A property of Java in this text that an SDK takes credentials from.
+/// A property of Java in this text that an SDK takes credentials from. Those of SDKs are one word; `aws.s3.bucket` is somebody's own.
 fn java_property(text: &OsStr) -> Option<String> {
-    let text = text.to_str()?;
-    let properties = text.split("-Daws.").skip(1);
+    let text = text.to_str()?.replace(['"', '\'', '\\'], "");
     let name = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
-    properties.map(name).find(|name| !JAVA_INHERITED.iter().any(|known| name.starts_with(known)))
+    let is_known = |name: &String| JAVA_INHERITED.iter().any(|known| name.starts_with(known));
+    text.split("-Daws.").skip(1).map(name).find(|name| !name.contains('.') && !is_known(name))
 }
 
 /// The hosts that are asked without a proxy: those that are set in either spelling, and this machine.
@@ -97,8 +96,13 @@ fn without_proxy(environment: &[(OsString, OsString)]) -> String {
     let set = environment.iter().filter(|(name, _)| name == "NO_PROXY" || name == "no_proxy");
     let set: Vec<_> = set.filter_map(|(_, value)| value.to_str()).collect();
     let hosts = set.iter().flat_map(|hosts| hosts.split(',')).map(str::trim).filter(|host| !host.is_empty());
+    let hosts: Vec<_> = hosts.collect();
+    // All hosts: it counts alone only.
+    if hosts.contains(&"*") {
+        return "*".to_owned();
+    }
     let mut known = BTreeSet::new();
-    hosts.chain(LOOPBACK).filter(|host| known.insert(*host)).collect::<Vec<_>>().join(",")
+    hosts.into_iter().chain(LOOPBACK).filter(|host| known.insert(*host)).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
