@@ -1,10 +1,10 @@
 //! The examples, deployed as their READMEs say: one command, and the role is gone afterwards.
 
-use std::{env, fs, os::unix::fs::symlink, path::Path};
+use std::{env, fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use daypass::ids::TransactionId;
 use daypass_tests::{aws::Call, pipeline::new_transaction_id, stack::Stack};
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
 use crate::command::{Ended, Folder, daypass, ended, is_given_back};
 
@@ -135,6 +135,8 @@ async fn cloudformation() {
         assert!(calls(&stack, transaction, "cloudformation:CreateChangeSet").await > 0, "the role has deployed");
         assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
         is_given_back(&stack, transaction).await;
+        // `aws cloudformation deploy` names its change sets by the second.
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
