@@ -82,7 +82,7 @@ impl Output {
 
     /// Prints a result in the one or the other way.
     pub fn result(&self, text: &str, json: &Value) {
-        let text = if self.format == Format::Json { format!("{json:#}\n") } else { text.to_owned() };
+        let text = if self.format == Format::Json { visible_json(json) } else { text.to_owned() };
         print(&text);
     }
 
@@ -118,7 +118,7 @@ impl Output {
     pub fn explain(&self, error: &Error) {
         let docs_url = self.docs_url.as_deref();
         let text = if self.format == Format::Json {
-            format!("{}\n", error.json(docs_url))
+            format!("{}\n", escaped(&error.json(docs_url).to_string()))
         } else {
             error.text(docs_url, self.color)
         };
@@ -167,6 +167,24 @@ impl Drop for Progress {
     }
 }
 
+fn visible_json(json: &Value) -> String {
+    format!("{}\n", escaped(&format!("{json:#}")))
+}
+
+/// The same JSON without a character that moves a cursor, or hides or turns others: outside of ASCII they stand in texts only, where
+/// they can be written as their codes.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || c == ' ' || c.is_ascii_graphic() {
+            text.push(c);
+        } else {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
 /// Prints to stdout. Whoever stops reading, such as `head`, has read enough.
 pub fn print(text: &str) {
     let mut stdout = io::stdout().lock();
@@ -180,6 +198,14 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_no_character_that_cannot_be_seen() {
+        let json = serde_json::json!({"reason": "x\n\u{9b}2J\u{202e}\u{2028}\u{7f}\u{1f34c}é"});
+        let printed = visible_json(&json);
+        assert!(printed.is_ascii() && !printed.contains('\u{7f}'), "{printed}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json);
+    }
 
     #[test]
     fn what_is_said_is_one_line() {

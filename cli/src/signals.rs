@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// Signals that are listened to. As long as it lives, none of them ends this process.
-pub struct Signals([(Signal, unix::Signal); 4]);
+pub struct Signals([(Signal, unix::Signal); 8]);
 
 impl Signals {
     /// Listens from now on.
@@ -25,6 +25,11 @@ impl Signals {
             (Signal::TERM, signal(SignalKind::terminate())?),
             (Signal::HUP, signal(SignalKind::hangup())?),
             (Signal::QUIT, signal(SignalKind::quit())?),
+            // They end a process as well, if nobody listens.
+            (Signal::USR1, signal(SignalKind::user_defined1())?),
+            (Signal::USR2, signal(SignalKind::user_defined2())?),
+            (Signal::ALARM, signal(SignalKind::alarm())?),
+            (Signal::XCPU, signal(SignalKind::from_raw(Signal::XCPU.as_raw()))?),
         ]))
     }
 

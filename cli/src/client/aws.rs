@@ -92,7 +92,12 @@ impl HttpConnector for Connectors {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    // 127.1 is 127.0.0.1.
+    if host.starts_with("127.") && host.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        return true;
+    }
+    let address = host.parse::<IpAddr>();
     address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
@@ -255,7 +260,17 @@ mod tests {
 
     #[test]
     fn what_is_on_this_machine() {
-        for host in ["127.0.0.1", "127.9.9.9", "[::1]", "::1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"] {
+        for host in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "::1",
+            "[::ffff:127.0.0.1]",
+            "127.1",
+            "localhost.",
+            "localhost",
+            "LOCALHOST",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
         for host in ["128.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "sts.amazonaws.com", ""] {

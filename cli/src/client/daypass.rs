@@ -37,6 +37,14 @@ use crate::{
 const PROPAGATION: Duration = Duration::from_mins(1);
 /// An EXPRESS execution ends after five minutes: its answer may take as long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60 + 10);
+/// What AWS says of a session that does not count any more.
+const DEAD: [&str; 5] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+];
 /// How long it may take to see whether a session still counts.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often AWS may ask to slow down before it is given up.
@@ -325,7 +333,8 @@ impl Daypass {
         let asked = timeout(LOOK, sts.get_caller_identity().send());
         let answer = asked.await.map(|answer| answer.map_err(AwsError::of("sts:GetCallerIdentity")));
         match answer {
-            Ok(Err(refusal)) if Error::from(&refusal).kind() == Kind::Failed => {
+            // An AccessDenied is none of it: a policy may refuse this call, and nothing else.
+            Ok(Err(refusal)) if refusal.code().is_some_and(|code| DEAD.contains(&code)) => {
                 let reason = format!("{refusal}: the role has been given back, or taken away");
                 Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(transaction))
             }

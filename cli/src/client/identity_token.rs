@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use daypass::text::plain;
 use serde_json::Value;
 use tokio::{
@@ -53,9 +54,25 @@ pub fn withhold(command: &mut Started, environment: impl IntoIterator<Item = (Os
     let environment: Vec<_> = environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let is_known = |name: &OsStr| VARIABLES.iter().any(|known| name == *known);
     let secrets: BTreeSet<_> = environment.iter().filter(|(name, _)| is_known(name)).map(|(_, value)| value).collect();
-    // Under whichever names: a pipeline calls its tokens as it likes, and hands them on as these.
-    for (name, _) in environment.iter().filter(|(_, value)| secrets.contains(value)) {
+    let audiences: BTreeSet<_> = secrets.iter().flat_map(|secret| audiences(secret)).collect();
+    let is_like_them = |value: &OsString| audiences.iter().any(|known| self::audiences(value).contains(known));
+    // Under whichever names: a pipeline calls its tokens as it likes, and hands them on as these. It may have more for the same
+    // audience.
+    for (name, _) in environment.iter().filter(|(_, value)| secrets.contains(value) || is_like_them(value)) {
         command.env_remove(name);
+    }
+}
+
+/// Whom a token is for; nobody if it is none.
+fn audiences(text: &OsStr) -> Vec<String> {
+    let claims = || {
+        let [_, claims, _] = text.to_str()?.split('.').collect::<Vec<_>>()[..] else { return None };
+        serde_json::from_slice::<Value>(&BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+    };
+    match claims().map(|mut claims| claims["aud"].take()) {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(all)) => all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -234,6 +251,12 @@ mod tests {
             ("EMPTY", ""),
         ];
         assert_eq!(withheld(&other_names), ["DAYPASS_IDENTITY_TOKEN", "ID_TOKEN"]);
+        let token = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let [first, second, third, other] =
+            [r#"{"aud":"hub","x":1}"#, r#"{"aud":"hub","x":2}"#, r#"{"aud":["a","hub"]}"#, r#"{"aud":"a"}"#].map(token);
+        let tokens =
+            [("DAYPASS_TOKEN", &*first), ("OF_ANOTHER", &*other), ("SECOND_TOKEN", &*second), ("THIRD", &*third)];
+        assert_eq!(withheld(&tokens), ["DAYPASS_TOKEN", "SECOND_TOKEN", "THIRD"], "for the same audience");
     }
 
     /// GitHub, asked once for each of these answers; returns what came of it, and how often it was asked.

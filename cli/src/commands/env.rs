@@ -1,6 +1,10 @@
 //! `daypass env`: the credentials of a session as environment variables.
 
-use std::{fs::OpenOptions, io::Write, process::ExitCode};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::ValueEnum;
 use daypass::ids::TransactionId;
@@ -107,14 +111,21 @@ fn write(format: Format, session: &Session, settings: &Settings) -> Result<(), E
                 Error::usage(format!("{GITHUB_FILE} is not set, so this is no step of a GitHub job"))
                     .remedy("use `--format shell`")
             })?;
+            let failed = |what: &str, error| Error::new(Kind::Failed, format!("{what} cannot be written: {error}"));
             // Before anybody can print them.
             let role = &session.role;
             let secrets = [role.access_key_id.as_str(), role.secret_access_key.expose(), role.session_token.expose()];
-            print(&secrets.map(|secret| format!("::add-mask::{secret}\n")).concat());
+            let masks = secrets.map(|secret| format!("::add-mask::{secret}\n")).concat();
+            io::stdout()
+                .write_all(masks.as_bytes())
+                .and_then(|()| io::stdout().flush())
+                .map_err(|error| failed("the masks of the secrets", error))?;
             let appended = OpenOptions::new().append(true).create(true).open(&file);
-            appended.and_then(|mut file| file.write_all(lines().as_bytes())).map_err(|error| {
-                Error::new(Kind::Failed, format!("{file} ({GITHUB_FILE}) cannot be written: {error}"))
-            })?;
+            // Somebody may have left a line without an end, which would take the first of these.
+            let lines = format!("\n{}", lines());
+            appended
+                .and_then(|mut file| file.write_all(lines.as_bytes()))
+                .map_err(|error| failed(&format!("{file} ({GITHUB_FILE})"), error))?;
         }
     }
     Ok(())

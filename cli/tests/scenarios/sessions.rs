@@ -68,7 +68,7 @@ async fn a_session_goes_from_the_request_to_the_release() {
     github.env("GITHUB_ENV", &file);
     let masks = ended(github).await.stdout;
     assert!(masks.lines().all(|line| line.starts_with("::add-mask::")) && masks.contains(secret), "{masks}");
-    assert_eq!(fs::read_to_string(&file).unwrap(), format!("OTHER=1\n{dotenv}"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("OTHER=1\n\n{dotenv}"));
 
     // The invoker may not read the table, whoever may is told more.
     let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();

@@ -85,7 +85,7 @@ fn is_withheld(name: &OsStr) -> bool {
 
 /// A property of Java in this text that an SDK takes credentials from. Those of SDKs are one word; `aws.s3.bucket` is somebody's own.
 fn java_property(text: &OsStr) -> Option<String> {
-    let text = text.to_str()?.replace(['"', '\'', '\\'], "");
+    let text = text.to_string_lossy().replace(['"', '\'', '\\'], "");
     let name = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
     let is_known = |name: &String| JAVA_INHERITED.iter().any(|known| name.starts_with(known));
     text.split("-Daws.").skip(1).map(name).find(|name| !name.contains('.') && !is_known(name))
@@ -94,7 +94,7 @@ fn java_property(text: &OsStr) -> Option<String> {
 /// The hosts that are asked without a proxy: those that are set in either spelling, and this machine.
 fn without_proxy(environment: &[(OsString, OsString)]) -> String {
     let set = environment.iter().filter(|(name, _)| name == "NO_PROXY" || name == "no_proxy");
-    let set: Vec<_> = set.filter_map(|(_, value)| value.to_str()).collect();
+    let set: Vec<_> = set.map(|(_, value)| value.to_string_lossy()).collect();
     let hosts = set.iter().flat_map(|hosts| hosts.split(',')).map(str::trim).filter(|host| !host.is_empty());
     let hosts: Vec<_> = hosts.collect();
     // All hosts: it counts alone only.
