@@ -11,8 +11,30 @@ use tokio::{
     signal::unix::{self, SignalKind, signal},
 };
 
+/// Whatever ends a process that does not listen, and lets it: those that a fault of its own raises, and real-time signals, are not
+/// here.
+const FATAL: &[Signal] = &[
+    Signal::INT,
+    Signal::TERM,
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::XCPU,
+    Signal::XFSZ,
+    #[cfg(target_os = "linux")]
+    Signal::IO,
+    #[cfg(target_os = "linux")]
+    Signal::POWER,
+    #[cfg(target_os = "linux")]
+    Signal::STKFLT,
+];
+
 /// Signals that are listened to. As long as it lives, none of them ends this process.
-pub struct Signals([(Signal, unix::Signal); 8]);
+pub struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     /// Listens from now on.
@@ -20,24 +42,15 @@ impl Signals {
     /// # Errors
     /// When the system does not let it.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self([
-            (Signal::INT, signal(SignalKind::interrupt())?),
-            (Signal::TERM, signal(SignalKind::terminate())?),
-            (Signal::HUP, signal(SignalKind::hangup())?),
-            (Signal::QUIT, signal(SignalKind::quit())?),
-            // They end a process as well, if nobody listens.
-            (Signal::USR1, signal(SignalKind::user_defined1())?),
-            (Signal::USR2, signal(SignalKind::user_defined2())?),
-            (Signal::ALARM, signal(SignalKind::alarm())?),
-            (Signal::XCPU, signal(SignalKind::from_raw(Signal::XCPU.as_raw()))?),
-        ]))
+        let listener = |fatal: &Signal| Ok((*fatal, signal(SignalKind::from_raw(fatal.as_raw()))?));
+        FATAL.iter().map(listener).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Waits for the next one.
+    /// Waits for the next one. That a file has become too large is told by the write that it fails, and ends nothing.
     pub async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             for (signal, listener) in &mut self.0 {
-                if listener.poll_recv(context).is_ready() {
+                if listener.poll_recv(context).is_ready() && *signal != Signal::XFSZ {
                     return Poll::Ready(*signal);
                 }
             }

@@ -1,6 +1,6 @@
 //! Clients of AWS, with the credentials that Daypass is asked with.
 
-use std::{env, ffi::OsStr, fmt, fs, net::IpAddr, sync::Arc, time::Duration};
+use std::{env, ffi::OsStr, fmt, fs, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::{
@@ -29,9 +29,11 @@ use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, endpoint_config::EndpointUrl, region::Region};
 use daypass::lambda::AwsError;
 use hyper::Uri;
+use url::Host;
 
 use super::{
     asking::{self, OnlyOwn},
+    holders,
     identity_token::Tokens,
     profiles,
     secret::Secret,
@@ -91,14 +93,20 @@ impl HttpConnector for Connectors {
     }
 }
 
+/// However a host is spelled: what programs read as an address of this machine, is one. (The unspecified address leads there as well.)
 fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-    // 127.1 is 127.0.0.1.
-    if host.starts_with("127.") && host.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return true;
+    match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Ok(Host::Ipv6(address)) => {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
+        Ok(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name.rsplit('.').next() == Some("localhost") || ["ip6-localhost", "ip6-loopback"].contains(&name)
+        }
+        Err(_) => false,
     }
-    let address = host.parse::<IpAddr>();
-    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
 fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
@@ -118,6 +126,9 @@ pub async fn ambient(
     profile: Option<&str>,
     own: &[String],
 ) -> Result<SdkConfig, Error> {
+    if holders::goes_round() {
+        return Err(holders::round());
+    }
     let (region, connector) = (Region::new(region.to_owned()), connector.clone());
     let http = http_client_fn(move |_, _| connector.clone());
     let timeouts =
@@ -264,12 +275,17 @@ mod tests {
             "127.0.0.1",
             "127.9.9.9",
             "[::1]",
-            "::1",
             "[::ffff:127.0.0.1]",
+            "[::]",
+            "0.0.0.0",
             "127.1",
+            "0x7f000001",
+            "2130706433",
             "localhost.",
             "localhost",
             "LOCALHOST",
+            "x.localhost",
+            "ip6-localhost",
         ] {
             assert!(is_loopback(host), "{host}");
         }

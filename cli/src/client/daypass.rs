@@ -198,7 +198,7 @@ impl Daypass {
         let token = self.identity_token().await?;
         let asked = async |request: &Request| {
             let input = request.input(key, token.as_deref());
-            self.ask(machine, &transaction.to_string(), &input).await.map(|answer| opened(answer, key))
+            self.ask(machine, &transaction.to_string(), &input).await.map(|answer| opened(answer, transaction, key))
         };
         let mut answer = asked(request).await;
         if let Ok(Err(error)) = &answer
@@ -259,7 +259,7 @@ impl Daypass {
             input["identity_token"] = token.into();
         }
         let answer = self.ask(machine, &Uuid::new_v4().to_string(), &input).await?;
-        let (grant, pipeline) = opened(answer, key).map_err(|error| error.about(transaction))?;
+        let (grant, pipeline) = opened(answer, transaction, key).map_err(|error| error.about(transaction))?;
         let session = self.become_role(&grant, email, &pipeline, duration, Role::Known).await?;
         Ok((grant, session))
     }
@@ -447,7 +447,11 @@ fn session_name(email: &str) -> String {
 }
 
 /// Reads the answer of a machine.
-fn opened(answer: StartSyncExecutionOutput, key: &Key) -> Result<(Grant, SessionCredentials), Error> {
+fn opened(
+    answer: StartSyncExecutionOutput,
+    transaction: TransactionId,
+    key: &Key,
+) -> Result<(Grant, SessionCredentials), Error> {
     #[derive(Deserialize)]
     struct Granted {
         #[serde(flatten)]
@@ -462,6 +466,12 @@ fn opened(answer: StartSyncExecutionOutput, key: &Key) -> Result<(Grant, Session
         Error::new(Kind::Failed, format!("the answer is not what the contract says: {error}"))
             .remedy("see whether this `daypass` is as new as the deployment")
     })?;
+    if granted.grant.transaction_id != transaction {
+        return Err(Error::new(
+            Kind::Failed,
+            "the answer is about another transaction than the one that was asked for",
+        ));
+    }
     let credentials = key.unseal(&granted.sealed_credentials)?;
     Ok((granted.grant, credentials))
 }

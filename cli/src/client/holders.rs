@@ -1,6 +1,8 @@
-//! Who has a locked file.
+//! The processes that wait for this one: whoever has started it, and who has started that.
 
-use std::{collections::BTreeSet, fs::File, io, os::unix::fs::MetadataExt};
+use std::{collections::BTreeSet, fs::File, os::unix::fs::MetadataExt};
+
+use crate::error::Error;
 
 /// Whether whoever has the lock on this file waits for the end of this process, because it has started it, or has started who has:
 /// then the lock is never given. What stands between them, a shell, a wrapper, another program that gets credentials, does not
@@ -9,7 +11,13 @@ pub fn waits_for_this_process(file: &File) -> bool {
     let Ok(inode) = file.metadata().map(|it| it.ino()) else { return false };
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return false };
     let holders: BTreeSet<u32> = locks.lines().filter_map(|line| held(line, inode)).collect();
-    !holders.is_empty() && ancestors().any(|process| holders.contains(&process))
+    !holders.is_empty() && ancestors().any(|pid| holders.contains(&pid))
+}
+
+/// What there is to say then.
+pub fn round() -> Error {
+    Error::usage("`daypass` is asked for the AWS credentials that it asks Daypass with itself")
+        .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to a profile that does not lead back to `daypass credentials`")
 }
 
 /// The process that a line of `/proc/locks` (`proc_locks(5)`) says has the file; those that wait have `->` in theirs.
@@ -19,16 +27,28 @@ fn held(line: &str, inode: u64) -> Option<u32> {
     (file.rsplit(':').next() == Some(inode.to_string().as_str())).then(|| process.parse().ok())?
 }
 
+/// As many processes of this name, each waiting for the next one, are a profile that leads back to this command: an `exec` in an `exec`
+/// is two.
+const MOST: usize = 8;
+
+/// Whether this command has been started by itself again and again, by way of whichever other programs. Only Linux tells.
+pub fn goes_round() -> bool {
+    let own = process(std::process::id()).map(|(name, _)| name);
+    own.is_some_and(|own| ancestors().filter_map(process).filter(|(name, _)| *name == own).count() >= MOST)
+}
+
 /// The process that has started this one, who has started that, and so on.
 fn ancestors() -> impl Iterator<Item = u32> {
     let first = std::os::unix::process::parent_id();
-    std::iter::successors(Some(first), |process| parent(*process).ok()?).take_while(|process| *process > 1)
+    std::iter::successors(Some(first), |pid| Some(process(*pid)?.1)).take_while(|pid| *pid > 1)
 }
 
-/// The fourth field of `/proc/<pid>/stat` (`proc_pid_stat(5)`). The second is a name in parentheses, which may have any in it.
-fn parent(process: u32) -> io::Result<Option<u32>> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    Ok(stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok()))
+/// Name and parent of a process: the second and the fourth field of `/proc/<pid>/stat` (`proc_pid_stat(5)`). The name is in parentheses,
+/// and may have any in it.
+fn process(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+    Some((name.to_owned(), rest.split_whitespace().nth(1)?.parse().ok()?))
 }
 
 #[cfg(test)]

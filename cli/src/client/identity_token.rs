@@ -54,32 +54,50 @@ pub fn withhold(command: &mut Started, environment: impl IntoIterator<Item = (Os
     let environment: Vec<_> = environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let is_known = |name: &OsStr| VARIABLES.iter().any(|known| name == *known);
     let secrets: BTreeSet<_> = environment.iter().filter(|(name, _)| is_known(name)).map(|(_, value)| value).collect();
-    let audiences: BTreeSet<_> = secrets.iter().flat_map(|secret| audiences(secret)).collect();
-    let is_like_them = |value: &OsString| audiences.iter().any(|known| self::audiences(value).contains(known));
-    // Under whichever names: a pipeline calls its tokens as it likes, and hands them on as these. It may have more for the same
-    // audience.
-    for (name, _) in environment.iter().filter(|(_, value)| secrets.contains(value) || is_like_them(value)) {
+    let known: Vec<_> = secrets.iter().map(|secret| secret.to_string_lossy()).collect();
+    let audiences: BTreeSet<_> =
+        known.iter().filter_map(|text| claims(text)).flat_map(|claims| audiences(&claims)).collect();
+    let is_like_them =
+        |word: &str| claims(word).is_some_and(|claims| !audiences.is_disjoint(&self::audiences(&claims)));
+    let has_one = |value: &OsString| {
+        words(&value.to_string_lossy()).any(|word| known.iter().any(|text| text == word) || is_like_them(word))
+    };
+    // Under whichever names, and inside of whatever text: a pipeline calls its tokens as it likes, and hands them on as these. It may
+    // have more for the same audience.
+    for (name, _) in environment.iter().filter(|(_, value)| secrets.contains(value) || has_one(value)) {
         command.env_remove(name);
     }
 }
 
-/// Whom a token is for; nobody if it is none.
-fn audiences(text: &OsStr) -> Vec<String> {
-    let claims = || {
-        let [_, claims, _] = text.to_str()?.split('.').collect::<Vec<_>>()[..] else { return None };
-        serde_json::from_slice::<Value>(&BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
-    };
-    match claims().map(|mut claims| claims["aud"].take()) {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(all)) => all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
+/// What can be a token in a text: these are long, and made of letters, digits and few signs.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_a_token = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.split(move |c| !is_of_a_token(c)).map(|word| word.trim_matches('.')).filter(|word| word.len() >= SHORTEST)
+}
+
+/// What a token says of itself, whether or not it is genuine; nothing if it is no JWT.
+pub fn claims(token: &str) -> Option<Value> {
+    let mut parts = token.split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let json = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?);
+    let claims: Value = serde_json::from_slice(&json).ok()?;
+    (claims.is_object() && parts.next().is_none()).then_some(claims)
+}
+
+/// Whom it is for.
+pub fn audiences(claims: &Value) -> BTreeSet<String> {
+    match &claims["aud"] {
+        Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        one => one.as_str().map(str::to_owned).into_iter().collect(),
     }
 }
 
 /// What lies between the attempts to get a token, in milliseconds. An issuer that is not ready for a job usually is a second later.
 const PAUSES: [u64; 4] = [500, 1_000, 2_000, 4_000];
-/// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(15);
+/// How long one attempt may take, of the CI system's own commands as well, which try more than once themselves.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// No token is shorter, in characters.
+const SHORTEST: usize = 16;
 /// As much as is told of what an issuer says, in characters.
 const WORDS: usize = 300;
 
@@ -121,7 +139,11 @@ impl Tokens {
     pub async fn fetch(&self, audience: &str) -> Result<Secret, Error> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            match (self.fetch_once(audience).await, pauses.next()) {
+            let in_time = timeout(ATTEMPT, self.fetch_once(audience)).await;
+            let late = |_| {
+                Err(Error::new(Kind::TryAgain, "there is no identity token: the CI system gives no answer in time"))
+            };
+            match (in_time.unwrap_or_else(late), pauses.next()) {
                 (Err(error), Some(pause)) if error.kind() == Kind::TryAgain => {
                     sleep(Duration::from_millis(pause).mul_f64(renewal::between(0.8, 1.2))).await;
                 }
@@ -169,13 +191,10 @@ async fn from_github(
         .try_insert("authorization", authorization)
         .map_err(|_| lasting("its bearer token is malformed"))?;
     request.headers_mut().insert("accept", "application/json");
-    let answer = async {
-        let response = connector.call(request).await.map_err(|_| passing("no answer"))?;
-        let status = response.status().as_u16();
-        let body = ByteStream::new(response.into_body()).collect().await;
-        Ok((status, Zeroizing::new(body.map_err(|_| passing("the answer is cut off"))?.to_vec())))
-    };
-    let (status, body) = timeout(ATTEMPT, answer).await.unwrap_or_else(|_| Err(passing("no answer in time")))?;
+    let response = connector.call(request).await.map_err(|_| passing("no answer"))?;
+    let status = response.status().as_u16();
+    let body = ByteStream::new(response.into_body()).collect().await.map_err(|_| passing("the answer is cut off"))?;
+    let body = Zeroizing::new(body.to_vec());
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     match status {
         200 => {
@@ -206,7 +225,13 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
     let Some((program, arguments)) = command.split_first() else { return Err(failed("is nothing".to_owned())) };
     // What it prints is a token, unless it fails; its own words go where ours go. It is the CI system's own, and asks with what
     // the environment has for that.
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await;
     let output = output.map_err(|error| failed(format!("cannot be run ({error})")))?;
     let printed = Zeroizing::new(output.stdout);
     if !output.status.success() {
@@ -257,6 +282,14 @@ mod tests {
         let tokens =
             [("DAYPASS_TOKEN", &*first), ("OF_ANOTHER", &*other), ("SECOND_TOKEN", &*second), ("THIRD", &*third)];
         assert_eq!(withheld(&tokens), ["DAYPASS_TOKEN", "SECOND_TOKEN", "THIRD"], "for the same audience");
+        let inside = [
+            format!("https://x.example/?t={first}"),
+            format!("{{\"t\": \"{second}\", \"u\": \"x.y\"}}"),
+            format!("{other} {first}."),
+        ];
+        for text in &inside {
+            assert_eq!(withheld(&[("DAYPASS_TOKEN", &*first), ("TEXT", text)]), ["DAYPASS_TOKEN", "TEXT"], "{text}");
+        }
     }
 
     /// GitHub, asked once for each of these answers; returns what came of it, and how often it was asked.

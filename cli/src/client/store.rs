@@ -295,13 +295,7 @@ impl Store {
                 Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
             }
             if holders::waits_for_this_process(file) {
-                return Err(Error::usage(
-                    "`daypass` is asked for the AWS credentials that it asks Daypass with itself",
-                )
-                .remedy(
-                    "set `aws_profile` (DAYPASS_AWS_PROFILE) to a profile that does not lead back to `daypass \
-                         credentials`",
-                ));
+                return Err(holders::round());
             }
             if began.elapsed() > LONGEST_WAIT {
                 let minutes = LONGEST_WAIT.as_secs() / 60;

@@ -22,6 +22,8 @@ use crate::{
 
 /// The variables that select an AWS profile, in the order in which they count.
 const PROFILES: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// An old name of the session token, which some SDKs still prefer.
+const OLD_TOKEN: &str = "AWS_SECURITY_TOKEN";
 
 /// Where GitHub reads what later steps shall have in their environment.
 const GITHUB_FILE: &str = "GITHUB_ENV";
@@ -87,7 +89,7 @@ fn script(role: &[(&str, String)], own: &[String], settings: &Settings, world: &
         lines.push(export(&Key::AwsProfile.variable(), &profile));
     }
     // Some SDKs prefer a profile to keys.
-    lines.push(format!("unset {}\n", PROFILES.join(" ")));
+    lines.push(format!("unset {} {OLD_TOKEN}\n", PROFILES.join(" ")));
     lines.extend(role.iter().map(|(name, value)| export(name, value)));
     lines.concat()
 }
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn daypass_is_asked_with_what_it_was_asked_with_before() {
-        let role = "unset AWS_PROFILE AWS_DEFAULT_PROFILE\nexport AWS_ACCESS_KEY_ID='ASIAROLE'\n";
+        let role = "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SECURITY_TOKEN\nexport AWS_ACCESS_KEY_ID='ASIAROLE'\n";
         let (id, secret) = (("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "wJal'r"));
         let kept = "export DAYPASS_ASKING_ACCESS_KEY_ID='AKIA'\nexport DAYPASS_ASKING_SECRET_ACCESS_KEY='wJal'\\''r'\n";
         let profile = ("AWS_PROFILE", "work");

@@ -52,8 +52,15 @@ async fn what_cannot_be_run_gives_the_role_back() {
     }
 }
 
-const SIGNALS: [(Signal, &str, i32); 4] =
-    [(Signal::INT, "INT", 130), (Signal::TERM, "TERM", 143), (Signal::HUP, "HUP", 129), (Signal::QUIT, "QUIT", 131)];
+const SIGNALS: [(Signal, &str, i32); 7] = [
+    (Signal::INT, "INT", 130),
+    (Signal::TERM, "TERM", 143),
+    (Signal::HUP, "HUP", 129),
+    (Signal::QUIT, "QUIT", 131),
+    (Signal::USR1, "USR1", 138),
+    (Signal::PROF, "PROF", 155),
+    (Signal::XCPU, "XCPU", 152),
+];
 
 #[tokio::test]
 async fn a_signal_to_daypass_reaches_the_command() {

@@ -402,6 +402,30 @@ async fn a_session_that_was_ended_elsewhere_is_noticed() {
     assert!(who_is(&stack.with(&credentials_of(&second.json()))).await.is_some(), "it works");
 }
 
+/// No request is like the one before, so that nobody waits for another: it ends all the same, and soon.
+#[tokio::test]
+async fn who_starts_itself_again_and_again_is_told_so() {
+    let state = Folder::new();
+    let daypass_itself = env!("CARGO_BIN_EXE_daypass");
+    let file = state.path("config");
+    for process in [
+        format!("sh -c \"'{daypass_itself}' credentials --account payments-dev --justification run-$$\""),
+        format!("'{daypass_itself}' exec --account payments-dev -- env"),
+    ] {
+        let script = state.path("script.sh");
+        fs::write(&script, format!("#!/bin/sh\n{process}\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&file, format!("[profile round]\ncredential_process = {script}\n")).unwrap();
+        let command =
+            with_profile(daypass(&state, &["exec", "--account", "payments-dev", "--", "true"]), &file, "round");
+        let Ended { code, stderr, .. } = ended(command).await;
+        assert!(
+            code != 0 && stderr.contains("asked for the AWS credentials that it asks Daypass with itself"),
+            "{stderr}"
+        );
+    }
+}
+
 /// Keys of whoever asks that are only in the environment, as most CI has them.
 #[tokio::test]
 async fn a_shell_that_has_become_the_role_can_go_on() {

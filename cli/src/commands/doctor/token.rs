@@ -1,14 +1,11 @@
 //! The identity token of the CI run, looked at as its recipient would: it is not sent anywhere.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use daypass::{text::Quoted, timestamp::Timestamp};
-use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::check::Check;
 use crate::{
     client::{
-        identity_token::{Tokens, ready},
+        identity_token::{Tokens, audiences, claims, ready},
         secret::Secret,
     },
     settings::{Key, Settings, System, World},
@@ -49,15 +46,12 @@ fn without(system: Option<System>) -> Check {
 
 /// What the token says of itself. Whether it is genuine, the deployment finds out.
 fn judge(source: &str, token: &Secret, audience: &str, now: Timestamp) -> Check {
-    let Some(claims) = claims(token) else {
+    let Some(claims) = claims(token.expose()) else {
         return Check::fail(NAME, format!("what {source} gives is no JWT"), "have the CI system's OIDC token there");
     };
-    let audiences: Vec<_> = match &claims["aud"] {
-        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
-    if !audiences.contains(&audience) {
-        let other = audiences.join(", ");
+    let audiences = audiences(&claims);
+    if !audiences.contains(audience) {
+        let other = audiences.into_iter().collect::<Vec<_>>().join(", ");
         return Check::fail(
             NAME,
             format!("that of {source} is for {}, not for {}", Quoted(&other), Quoted(audience)),
@@ -82,17 +76,10 @@ fn judge(source: &str, token: &Secret, audience: &str, now: Timestamp) -> Check 
     }
 }
 
-fn claims(token: &Secret) -> Option<Value> {
-    let mut parts = token.expose().split('.');
-    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
-    let json = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?);
-    let claims: Value = serde_json::from_slice(&json).ok()?;
-    (claims.is_object() && parts.next().is_none()).then_some(claims)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::commands::doctor::check::Status;
