@@ -6,7 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, text::plain};
 use serde_json::{Value, json};
 
-use crate::{client::asking::OnlyOwn, remedies};
+use crate::{client::asking::OnlyOwn, remedies, signals};
 
 /// What a caller can do about it, in one number each. docs/cli.md has the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,19 @@ pub enum Kind {
     Denied,
     /// Anything else.
     Failed,
+    /// A signal of this number came.
+    Interrupted(i32),
 }
 
 impl Kind {
-    /// The exit code: those of `sysexits.h` where there is one.
-    pub const fn code(self) -> u8 {
+    /// The exit code: those of `sysexits.h` where there is one, and of shells for signals.
+    pub fn code(self) -> u8 {
         match self {
             Self::Usage => 2,
             Self::Failed => 70,
             Self::TryAgain => 75,
             Self::Denied => 77,
+            Self::Interrupted(signal) => signals::code(signal),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The `daypass` command: parses the command line and hands over to one file per command.
 
-use std::{panic, process::ExitCode};
+use std::{env, panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     let closed = closed::close();
     let Cli { command, output } = Cli::parse();
     let output = Output::new(output);
-    if let Err(error) = closed {
+    if let Err(error) = closed.and_then(|()| settings::check_variables(env::vars_os())) {
         return output.error(&error);
     }
     match command {
@@ -102,9 +102,9 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args, &output),
         Command::Config(Config::Show(args)) => commands::config_show::run(&args, &output),
         Command::Groups(command) => commands::groups::run(&command, &output),
-        Command::Personas(Personas::Check(args)) => personas_check::run(&args),
-        Command::Personas(Personas::Explain(args)) => personas_explain::run(&args),
-        Command::Completions(args) => commands::completions::run::<Cli>(&args),
+        Command::Personas(Personas::Check(args)) => personas_check::run(&args, &output),
+        Command::Personas(Personas::Explain(args)) => personas_explain::run(&args, &output),
+        Command::Completions(args) => commands::completions::run::<Cli>(&args, &output),
         Command::Man(args) => commands::man::run::<Cli>(&args, &output),
     }
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use daypass::text::plain;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// How a command prints.
 #[derive(clap::Args, Clone, Copy)]
@@ -81,9 +81,16 @@ impl Output {
     }
 
     /// Prints a result in the one or the other way.
-    pub fn result(&self, text: &str, json: &Value) {
-        let text = if self.format == Format::Json { visible_json(json) } else { text.to_owned() };
-        print(&text);
+    ///
+    /// # Errors
+    /// As [`print()`].
+    pub fn result(&self, text: &str, json: &Value) -> Result<(), Error> {
+        if self.format == Format::Json { print(&visible_json(json)) } else { print(text) }
+    }
+
+    /// The exit code of a command that has done its work, or has not.
+    pub fn end(&self, done: Result<(), Error>) -> ExitCode {
+        done.map_or_else(|error| self.error(&error), |()| ExitCode::SUCCESS)
     }
 
     /// Says something beside the result.
@@ -186,9 +193,18 @@ fn escaped(json: &str) -> String {
 }
 
 /// Prints to stdout. Whoever stops reading, such as `head`, has read enough.
-pub fn print(text: &str) {
+///
+/// # Errors
+/// When it cannot be printed, as to a disk that is full: whoever reads it later has less than there was to say.
+pub fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Failed, format!("the result cannot be written: {error}"))
+                .remedy("see where stdout leads to"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn say(text: &str) {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,6 +12,7 @@ use crate::{
     finding::{Lint, Severity},
     issuers::Issuers,
     lints,
+    output::{Output, print},
     report::Report,
 };
 
@@ -65,7 +65,7 @@ impl Deny {
 }
 
 /// Prints every finding.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args, output: &Output) -> ExitCode {
     let file = args.file.display().to_string();
     let (text, issuers) = match read(&args.file).and_then(|text| Ok((text, issuers(args.config.as_deref())?))) {
         Ok(read) => read,
@@ -82,8 +82,9 @@ pub fn run(args: &Args) -> ExitCode {
         Format::Json => format!("{:#}\n", report.json()),
         Format::Sarif => format!("{:#}\n", report.sarif()),
     };
-    // Whoever stops reading, such as `head`, has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = print(&text) {
+        return output.error(&error);
+    }
     let least = args.deny.map_or(Severity::Error, Deny::severity);
     // Severities are in the order of their weight, the heaviest first.
     ExitCode::from(u8::from(findings.iter().any(|finding| finding.rule.severity <= least)))

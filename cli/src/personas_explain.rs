@@ -1,11 +1,6 @@
 //! `daypass personas explain`: what would this person get in that account, and why?
 
-use std::{
-    env, fs,
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use aws_config::BehaviorVersion;
 use aws_smithy_http_client::{
@@ -18,7 +13,10 @@ use clap::{
 };
 use daypass::{identity_center::IdentityStore, ids::Email, issuer::Provider, persona::Personas};
 
-use crate::explanation::{Answer, Explanation, Question, Run, Store};
+use crate::{
+    explanation::{Answer, Explanation, Question, Run, Store},
+    output::{Output, print},
+};
 
 /// The identity store, when the command line names none.
 const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
@@ -77,7 +75,7 @@ enum Format {
 }
 
 /// Prints the explanation.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args, output: &Output) -> ExitCode {
     let explanation = match explain(args) {
         Ok(explanation) => explanation,
         Err(message) => {
@@ -89,8 +87,9 @@ pub fn run(args: &Args) -> ExitCode {
         Format::Text => explanation.to_string(),
         Format::Json => format!("{:#}\n", explanation.json()),
     };
-    // Whoever stops reading, such as `head`, has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = print(&text) {
+        return output.error(&error);
+    }
     match explanation.answer() {
         Answer::Yes => ExitCode::SUCCESS,
         Answer::No => ExitCode::from(1),

@@ -18,7 +18,7 @@ pub use self::world::Made;
 pub use self::{
     ci::System,
     key::Key,
-    world::{Process, World},
+    world::{Process, World, check_variables},
 };
 use crate::{client::machine::MachineArn, error::Error};
 

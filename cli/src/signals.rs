@@ -11,8 +11,13 @@ use tokio::{
     signal::unix::{self, SignalKind, signal},
 };
 
-/// Whatever ends a process that does not listen, and lets it: those that a fault of its own raises, and real-time signals, are not
-/// here.
+use crate::{
+    error::{Error, Kind},
+    output::Output,
+};
+
+/// Whatever ends a process that does not listen, and lets it. Not here: what a fault of its own raises, and real-time signals, which
+/// could not be handed on.
 const FATAL: &[Signal] = &[
     Signal::INT,
     Signal::TERM,
@@ -25,6 +30,9 @@ const FATAL: &[Signal] = &[
     Signal::PROF,
     Signal::XCPU,
     Signal::XFSZ,
+    Signal::ABORT,
+    Signal::TRAP,
+    Signal::SYS,
     #[cfg(target_os = "linux")]
     Signal::IO,
     #[cfg(target_os = "linux")]
@@ -33,7 +41,7 @@ const FATAL: &[Signal] = &[
     Signal::STKFLT,
 ];
 
-/// Signals that are listened to. As long as it lives, none of them ends this process.
+/// Signals that are listened to. From the first of these on, none of them ends this process.
 pub struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
@@ -41,9 +49,42 @@ impl Signals {
     ///
     /// # Errors
     /// When the system does not let it.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen() -> Result<Self, Error> {
         let listener = |fatal: &Signal| Ok((*fatal, signal(SignalKind::from_raw(fatal.as_raw()))?));
-        FATAL.iter().map(listener).collect::<io::Result<_>>().map(Self)
+        let listeners: io::Result<_> = FATAL.iter().map(listener).collect();
+        listeners.map(Self).map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))
+    }
+
+    /// Does something to its end, whatever signal comes, and tells whether one came: `waiting_for` is told to whoever sent it.
+    pub async fn outlasted<T>(
+        &mut self,
+        task: impl Future<Output = T>,
+        output: &Output,
+        waiting_for: &str,
+    ) -> (T, Result<(), Error>) {
+        let mut task = Box::pin(task);
+        let mut uninterrupted = Ok(());
+        loop {
+            tokio::select! {
+                biased;
+                signal = self.next() => {
+                    if uninterrupted.is_ok() {
+                        output.note(&format!("interrupted; waiting for {waiting_for}"));
+                    }
+                    uninterrupted = Err(interrupted(signal));
+                }
+                done = &mut task => return (done, uninterrupted),
+            }
+        }
+    }
+
+    /// Does something unless a signal comes, which is an error then.
+    pub async fn unless<T>(&mut self, task: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            signal = self.next() => Err(interrupted(signal)),
+            done = task => done,
+        }
     }
 
     /// Waits for the next one. That a file has become too large is told by the write that it fails, and ends nothing.
@@ -58,6 +99,11 @@ impl Signals {
         })
         .await
     }
+}
+
+fn interrupted(signal: Signal) -> Error {
+    let number = signal.as_raw();
+    Error::new(Kind::Interrupted(number), format!("interrupted by signal {number}"))
 }
 
 /// Hands a signal on to a command that runs, unless it has got it already.

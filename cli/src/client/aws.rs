@@ -1,8 +1,12 @@
 //! Clients of AWS, with the credentials that Daypass is asked with.
 
-use std::{env, ffi::OsStr, fmt, fs, sync::Arc, time::Duration};
+use std::{env, ffi::OsStr, fmt, fs, net::IpAddr, sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
+use aws_config::{
+    BehaviorVersion, ecs::EcsCredentialsProvider, imds::credentials::ImdsCredentialsProvider,
+    meta::credentials::CredentialsProviderChain, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, web_identity_token::WebIdentityTokenCredentialsProvider,
+};
 use aws_credential_types::{
     Credentials,
     provider::{
@@ -88,19 +92,24 @@ struct Connectors {
 impl HttpConnector for Connectors {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let uri: Option<Uri> = request.uri().parse().ok();
-        let is_here = uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_loopback);
+        let is_here = uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_of_this_machine);
         if is_here { self.direct.call(request) } else { self.proxied.call(request) }
     }
 }
 
 /// However a host is spelled: what programs read as an address of this machine, is one. (The unspecified address leads there as well.)
-fn is_loopback(host: &str) -> bool {
-    match Host::parse(host) {
-        Ok(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
-        Ok(Host::Ipv6(address)) => {
-            let address = address.to_canonical();
-            address.is_loopback() || address.is_unspecified()
+/// So are link-local addresses and `fd00:ec2::/32`, where a machine or a container gets its credentials.
+fn is_of_this_machine(host: &str) -> bool {
+    let is_local = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_unspecified() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            let is_of_ec2 = address.segments()[..2] == [0xfd00, 0xec2];
+            address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local() || is_of_ec2
         }
+    };
+    match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => is_local(address.into()),
+        Ok(Host::Ipv6(address)) => is_local(address.to_canonical()),
         Ok(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             name.rsplit('.').next() == Some("localhost") || ["ip6-localhost", "ip6-loopback"].contains(&name)
@@ -143,26 +152,31 @@ pub async fn ambient(
     if profile.is_some() || passed_over || !in_environment {
         profiles::not_from_daypass(profile).await?;
     }
-    if profile.is_some() || passed_over {
-        let surroundings = ProviderConfig::without_region().with_region(Some(region)).with_http_client(http);
-        let mut source = ProfileFileCredentialsProvider::builder().configure(&surroundings);
-        if let Some(profile) = profile {
-            source = source.profile_name(profile);
-            config = config.profile_name(profile);
+    let surroundings = ProviderConfig::without_region().with_region(Some(region)).with_http_client(http);
+    let profiles = || ProfileFileCredentialsProvider::builder().configure(&surroundings);
+    if let Some(profile) = profile {
+        let source = profiles().profile_name(profile).build();
+        config = config.profile_name(profile).credentials_provider(source);
+    } else if passed_over {
+        let token = WebIdentityTokenCredentialsProvider::builder().configure(&surroundings).build();
+        let mut named = CredentialsProviderChain::first_try("Profile", profiles().build());
+        named = named.or_else("WebIdentityToken", token);
+        // A command that has the endpoint of a deploy role has that in the place of a container's.
+        if in_environment {
+            named = named.or_else("EcsContainer", EcsCredentialsProvider::builder().configure(&surroundings).build());
         }
-        let source = SharedCredentialsProvider::new(source.build());
-        config = if passed_over && profile.is_none() {
-            config.credentials_provider(OtherThanOwn(source))
-        } else {
-            config.credentials_provider(source)
-        };
+        let machine = ImdsCredentialsProvider::builder().configure(&surroundings).build();
+        config = config.credentials_provider(OtherThanOwn { named, machine });
     }
     Ok(config.load().await)
 }
 
-/// Where other credentials than the deploy role's own may be.
+/// Where other credentials than the deploy role's own may be: what the `aws` command would use if it had none in variables.
 #[derive(Debug)]
-struct OtherThanOwn(SharedCredentialsProvider);
+struct OtherThanOwn {
+    named: CredentialsProviderChain,
+    machine: ImdsCredentialsProvider,
+}
 
 impl ProvideCredentials for OtherThanOwn {
     fn provide_credentials<'a>(&'a self) -> Provided<'a>
@@ -170,10 +184,14 @@ impl ProvideCredentials for OtherThanOwn {
         Self: 'a,
     {
         Provided::new(async {
-            self.0.provide_credentials().await.map_err(|error| match error {
-                CredentialsError::CredentialsNotLoaded(_) => CredentialsError::provider_error(OnlyOwn),
-                error => error,
-            })
+            match self.named.provide_credentials().await {
+                // What says why a machine gives none, is mostly that it is not at AWS.
+                Err(CredentialsError::CredentialsNotLoaded(_)) => {
+                    let machine = self.machine.provide_credentials().await;
+                    machine.map_err(|_| CredentialsError::provider_error(OnlyOwn))
+                }
+                found => found,
+            }
         })
     }
 }
@@ -286,11 +304,23 @@ mod tests {
             "LOCALHOST",
             "x.localhost",
             "ip6-localhost",
+            "169.254.169.254",
+            "169.254.170.2",
+            "[fd00:ec2::254]",
+            "[fe80::1]",
         ] {
-            assert!(is_loopback(host), "{host}");
+            assert!(is_of_this_machine(host), "{host}");
         }
-        for host in ["128.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "sts.amazonaws.com", ""] {
-            assert!(!is_loopback(host), "{host}");
+        for host in [
+            "128.0.0.1",
+            "10.0.0.1",
+            "[fd00::1]",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "sts.amazonaws.com",
+            "",
+        ] {
+            assert!(!is_of_this_machine(host), "{host}");
         }
     }
 }

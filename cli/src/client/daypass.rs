@@ -180,7 +180,7 @@ impl Daypass {
         id.parse().map_err(|_| Error::new(Kind::Failed, "no transaction id can be made"))
     }
 
-    /// Asks for a role.
+    /// Asks for a role, with a token of [`Daypass::identity_token`].
     ///
     /// # Errors
     /// When it is not granted, or nobody knows whether it is; then what there may be has been given back.
@@ -189,15 +189,15 @@ impl Daypass {
         transaction: TransactionId,
         request: &Request,
         key: &Key,
+        token: Option<&str>,
     ) -> Result<(Grant, SessionCredentials), Error> {
         let Some(machine) = &self.deployment.provision else {
             return Err(Error::usage("`provision_arn` is not set: the output ProvisionArn of the hub stack"));
         };
         let what = format!("asking for a role in {} as {} ({transaction})", request.account, request.email);
         let progress = self.output.progress(&what);
-        let token = self.identity_token().await?;
         let asked = async |request: &Request| {
-            let input = request.input(key, token.as_deref());
+            let input = request.input(key, token);
             self.ask(machine, &transaction.to_string(), &input).await.map(|answer| opened(answer, transaction, key))
         };
         let mut answer = asked(request).await;
@@ -289,7 +289,10 @@ impl Daypass {
     }
 
     /// The run's identity token in its envelope, where there is one to be had.
-    async fn identity_token(&self) -> Result<Option<String>, Error> {
+    ///
+    /// # Errors
+    /// When CI gives none, or it cannot be sealed.
+    pub async fn identity_token(&self) -> Result<Option<String>, Error> {
         let token = match (&self.ready, &self.deployment.token_audience, &self.tokens) {
             (Some((_, token)), ..) => token.clone(),
             (None, Some(audience), Some(tokens)) => tokens.fetch(audience).await?,
@@ -363,6 +366,14 @@ impl Daypass {
                         return Err(Error::new(Kind::Failed, "sts:AssumeRole answered without credentials"));
                     };
                     let ends = Timestamp::from_unix_seconds(issued.expiration.secs());
+                    if ends <= now() {
+                        return Err(Error::new(
+                            Kind::Failed,
+                            format!("the session that STS gives has ended, at {ends}"),
+                        )
+                        .remedy("set the clock of this machine: `daypass doctor` compares it with AWS's")
+                        .about(grant.transaction_id));
+                    }
                     if ![&issued.access_key_id, &issued.secret_access_key, &issued.session_token]
                         .into_iter()
                         .all(|text| is_word(text))
@@ -578,7 +589,7 @@ mod tests {
         let fake = Arc::new(Mutex::new(fake));
         let daypass = answering(&fake, limit, move |_| answer.clone());
         let request = request();
-        let error = daypass.request(ID.parse().unwrap(), &request, &Key::generate()).await.unwrap_err();
+        let error = daypass.request(ID.parse().unwrap(), &request, &Key::generate(), None).await.unwrap_err();
         assert_eq!(error.json(None)["transaction_id"], ID);
         let released = fake.lock().unwrap().executions.len();
         (error, released)
@@ -641,7 +652,7 @@ mod tests {
                 })
             });
             let request = Request { role_ttl_hours: Some(1.0), ttl_is_ours, ..request() };
-            let refusal = daypass.request(ID.parse().unwrap(), &request, &Key::generate()).await.unwrap_err();
+            let refusal = daypass.request(ID.parse().unwrap(), &request, &Key::generate(), None).await.unwrap_err();
             assert_eq!(*asked.lock().unwrap(), expected, "{error} {reason}");
             let said = if expected.len() == 1 { reason } else { "so it is" };
             assert_eq!(refusal.reason(), said, "it is the last answer that counts");

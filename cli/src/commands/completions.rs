@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
-use crate::output::print;
+use crate::output::{Output, print};
 
 /// What follows `daypass completions`.
 #[derive(clap::Args)]
@@ -17,9 +17,8 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run<C: CommandFactory>(args: &Args) -> ExitCode {
+pub fn run<C: CommandFactory>(args: &Args, output: &Output) -> ExitCode {
     let (mut command, mut script): (Command, Vec<u8>) = (C::command(), Vec::new());
     clap_complete::generate(args.shell, &mut command, "daypass", &mut script);
-    print(&String::from_utf8_lossy(&script));
-    ExitCode::SUCCESS
+    output.end(print(&String::from_utf8_lossy(&script)))
 }

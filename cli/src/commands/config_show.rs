@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use super::settings_to_ask;
 use crate::{
     client::identity_token,
+    error::Error,
     output::Output,
     settings::{DeploymentArgs, Key, Process, RequestArgs, Settings, Use},
 };
@@ -30,16 +31,11 @@ pub struct Args {
 /// Prints every value with its origin.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let used = if args.once { Use::OneSession } else { Use::All };
-    match settings_to_ask(&args.deployment, &args.request, used, output) {
-        Ok((settings, output)) => {
-            show(&settings, &output);
-            ExitCode::SUCCESS
-        }
-        Err(error) => output.error(&error),
-    }
+    let set = settings_to_ask(&args.deployment, &args.request, used, output);
+    output.end(set.and_then(|(settings, output)| show(&settings, &output)))
 }
 
-fn show(settings: &Settings, output: &Output) {
+fn show(settings: &Settings, output: &Output) -> Result<(), Error> {
     let set = Key::ALL.into_iter().filter_map(|key| Some((key.name(), settings.get(key)?)));
     let mut values: Vec<(&str, String, String)> =
         set.map(|(name, setting)| (name, setting.value.clone(), setting.origin.to_string())).collect();
@@ -52,5 +48,5 @@ fn show(settings: &Settings, output: &Output) {
     let object = |(name, value, origin): &(&str, String, String)| {
         ((*name).to_owned(), json!({"value": value, "origin": origin}))
     };
-    output.result(&text, &values.iter().map(object).collect::<Map<_, _>>().into());
+    output.result(&text, &values.iter().map(object).collect::<Map<_, _>>().into())
 }

@@ -37,13 +37,8 @@ pub struct Args {
 /// Prints the credentials.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    match find(args, &mut output) {
-        Ok(session) => {
-            print(&format!("{}\n", session.role.credential_process()));
-            ExitCode::SUCCESS
-        }
-        Err(error) => output.error(&error),
-    }
+    let found = find(args, &mut output);
+    output.end(found.and_then(|session| print(&format!("{}\n", session.role.credential_process()))))
 }
 
 fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {

@@ -68,12 +68,14 @@ pub struct Args {
 
 /// Looks at everything, and prints what it has found.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
-    match block_on(async { Ok(examine(args, output).await) }) {
-        Ok(checks) => {
-            output.result(&check::text(&checks), &check::as_json(&checks));
-            if check::worst(&checks) == Status::Fail { ExitCode::from(1) } else { ExitCode::SUCCESS }
-        }
-        Err(error) => output.error(&error),
+    let examined = block_on(async {
+        let checks = examine(args, output).await;
+        output.result(&check::text(&checks), &check::as_json(&checks))?;
+        Ok(check::worst(&checks))
+    });
+    match examined {
+        Ok(Status::Fail) => ExitCode::from(1),
+        examined => output.end(examined.map(drop)),
     }
 }
 

@@ -60,11 +60,8 @@ enum Format {
 /// Prints the variables.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    let written = find(args, &mut output).and_then(|(settings, session)| write(args.format, &session, &settings));
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output.error(&error),
-    }
+    let found = find(args, &mut output);
+    output.end(found.and_then(|(settings, session)| write(args.format, &session, &settings, &output)))
 }
 
 fn find(args: &Args, output: &mut Output) -> Result<(Settings, Session), Error> {
@@ -99,12 +96,17 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn write(format: Format, session: &Session, settings: &Settings) -> Result<(), Error> {
+fn write(format: Format, session: &Session, settings: &Settings, output: &Output) -> Result<(), Error> {
     let mut variables = session.role.variables().to_vec();
     variables.push((asking::OWN, session.role.access_key_id.clone()));
     variables.push((TRANSACTION_VARIABLE, session.grant.transaction_id.to_string()));
     // A session of a role has no blank, quote or line feed in it.
     let lines = || variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<Vec<_>>().concat();
+    if format != Format::Shell
+        && let Some(name) = PROFILES.into_iter().find(|name| Process.variable(name).is_some())
+    {
+        output.warn(&format!("{name} is set, and some AWS SDKs prefer it to the role: unset it where these are read"));
+    }
     match format {
         Format::Shell => print(&script(&variables, &session.own, settings, &Process)),
         Format::Dotenv => print(&lines()),
@@ -127,10 +129,9 @@ fn write(format: Format, session: &Session, settings: &Settings) -> Result<(), E
             let lines = format!("\n{}", lines());
             appended
                 .and_then(|mut file| file.write_all(lines.as_bytes()))
-                .map_err(|error| failed(&format!("{file} ({GITHUB_FILE})"), error))?;
+                .map_err(|error| failed(&format!("{file} ({GITHUB_FILE})"), error))
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -97,11 +97,12 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
     let environment = Environment::of(args, env::vars_os())?;
     tell_what_was_found(&settings, &Process, output);
-    // From here on nothing but SIGKILL ends this process before the role has been given back.
-    let signals = Signals::listen().map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))?;
     let daypass = Daypass::connect(deployment, &settings, &[], &Process, output).await?;
     let transaction = Daypass::new_transaction()?;
+    let proof = daypass.identity_token().await?;
     let store = Store::of(&Process, output);
+    // From here on nothing but SIGKILL ends this process before the role has been given back.
+    let signals = Signals::listen()?;
     let mut job = Job {
         daypass: &daypass,
         output,
@@ -114,10 +115,13 @@ async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
         environment,
     };
     let outcome = AssertUnwindSafe(async {
-        // A signal waits: what is being granted has to be known to be given back.
-        match daypass.request(transaction, &request, &job.key).await {
-            Ok((grant, pipeline)) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
-            Err(error) => Outcome::Refused(error),
+        // What is being granted has to be known to be given back.
+        let asked = daypass.request(transaction, &request, &job.key, proof.as_deref());
+        let (granted, uninterrupted) = job.signals.outlasted(asked, output, "Daypass's answer").await;
+        match (granted, uninterrupted) {
+            (Ok((grant, pipeline)), Ok(())) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
+            (Ok(_), Err(interrupted)) => Outcome::Granted(Err(interrupted)),
+            (Err(error), _) => Outcome::Refused(error),
         }
     });
     let panicked = || Error::new(Kind::Failed, "a mistake in `daypass`; please report it").about(transaction);
@@ -208,12 +212,7 @@ impl Job<'_> {
         let Grant { role_name, persona, expires_at, .. } = &grant;
         self.output.note(&format!("granted {role_name} as {persona} until {expires_at}"));
         let assumed = self.daypass.assume(&grant, &self.email, pipeline, self.session_duration);
-        let session = tokio::select! {
-            // A signal that came while the request was on its way is found first.
-            biased;
-            signal = self.signals.next() => return Ok(signals::code(signal.as_raw())),
-            session = assumed => session?,
-        };
+        let session = self.signals.unless(assumed).await?;
         let mut command = prepared(command, &grant, &self.environment);
         if self.environment.files == Files::Hidden {
             self.tell_the_region(&mut command).await;

@@ -95,7 +95,7 @@ pub fn run(command: &Command, output: &Output) -> ExitCode {
 async fn plan(args: &Args, output: &Output) -> Result<ExitCode, Error> {
     let (personas, store) = (args.personas()?, args.store().await?);
     let difference = difference(&personas, &store, output).await?;
-    output.result(&text(&difference), &as_json(&store, &difference));
+    output.result(&text(&difference), &as_json(&store, &difference))?;
     if let Some(directories) = directories(&difference) {
         output.note(&format!("{directories}: `daypass groups apply` needs --allow-scim"));
     }
@@ -159,7 +159,7 @@ async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
         "deleted": names(&deleted),
         "extra": names(&left.iter().collect::<Vec<_>>()),
     });
-    output.result(&lines.concat(), &result);
+    output.result(&lines.concat(), &result)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -23,17 +23,15 @@ pub fn run<C: CommandFactory>(args: &Args, output: &Output) -> ExitCode {
         Some(folder) => fs::create_dir_all(folder)
             .and_then(|()| clap_mangen::generate_to(C::command(), folder))
             .map_err(|error| Error::new(Kind::Failed, format!("{} cannot be written: {error}", folder.display()))),
-        None => page::<C>().map_err(|error| Error::new(Kind::Failed, format!("the manual cannot be made: {error}"))),
+        None => page::<C>()
+            .map_err(|error| Error::new(Kind::Failed, format!("the manual cannot be made: {error}")))
+            .and_then(|page| print(&String::from_utf8_lossy(&page))),
     };
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output.error(&error),
-    }
+    output.end(written)
 }
 
-fn page<C: CommandFactory>() -> io::Result<()> {
+fn page<C: CommandFactory>() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     clap_mangen::Man::new(C::command()).render(&mut page)?;
-    print(&String::from_utf8_lossy(&page));
-    Ok(())
+    Ok(page)
 }

@@ -38,10 +38,8 @@ pub struct Args {
 /// Gives it back.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    match release(args, &mut output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output.error(&error),
-    }
+    let released = release(args, &mut output);
+    output.end(released)
 }
 
 fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
@@ -73,7 +71,6 @@ fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
             stored.remove()?;
         }
         let (status, text) = (end.status(), end.text());
-        output.result(&format!("{transaction} {text}\n"), &json!({"transaction_id": transaction, "status": status}));
-        Ok(())
+        output.result(&format!("{transaction} {text}\n"), &json!({"transaction_id": transaction, "status": status}))
     })
 }

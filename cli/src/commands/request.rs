@@ -39,13 +39,8 @@ pub struct Args {
 /// Prints what was granted.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    match ask(args, &mut output) {
-        Ok(session) => {
-            output.result(&text(&session), &granted(&session));
-            ExitCode::SUCCESS
-        }
-        Err(error) => output.error(&error),
-    }
+    let printed = ask(args, &mut output).and_then(|session| output.result(&text(&session), &granted(&session)));
+    output.end(printed)
 }
 
 fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Kind},
     output::Output,
     settings::{self, Settings, World},
+    signals::Signals,
 };
 
 /// Asks for a role, becomes it, and stores the session.
@@ -34,12 +35,18 @@ pub async fn begin(
     tell_what_was_found(settings, world, output);
     let daypass = Daypass::connect(deployment.clone(), settings, &[], world, output).await?;
     let key = daypass.key(&Ok(store.clone()));
+    let proof = daypass.identity_token().await?;
+    // From here on nothing but SIGKILL ends this process before the session is kept, or the role has been given back.
+    let mut signals = Signals::listen()?;
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
     let begun = async {
-        let (grant, pipeline) = daypass.request(transaction, &request, &key).await?;
+        let asked = daypass.request(transaction, &request, &key, proof.as_deref());
+        let (granted, uninterrupted) = signals.outlasted(asked, output, "Daypass's answer").await;
+        let (grant, pipeline) = granted?;
         let kept = async {
-            let role = daypass.assume(&grant, &request.email, &pipeline, duration).await?;
+            uninterrupted?;
+            let role = signals.unless(daypass.assume(&grant, &request.email, &pipeline, duration)).await?;
             let own = vec![role.access_key_id.clone()];
             let session = Session { deployment, request, duration, grant, key, role, own };
             file.put(&session)?;
@@ -98,7 +105,7 @@ pub async fn of_request(
     let named = std::str::from_utf8(&pointer.text()?).ok().and_then(|id| id.parse::<TransactionId>().ok());
     let mut former = None;
     if let Some((id, file)) = named.and_then(|id| Some((id, store.lock(id).transpose()?))) {
-        match refreshed(file?, settings, world, output).await {
+        match Box::pin(refreshed(file?, settings, world, output)).await {
             Err(error) if error.kind() == Kind::Failed => {
                 output.note(&format!("asking anew: {}", error.reason()));
                 if let Err(error) = give_up(id, settings, world, output, store).await {
@@ -109,7 +116,7 @@ pub async fn of_request(
             found => return found,
         }
     }
-    let session = begin(Daypass::new_transaction()?, settings, world, output, store).await;
+    let session = Box::pin(begin(Daypass::new_transaction()?, settings, world, output, store)).await;
     let session = session.map_err(|error| beside(former, error))?;
     pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
     Ok(session)

@@ -37,13 +37,8 @@ pub struct Args {
 /// Prints it.
 pub fn run(args: &Args, output: &Output) -> ExitCode {
     let mut output = output.clone();
-    match status(args, &mut output) {
-        Ok(found) => {
-            output.result(&text(&found), &found);
-            ExitCode::SUCCESS
-        }
-        Err(error) => output.error(&error),
-    }
+    let printed = status(args, &mut output).and_then(|found| output.result(&text(&found), &found));
+    output.end(printed)
 }
 
 fn status(args: &Args, output: &mut Output) -> Result<Value, Error> {

@@ -1,11 +1,11 @@
 //! The world that settings are found in: environment variables, files and the commands of CI systems. Tests make it up.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
 #[cfg(test)]
 pub use tests::Made;
 
-use crate::client::identity_token;
+use crate::{client::identity_token, error::Error};
 
 /// Whatever can be looked at.
 pub trait World {
@@ -15,6 +15,20 @@ pub trait World {
     fn read(&self, path: &Path) -> Option<String>;
     /// What a command prints, when it succeeds.
     fn run(&self, command: &[&str]) -> Option<String>;
+}
+
+/// Whether every variable of Daypass can be read: one that cannot is not one that is not set.
+///
+/// # Errors
+/// With the name of one that cannot.
+pub fn check_variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Error> {
+    let mut unreadable = environment.into_iter().filter(|(_, value)| value.to_str().is_none());
+    match unreadable.find(|(name, _)| name.as_encoded_bytes().starts_with(b"DAYPASS_")) {
+        Some((name, _)) => {
+            Err(Error::usage(format!("{} is not UTF-8", name.display())).remedy("correct it, or unset it"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// This process's.

@@ -1,6 +1,6 @@
 //! `daypass exec`: the role is there for the command, and gone afterwards, however the command or `daypass` ends.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
 
 use daypass_tests::{
     engine::Fault,
@@ -10,6 +10,7 @@ use daypass_tests::{
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::command::{Ended, Folder, HOLD, Held, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
 
@@ -52,7 +53,7 @@ async fn what_cannot_be_run_gives_the_role_back() {
     }
 }
 
-const SIGNALS: [(Signal, &str, i32); 7] = [
+const SIGNALS: [(Signal, &str, i32); 8] = [
     (Signal::INT, "INT", 130),
     (Signal::TERM, "TERM", 143),
     (Signal::HUP, "HUP", 129),
@@ -60,6 +61,7 @@ const SIGNALS: [(Signal, &str, i32); 7] = [
     (Signal::USR1, "USR1", 138),
     (Signal::PROF, "PROF", 155),
     (Signal::XCPU, "XCPU", 152),
+    (Signal::ABORT, "ABRT", 134),
 ];
 
 #[tokio::test]
@@ -100,6 +102,22 @@ async fn a_new_role_is_waited_for_and_a_signal_ends_the_wait() {
     assert_eq!(child.wait().await.unwrap().code(), Some(143));
     assert!(!std::path::Path::new(&ran).exists(), "the command was not run");
     is_given_back(&stack, granted_in(&said.everything().await)).await;
+}
+
+#[tokio::test]
+async fn a_signal_before_a_role_is_asked_for_ends_it_at_once() {
+    let (_stack, state) = (Stack::shared().await, Folder::new());
+    // An issuer that takes the question, and never answers.
+    let issuer = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut command = exec(&state, &[], &["true"]);
+    command.env("GITHUB_ACTIONS", "true").env("DAYPASS_IDENTITY_TOKEN_AUDIENCE", "daypass");
+    command.env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("http://{}/", issuer.local_addr().unwrap()));
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer");
+    let mut child = command.spawn().unwrap();
+    let _question = issuer.accept().await.unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().signal(), Some(15));
 }
 
 #[tokio::test]

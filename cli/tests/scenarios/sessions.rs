@@ -5,10 +5,16 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 use daypass::ids::TransactionId;
 use daypass_tests::{engine::Fault, identity::new_job, stack::Stack};
 use futures_util::future::join_all;
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+    task::JoinHandle,
+};
 
-use crate::command::{Ended, Folder, daypass, ended, exec, granted_in, is_given_back, who_is};
+use crate::command::{Ended, Folder, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
 
 /// Asks for a role; returns what is printed, and the transaction.
 async fn requested(state: &Folder) -> (Value, TransactionId) {
@@ -23,6 +29,26 @@ fn credentials_of(printed: &Value) -> aws_credential_types::Credentials {
     let text = |name: &str| printed[name].as_str().expect("a string").to_owned();
     let (id, secret, token) = (text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"));
     aws_credential_types::Credentials::new(id, secret, Some(token), None, "printed")
+}
+
+/// Nobody has the transaction then who could use the role.
+#[tokio::test]
+async fn a_request_that_is_interrupted_is_given_back() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    let not_yet = Fault::of("sts:AssumeRole").with(403, "AccessDenied").on("role/daypass/daypass-");
+    stack.engine.arm(not_yet.always()).await;
+    let mut child = daypass(&state, &["request", "--account", "payments-dev"]).spawn().unwrap();
+    let mut said = Said::by(&mut child);
+    said.until("waiting for IAM").await;
+    let file = fs::read_dir(&state.0).unwrap().find_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let transaction = file.unwrap().trim_end_matches(".json").parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(143));
+    let said = said.everything().await;
+    assert!(said.contains("interrupted by signal 15"), "{said}");
+    is_given_back(&stack, transaction).await;
+    assert_eq!(fs::read_dir(&state.0).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[tokio::test]
@@ -426,7 +452,7 @@ async fn who_starts_itself_again_and_again_is_told_so() {
     }
 }
 
-/// Keys of whoever asks that are only in the environment, as most CI has them.
+/// Whoever asks has keys that are only in the environment, as in most CI; or gets them from an endpoint, as in a container.
 #[tokio::test]
 async fn a_shell_that_has_become_the_role_can_go_on() {
     let (stack, state) = (Stack::shared().await, Folder::new());
@@ -441,11 +467,10 @@ async fn a_shell_that_has_become_the_role_can_go_on() {
          daypass release
          daypass exec --account payments-dev --branch c -- sh -c 'echo $DAYPASS_TRANSACTION_ID'"
     );
-    let mut shell = daypass(&state, &[]);
-    shell = {
+    let shell = || {
         let mut command = Command::new("sh");
         command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for (name, value) in shell.as_std().get_envs() {
+        for (name, value) in daypass(&state, &[]).as_std().get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -453,14 +478,47 @@ async fn a_shell_that_has_become_the_role_can_go_on() {
         }
         command
     };
-    let Ended { code, stdout, stderr } = ended(shell).await;
-    assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(!stdout.contains("ASKING"), "what a command does not have: {stdout}");
-    let transactions: Vec<TransactionId> = stdout.lines().filter_map(|line| line.parse().ok()).collect();
-    assert_eq!(transactions.len(), 3, "{stdout}");
-    for transaction in transactions {
-        is_given_back(&stack, transaction).await;
+    let mut in_a_container = shell();
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        in_a_container.env_remove(name);
     }
+    let (endpoint, serving) = container_credentials().await;
+    in_a_container.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint);
+    for shell in [shell(), in_a_container] {
+        let Ended { code, stdout, stderr } = ended(shell).await;
+        assert_eq!(code, 0, "{stdout}{stderr}");
+        assert!(!stdout.contains("ASKING"), "what a command does not have: {stdout}");
+        let transactions: Vec<TransactionId> = stdout.lines().filter_map(|line| line.parse().ok()).collect();
+        assert_eq!(transactions.len(), 3, "{stdout}");
+        for transaction in transactions {
+            is_given_back(&stack, transaction).await;
+        }
+    }
+    serving.abort();
+}
+
+/// An endpoint as containers have it, which gives the credentials of the environment.
+async fn container_credentials() -> (String, JoinHandle<()>) {
+    let variable = |name| std::env::var(name).expect("the environment of a stack");
+    let credentials = json!({
+        "AccessKeyId": variable("AWS_ACCESS_KEY_ID"),
+        "SecretAccessKey": variable("AWS_SECRET_ACCESS_KEY"),
+        "Token": variable("AWS_SESSION_TOKEN"),
+        "Expiration": "2099-01-01T00:00:00Z",
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let endpoint = format!("http://{}/credentials", listener.local_addr().expect("its address"));
+    let body = credentials.to_string();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (endpoint, serving)
 }
 
 /// In a command that has a role there is nobody else to ask as.

@@ -41,6 +41,8 @@ struct KeySet {
 pub struct KeysError {
     url: String,
     problem: String,
+    /// Whether the issuer would say the same again: there is nothing at this address, or not what is looked for.
+    pub lasts: bool,
 }
 
 /// As much of an issuer's description of itself as is needed.
@@ -81,7 +83,7 @@ impl Keys {
     pub async fn fetch(&self, issuer: &IssuerUrl, now: Timestamp) -> Result<(), KeysError> {
         let url = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
         let description: Description = self.document(&url).await?;
-        let wrong = |problem: &str| KeysError { url: url.clone(), problem: problem.to_owned() };
+        let wrong = |problem: &str| KeysError { url: url.clone(), problem: problem.to_owned(), lasts: true };
         if description.issuer != issuer.as_str() {
             return Err(wrong("it describes another issuer"));
         }
@@ -102,13 +104,16 @@ impl Keys {
 
     /// The JSON document at `url`. Redirections are not followed.
     async fn document<T: for<'a> Deserialize<'a>>(&self, url: &str) -> Result<T, KeysError> {
-        let wrong = |problem: String| KeysError { url: url.to_owned(), problem };
+        let wrong = |problem: String| KeysError { url: url.to_owned(), problem, lasts: false };
         let mut request = HttpRequest::new(SdkBody::empty());
         request.set_uri(url).map_err(|error| wrong(error.to_string()))?;
         request.headers_mut().insert("accept", "application/json");
         let response = self.http.call(request).await.map_err(|error| wrong(format!("no answer: {error}")))?;
-        if response.status().as_u16() != 200 {
-            return Err(wrong(format!("it answered {}", response.status().as_u16())));
+        let status = response.status().as_u16();
+        if status != 200 {
+            // 408, 425 and 429 ask for another attempt.
+            let lasts = (300..500).contains(&status) && ![408, 425, 429].contains(&status);
+            return Err(KeysError { lasts, ..wrong(format!("it answered {status}")) });
         }
         let mut body = ByteStream::new(response.into_body());
         let mut document = Vec::new();

@@ -167,6 +167,7 @@ impl Named for ProveError {
     fn name(&self) -> ErrorName {
         match self {
             Self::NotProven(_) => ErrorName::IdentityNotProven,
+            Self::Keys(error) if error.lasts => ErrorName::HubRefused,
             Self::Keys(_) => ErrorName::AwsUnavailable,
             Self::Aws(error) => error.name_in_hub(),
         }

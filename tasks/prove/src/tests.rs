@@ -571,14 +571,15 @@ async fn keys_are_fetched_when_they_are_needed() {
 
 #[tokio::test]
 async fn an_issuer_that_does_not_answer_proves_nothing_and_denies_nothing() {
-    let configuration = |json: Value| ("/.well-known/openid-configuration", (200, json.to_string()));
+    let configuration = |json: Value| ("/.well-known/openid-configuration", (200, json.to_string()), true);
     let cases = [
-        ("/jwks", (0, String::new())),
-        ("/jwks", (503, String::new())),
-        ("/jwks", (301, String::new())),
-        ("/jwks", (200, "<html>".to_owned())),
-        ("/jwks", (200, format!("{{\"keys\": [\"{}\"]}}", "x".repeat(300_000)))),
-        ("/.well-known/openid-configuration", (404, String::new())),
+        ("/jwks", (0, String::new()), false),
+        ("/jwks", (503, String::new()), false),
+        ("/jwks", (429, String::new()), false),
+        ("/jwks", (301, String::new()), true),
+        ("/jwks", (200, "<html>".to_owned()), false),
+        ("/jwks", (200, format!("{{\"keys\": [\"{}\"]}}", "x".repeat(300_000))), false),
+        ("/.well-known/openid-configuration", (404, String::new()), true),
         configuration(json!({"issuer": GITLAB, "jwks_uri": format!("{GITHUB}/jwks")})),
         configuration(json!({"issuer": GITHUB, "jwks_uri": "http://token.actions.githubusercontent.com/jwks"})),
         configuration(
@@ -586,13 +587,14 @@ async fn an_issuer_that_does_not_answer_proves_nothing_and_denies_nothing() {
         ),
     ];
     let mut texts = String::new();
-    for (document, answer) in cases {
+    for (document, answer, lasts) in cases {
         let world = World::new();
         let sealed = seal(&world.token(&github_claims(), "key-1"));
         world.state().documents.insert(document, answer);
         let prove = world.prove(&rules());
         let error = ask(&prove, samples::transaction(), Some(sealed.clone())).await.unwrap_err();
-        assert_eq!(error.name, ErrorName::AwsUnavailable, "{error:?}");
+        let expected = if lasts { ErrorName::HubRefused } else { ErrorName::AwsUnavailable };
+        assert_eq!(error.name, expected, "{error:?}");
         writeln!(texts, "{error:?}").unwrap();
         world.state().documents.clear();
         ask(&prove, samples::transaction(), Some(sealed)).await.unwrap();

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
+    fs,
 };
 
 use crate::{client::asking, error::Error};
@@ -28,6 +29,9 @@ const JAVA_INHERITED: [&str; 8] = [
     "useDualstackEndpoint",
     "useFipsEndpoint",
 ];
+
+/// What programs in Java hand on to its launcher, beside the variables that have its name.
+const JAVA_PROGRAMS: [&str; 5] = ["ANT_OPTS", "GRADLE_OPTS", "JVM_OPTS", "MAVEN_OPTS", "SBT_OPTS"];
 
 /// Hosts that nobody may be asked for by way of a proxy: what is asked there is this machine's own.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
@@ -55,11 +59,7 @@ pub fn changes(environment: &[(OsString, OsString)], files: Files) -> Result<Cha
         if is_withheld(name) && !(is_file && files == Files::Kept) {
             changes.insert(name.clone(), None);
         }
-        if let Some(property) = java_property(value) {
-            let name = name.display();
-            return Err(Error::usage(format!("{name} has -Daws.{property}: Java would run with other credentials"))
-                .remedy(format!("take it out of {name} for this command")));
-        }
+        refuse_java_properties(name, value)?;
     }
     for name in ["NO_PROXY", "no_proxy"] {
         changes.insert(name.into(), Some(without_proxy(environment).into()));
@@ -83,9 +83,43 @@ fn is_withheld(name: &OsStr) -> bool {
     verdict == Some("withheld") || name.starts_with(asking::KEPT)
 }
 
+/// # Errors
+/// When a variable, or a file of options that it names, has Java run with other credentials; or nobody can say.
+fn refuse_java_properties(variable: &OsStr, value: &OsStr) -> Result<(), Error> {
+    let name = variable.display();
+    let value = value.to_string_lossy();
+    let refusal = |what: String| Error::usage(what).remedy(format!("take it out of {name} for this command"));
+    let found = |property: String, place: &str| {
+        refusal(format!("{name} has {place}-Daws.{property}: Java would run with other credentials"))
+    };
+    if let Some(property) = java_property(&value) {
+        return Err(found(property, ""));
+    }
+    for file in java_files(&variable.to_string_lossy(), &value) {
+        let text = fs::read(&file);
+        let text =
+            text.map_err(|error| refusal(format!("{name} names options of Java in {file}, unreadable: {error}")))?;
+        if let Some(property) = java_property(&String::from_utf8_lossy(&text)) {
+            return Err(found(property, &format!("options of Java in {file}, and in these ")));
+        }
+    }
+    Ok(())
+}
+
+/// The files of options that a variable names. `@file` is one for Java's launcher alone, so only in the variables that lead to it.
+fn java_files(variable: &str, value: &str) -> Vec<String> {
+    let leads_to_java = variable.contains("JAVA") || JAVA_PROGRAMS.contains(&variable);
+    let file = |word: &str| {
+        let word = word.replace(['"', '\''], "");
+        let argument_file = word.strip_prefix('@').filter(|_| leads_to_java);
+        Some(argument_file.or_else(|| word.strip_prefix("-XX:VMOptionsFile="))?.to_owned())
+    };
+    value.split_whitespace().filter_map(file).collect()
+}
+
 /// A property of Java in this text that an SDK takes credentials from. Those of SDKs are one word; `aws.s3.bucket` is somebody's own.
-fn java_property(text: &OsStr) -> Option<String> {
-    let text = text.to_string_lossy().replace(['"', '\'', '\\'], "");
+fn java_property(text: &str) -> Option<String> {
+    let text = text.replace(['"', '\'', '\\'], "");
     let name = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
     let is_known = |name: &String| JAVA_INHERITED.iter().any(|known| name.starts_with(known));
     text.split("-Daws.").skip(1).map(name).find(|name| !name.contains('.') && !is_known(name))

@@ -1,3 +1,7 @@
+use std::env::temp_dir;
+
+use uuid::Uuid;
+
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -70,6 +74,35 @@ fn properties_of_java_that_give_credentials_are_refused() {
     for value in others {
         assert_eq!(refusal(value), None, "{value}");
     }
+}
+
+#[test]
+fn files_of_options_of_java_are_looked_into() {
+    let file = temp_dir().join(format!("daypass-java-{}", Uuid::new_v4()));
+    let path = file.to_str().unwrap();
+    let refusal = |name: &str, value: &str| {
+        changes(&environment(&[(name, value)]), Files::Hidden).err().map(|error| error.line())
+    };
+    let named = [
+        ("JDK_JAVA_OPTIONS", format!("-Xmx1g @{path}")),
+        ("MAVEN_OPTS", format!("@'{path}'")),
+        ("JAVA_TOOL_OPTIONS", format!("-XX:VMOptionsFile={path}")),
+    ];
+    for (name, value) in &named {
+        let missing = refusal(name, value).unwrap();
+        assert!(missing.contains(&format!("{name} names options of Java in {path}, unreadable")), "{missing}");
+    }
+    fs::write(&file, "-Xmx1g\n-Daws.profile=x\n").unwrap();
+    for (name, value) in &named {
+        let refused = refusal(name, value).unwrap();
+        assert!(refused.contains(&format!("in {path}, and in these -Daws.profile")), "{refused}");
+    }
+    fs::write(&file, "-Xmx1g\n-Daws.region=eu-west-1\n").unwrap();
+    for (name, value) in &named {
+        assert_eq!(refusal(name, value), None);
+    }
+    fs::remove_file(&file).unwrap();
+    assert_eq!(refusal("NODE_OPTIONS", "--require @scope/package"), None, "no options of Java");
 }
 
 #[test]
