@@ -47,7 +47,8 @@ def _selection(root: Path) -> str:
 def _binaries(tree: Path, messages: str) -> Iterator[tuple[str, str]]:
     for line in messages.splitlines():
         message: dict[str, Any] = json.loads(line)
-        if message["reason"] == "compiler-artifact" and message["executable"]:
+        # The command itself is built as well, for the tests that run it.
+        if message["reason"] == "compiler-artifact" and message["executable"] and message["profile"]["test"]:
             yield str(Path(message["target"]["src_path"]).relative_to(tree)), message["executable"]
 
 
