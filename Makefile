@@ -107,8 +107,9 @@ test-local: $(VENV)/.stamp ## the local AWS
 	$(PY) -m pytest local
 
 E2E := cargo test $(CRATES)
+PLAYED := scenarios scenarios_of_the_command
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
-	$(E2E) --test scenarios --test least_privilege --test schedules --no-run
+	$(E2E) $(PLAYED:%=--test %) --test least_privilege --test schedules --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
 # All of them take minutes. `make test` plays the first few, which are always the same.
@@ -129,16 +130,42 @@ test-repeatedly: $(CDK) $(ACTION) $(VENV)/.stamp ## Rust tests TIMES times (50),
 
 # Not a part of test: no package manager of this repository has Terraform and its provider, which `terraform init` fetches.
 test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
-	$(LOCAL) run -- $(E2E) --test scenarios examples::terraform -- --ignored
+	$(LOCAL) run -- $(E2E) --test scenarios_of_the_command examples::terraform -- --ignored
 
-# The second compares what the first has called with what is allowed. The third plays a few schedules; the fourth runs jobs with
-# the GitHub action and with the GitLab component, and the command that the first has built.
+# Most scenarios have to be alone on their engine, and most of their time they wait: so three engines play them side by side, that of the
+# environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
+# action, or with the GitLab component, and the command that the scenarios have built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
-scenarios: ## the scenarios, on the local AWS of the environment [TEST=…]
-	$(E2E) --no-fail-fast --test scenarios $(TEST)
-	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(E2E) --test least_privilege -- --show-output
-	$(if $(TEST),,$(E2E) --test schedules)
-	$(JOBS) $(if $(TEST),-k '$(TEST)' || [ $$? = 5 ])
+SCENARIOS := $(E2E) --no-fail-fast --test scenarios
+USES := .local/uses/command.json .local/uses/second.json
+LEAST_PRIVILEGE := $(E2E) --test least_privilege -- --show-output
+ifdef TEST
+scenarios:
+	$(E2E) --no-fail-fast $(PLAYED:%=--test %) $(TEST)
+	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(LEAST_PRIVILEGE)
+	$(JOBS) -k '$(TEST)' || [ $$? = 5 ]
+else
+scenarios: $(VENV)/.stamp ## the scenarios, on the local AWS of the environment and on two of their own [TEST=…, there alone]
+	@rm -f $(USES)
+	@$(PY) .ci/side_by_side.py "$(MAKE)" scenarios-first scenarios-second scenarios-command
+	DAYPASS_USES='$(abspath $(USES))' $(LEAST_PRIVILEGE)
+endif
+
+# The modules of half of the scenarios, by the time that they take.
+SECOND := faults:: patience:: secrets:: sweep::
+scenarios-first:
+	$(SCENARIOS) -- $(SECOND:%=--skip %)
+	$(E2E) --test schedules
+
+scenarios-second:
+	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
+
+scenarios-command:
+	$(LOCAL) run --uses .local/uses/command.json -- $(MAKE) scenarios-of-the-command
+
+scenarios-of-the-command:
+	$(E2E) --no-fail-fast --test scenarios_of_the_command
+	$(JOBS)
 
 BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from daypass_local import stack
 from daypass_local.deploy import DeployError
@@ -93,6 +94,7 @@ def main() -> int:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--port", type=port, help="port on 127.0.0.1 (up: default a free one; down: default all)")
     running = commands.add_parser("run", help="run a command with a stack of its own, which ends with it")
+    running.add_argument("--uses", type=Path, metavar="FILE", help="write here what all calls needed: /_daypass/uses")
     running.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="the command")
     commands.add_parser("status", help="list the live stacks of this checkout")
     commands.add_parser("demo", help="play the main job end to end on a stack of its own")
@@ -115,7 +117,7 @@ def main() -> int:
                     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
                     if not argv:
                         running.error("needs a command: run -- COMMAND …")
-                    stack.run(argv, report)
+                    stack.run(argv, report, uses=options.uses)
                     return 0
     except stack.CommandError as error:
         print(error, file=sys.stderr)

@@ -1,14 +1,17 @@
 //! Least privilege, measured: what the deployed policies allow, against what all scenarios needed.
 //!
-//! It runs after the scenarios, against the same engine (`make test-e2e`), and compares in both directions: every
+//! It runs after the scenarios, against an engine that they have used (`make test-e2e`), and compares in both directions: every
 //! permission of every role that Daypass deploys was needed by some call, and every call was allowed by a statement with a
 //! name that is deployed. What the engine cannot show stands in `exceptions.rs`, with the reasons.
+//!
+//! Scenarios that were played on other engines, to which the same was deployed, have left what their calls needed in the files of
+//! `DAYPASS_USES`, as `python -m daypass_local run --uses FILE` writes it.
 //!
 //! When only some scenarios were played (`TEST=…`), what they did not need is not judged, and it says so.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
 
-use std::{collections::BTreeSet, env};
+use std::{collections::BTreeSet, env, fs};
 
 use daypass_tests::{
     engine::{Needs, PolicyOf},
@@ -36,7 +39,14 @@ impl Measured {
     async fn now() -> Self {
         let stack = Stack::shared().await;
         let all = env::var("DAYPASS_ONLY_SOME_SCENARIOS").map_or(true, |some| some.is_empty());
-        Self { roles: deployed_roles(&stack).await, needs: of_roles(stack.engine.needs().await), all }
+        let mut needs = stack.engine.needs().await;
+        for file in env::var("DAYPASS_USES").unwrap_or_default().split_whitespace() {
+            let elsewhere = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let elsewhere: Needs = serde_json::from_str(&elsewhere).unwrap_or_else(|error| panic!("{file}: {error}"));
+            needs.uses.extend(elsewhere.uses);
+            needs.refusals.extend(elsewhere.refusals);
+        }
+        Self { roles: deployed_roles(&stack).await, needs: of_roles(needs), all }
     }
 
     /// The role that is meant, if it is one whose calls Daypass itself makes: a session that a test has made of it, to
