@@ -257,7 +257,7 @@ check-personas: $(VENV)/.stamp ## personas.json, alone and with the example conf
 	cargo test $(CRATES) --test personas_check --no-run
 	target/debug/daypass personas check --deny notes personas.json
 	target/debug/daypass personas check --deny notes --config cdk/daypass.config.example.json personas.json
-	target/debug/daypass personas check --format sarif $(FLAWED) > .local/check/personas.sarif \
+	target/debug/daypass personas check --output sarif $(FLAWED) > .local/check/personas.sarif \
 	  || [ $$? = 1 ]
 	$(PY) -m check_jsonschema --regex-variant python --schemafile cli/tests/sarif-2.1.0.schema.json \
 	  .local/check/personas.sarif

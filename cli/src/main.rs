@@ -1,29 +1,26 @@
 //! The `daypass` command: parses the command line and hands over to one file per command.
 
-use std::{env, panic, process::ExitCode};
+use std::{env, ffi::OsString, panic, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::output::{Output, OutputArgs};
+use crate::{
+    commands::{completions, config_show, credentials, doctor, exec, groups, man, personas, release, request, status},
+    context::Context,
+    error::Error,
+    output::{Format, Output, OutputArgs},
+};
 
 mod client;
 mod closed;
 mod commands;
+mod context;
 mod error;
-mod explanation;
-mod finding;
-mod issuers;
-mod lints;
 mod output;
-mod personas_check;
-mod personas_explain;
-mod policies;
 mod remedies;
-mod report;
 mod serve;
 mod settings;
 mod signals;
-mod source;
 
 /// Temporary AWS roles for deployments.
 #[derive(Parser)]
@@ -38,46 +35,38 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a command with a role, and give the role back when it ends.
-    Exec(commands::exec::Args),
+    Exec(exec::Args),
     /// Ask for a role, and keep its session for the commands below.
-    Request(commands::request::Args),
+    Request(request::Args),
     /// Print credentials as AWS SDKs want them of a `credential_process`.
-    Credentials(commands::credentials::Args),
+    Credentials(credentials::Args),
     /// Print credentials as environment variables.
     Env(commands::env::Args),
     /// Give a role back.
-    Release(commands::release::Args),
+    Release(release::Args),
     /// Say what has become of a transaction.
-    Status(commands::status::Args),
+    Status(status::Args),
     /// Say whether a request would work from here, and if not, why.
-    Doctor(commands::doctor::Args),
+    Doctor(doctor::Args),
     /// Show what is set.
     #[command(subcommand)]
     Config(Config),
     /// Make the groups of Identity Center that personas.json wants.
     #[command(subcommand)]
-    Groups(commands::groups::Command),
+    Groups(groups::Command),
     /// Work with personas.json.
     #[command(subcommand)]
-    Personas(Personas),
+    Personas(personas::Command),
     /// Print a script that completes command lines in a shell.
-    Completions(commands::completions::Args),
+    Completions(completions::Args),
     /// Print the manual.
-    Man(commands::man::Args),
+    Man(man::Args),
 }
 
 #[derive(Subcommand)]
 enum Config {
     /// Print every setting, and where it comes from.
-    Show(commands::config_show::Args),
-}
-
-#[derive(Subcommand)]
-enum Personas {
-    /// Report everything that is wrong with a personas.json, or unwise.
-    Check(personas_check::Args),
-    /// Say what a person would get in an account, and why.
-    Explain(personas_explain::Args),
+    Show(config_show::Args),
 }
 
 fn main() -> ExitCode {
@@ -87,24 +76,49 @@ fn main() -> ExitCode {
         None => eprintln!("daypass: a mistake in `daypass`"),
     }));
     let closed = closed::close();
-    let Cli { command, output } = Cli::parse();
-    let output = Output::new(output);
-    if let Err(error) = closed.and_then(|()| settings::check_variables(env::vars_os())) {
-        return output.error(&error);
+    let Cli { command, output } = match Cli::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error),
+    };
+    let mut context = Context::new(Output::new(output));
+    let ended = closed.and_then(|()| settings::check_variables(env::vars_os()));
+    let ended = ended.and_then(|()| run(&command, &mut context));
+    context.end(ended)
+}
+
+fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
+    if context.output.format() == Format::Sarif && !matches!(command, Command::Personas(personas::Command::Check(_))) {
+        return Err(Error::usage("`--output sarif` is for `daypass personas check`").remedy("use `--output json`"));
     }
     match command {
-        Command::Exec(args) => commands::exec::run(&args, &output),
-        Command::Request(args) => commands::request::run(&args, &output),
-        Command::Credentials(args) => commands::credentials::run(&args, &output),
-        Command::Env(args) => commands::env::run(&args, &output),
-        Command::Release(args) => commands::release::run(&args, &output),
-        Command::Status(args) => commands::status::run(&args, &output),
-        Command::Doctor(args) => commands::doctor::run(&args, &output),
-        Command::Config(Config::Show(args)) => commands::config_show::run(&args, &output),
-        Command::Groups(command) => commands::groups::run(&command, &output),
-        Command::Personas(Personas::Check(args)) => personas_check::run(&args, &output),
-        Command::Personas(Personas::Explain(args)) => personas_explain::run(&args, &output),
-        Command::Completions(args) => commands::completions::run::<Cli>(&args, &output),
-        Command::Man(args) => commands::man::run::<Cli>(&args, &output),
+        Command::Exec(args) => exec::run(args, context),
+        Command::Request(args) => request::run(args, context),
+        Command::Credentials(args) => credentials::run(args, context),
+        Command::Env(args) => commands::env::run(args, context),
+        Command::Release(args) => release::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Config(Config::Show(args)) => config_show::run(args, context),
+        Command::Groups(command) => groups::run(command, context),
+        Command::Personas(command) => personas::run(command, context),
+        Command::Completions(args) => completions::run(args, Cli::command(), context),
+        Command::Man(args) => man::run(args, Cli::command(), context),
     }
+}
+
+/// A command line that is none, in the format that it asks for; or the help, which is text.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 || !asks_for_json(env::args_os()) {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let error = Error::usage(reason).remedy("`daypass --help`, or `daypass COMMAND --help`");
+    Context::new(Output::json()).end(Err(error))
+}
+
+fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<_> = arguments.take_while(|argument| argument != "--").collect();
+    let pairs = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    pairs || arguments.iter().any(|argument| argument == "--output=json")
 }

@@ -27,12 +27,15 @@ pub struct OutputArgs {
     color: Color,
 }
 
+/// How results and errors are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// For people
     Text,
     /// For programs: one JSON object
     Json,
+    /// SARIF 2.1.0, for code scanners and editors: `personas check` alone
+    Sarif,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,29 +71,33 @@ impl Output {
         Self { format: args.output, quiet: args.quiet, color, live: terminal, docs_url: None }
     }
 
+    /// For an error alone, as JSON.
+    pub const fn json() -> Self {
+        Self { format: Format::Json, quiet: true, color: false, live: false, docs_url: None }
+    }
+
     /// For tests: as quiet as can be.
     #[cfg(test)]
     pub const fn silent() -> Self {
         Self { format: Format::Text, quiet: true, color: false, live: false, docs_url: None }
     }
 
-    /// The same with links into this documentation.
-    pub fn linking_to(mut self, docs_url: Option<&str>) -> Self {
+    /// Errors link to this documentation from here on.
+    pub fn link_to(&mut self, docs_url: Option<&str>) {
         self.docs_url = docs_url.map(str::to_owned);
-        self
+    }
+
+    /// How results are to be printed.
+    pub const fn format(&self) -> Format {
+        self.format
     }
 
     /// Prints a result in the one or the other way.
     ///
     /// # Errors
     /// As [`print()`].
-    pub fn result(&self, text: &str, json: &Value) -> Result<(), Error> {
-        if self.format == Format::Json { print(&visible_json(json)) } else { print(text) }
-    }
-
-    /// The exit code of a command that has done its work, or has not.
-    pub fn end(&self, done: Result<(), Error>) -> ExitCode {
-        done.map_or_else(|error| self.error(&error), |()| ExitCode::SUCCESS)
+    pub fn result(&self, text: &str, json: &Value) -> Result<ExitCode, Error> {
+        if self.format == Format::Text { print(text) } else { print(&json_text(json)) }
     }
 
     /// Says something beside the result.
@@ -115,19 +122,13 @@ impl Output {
         format!("{yellow}daypass:{reset} {}\n", plain(text))
     }
 
-    /// Says why the command failed, and returns its exit code.
-    pub fn error(&self, error: &Error) -> ExitCode {
-        self.explain(error);
-        error.code()
-    }
-
     /// Says what went wrong.
     pub fn explain(&self, error: &Error) {
         let docs_url = self.docs_url.as_deref();
-        let text = if self.format == Format::Json {
-            format!("{}\n", escaped(&error.json(docs_url).to_string()))
-        } else {
+        let text = if self.format == Format::Text {
             error.text(docs_url, self.color)
+        } else {
+            format!("{}\n", escaped(&error.json(docs_url).to_string()))
         };
         say(&text);
     }
@@ -174,7 +175,8 @@ impl Drop for Progress {
     }
 }
 
-fn visible_json(json: &Value) -> String {
+/// JSON as it is printed: every character of it can be seen.
+pub fn json_text(json: &Value) -> String {
     format!("{}\n", escaped(&format!("{json:#}")))
 }
 
@@ -194,16 +196,18 @@ fn escaped(json: &str) -> String {
 
 /// Prints to stdout. Whoever stops reading, such as `head`, has read enough.
 ///
+/// Returns the exit code of a command that succeeds.
+///
 /// # Errors
 /// When it cannot be printed, as to a disk that is full: whoever reads it later has less than there was to say.
-pub fn print(text: &str) -> Result<(), Error> {
+pub fn print(text: &str) -> Result<ExitCode, Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::new(Kind::Failed, format!("the result cannot be written: {error}"))
                 .remedy("see where stdout leads to"))
         }
-        _ => Ok(()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn json_has_no_character_that_cannot_be_seen() {
         let json = serde_json::json!({"reason": "x\n\u{9b}2J\u{202e}\u{2028}\u{7f}\u{1f34c}é"});
-        let printed = visible_json(&json);
+        let printed = json_text(&json);
         assert!(printed.is_ascii() && !printed.contains('\u{7f}'), "{printed}");
         assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json);
     }

@@ -7,6 +7,7 @@ mod ci;
 mod duration;
 mod file;
 mod key;
+mod options;
 mod world;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
@@ -18,7 +19,8 @@ pub use self::world::Made;
 pub use self::{
     ci::System,
     key::Key,
-    world::{Process, World, check_variables},
+    options::{DeploymentArgs, IdentityStoreArgs, RequestArgs, TableArgs},
+    world::{Process, World, check_variables, unknown_variables},
 };
 use crate::{client::machine::MachineArn, error::Error};
 
@@ -68,6 +70,9 @@ pub enum Use {
     All,
 }
 
+/// Names the transaction, where the command line does not.
+pub const TRANSACTION_VARIABLE: &str = "DAYPASS_TRANSACTION_ID";
+
 /// What no deployment takes less than, unless it is configured otherwise (README, `role_ttl_hours`).
 const SHORTEST_TTL: Duration = Duration::from_mins(15);
 /// How long one session lasts, where nothing says otherwise: what AWS allows at most where a session has assumed the role.
@@ -81,121 +86,24 @@ pub struct Settings {
     pub system: Option<System>,
 }
 
-/// The options that say where Daypass is, for every command that talks to it.
-#[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Deployment (usually in the environment or in the configuration file)")]
-pub struct DeploymentArgs {
-    /// The machine that provisions: the hub stack's output `ProvisionArn`
-    #[arg(long, value_name = "ARN")]
-    provision_arn: Option<String>,
-    /// The machine that deprovisions [default: beside the one that provisions]
-    #[arg(long, value_name = "ARN")]
-    deprovision_arn: Option<String>,
-    /// The machine that renews [default: beside the one that provisions]
-    #[arg(long, value_name = "ARN")]
-    renew_arn: Option<String>,
-    /// The role to ask with; it is assumed with the CI run's OIDC token, or with the AWS credentials that are there
-    #[arg(long, value_name = "ARN")]
-    invoker_role_arn: Option<String>,
-    /// The profile of the `aws` command to ask with [default: the AWS credentials that are there]
-    #[arg(long, value_name = "NAME")]
-    aws_profile: Option<String>,
-    /// The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]
-    #[arg(long, value_name = "ARN")]
-    identity_token_key_arn: Option<String>,
-    /// Whom identity tokens are for: the hub stack's output `IdentityTokenAudience`; without it none is sent
-    #[arg(long, value_name = "AUDIENCE")]
-    identity_token_audience: Option<String>,
-    /// The configuration file [default: daypass/config.toml below `$XDG_CONFIG_HOME` or ~/.config]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-/// The options of a request.
-#[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Request")]
-pub struct RequestArgs {
-    /// The target account's name
-    #[arg(long, value_name = "NAME")]
-    account: Option<String>,
-    /// The target account's id [default: that of its name in `accounts`]
-    #[arg(long, value_name = "ID")]
-    account_id: Option<String>,
-    /// Which persona's role [default: the deployment's default]
-    #[arg(long, value_name = "TYPE")]
-    group_type: Option<String>,
-    /// How long the role lives at most: 1h, 30m, 90s, 1h30m [default: what can be used of it, else the deployment's default]
-    #[arg(long, value_name = "DURATION")]
-    ttl: Option<String>,
-    /// How long the job may run, for the default of --ttl [default: what CI says]
-    #[arg(long, value_name = "DURATION")]
-    job_timeout: Option<String>,
-    /// How long one session of the role lasts; it is renewed where that is possible [default: 1h]
-    #[arg(long, value_name = "DURATION")]
-    session_duration: Option<String>,
-    /// Who triggers the deployment, as in Identity Center; `{actor}` stands for the CI login [default: what CI or git says]
-    #[arg(long)]
-    email: Option<String>,
-    /// The branch that is deployed [default: what CI or git says]
-    #[arg(long)]
-    branch: Option<String>,
-    /// The repository, owner/name [default: what CI says]
-    #[arg(long, value_name = "OWNER/NAME")]
-    repository: Option<String>,
-    /// Where to see the run [default: what CI says]
-    #[arg(long, value_name = "URL")]
-    run_url: Option<String>,
-    /// Why the access is needed, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    justification: Option<String>,
-}
-
-impl RequestArgs {
-    /// Whether it says which account is meant.
-    pub fn names_an_account(&self) -> bool {
-        self.account.is_some() || self.account_id.is_some()
-    }
-}
-
 /// What the command line sets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Flags {
     values: BTreeMap<Key, String>,
     config: Option<PathBuf>,
 }
 
 impl Flags {
-    /// What these options set, empty ones left out.
-    pub fn of(deployment: &DeploymentArgs, request: Option<&RequestArgs>) -> Self {
-        let mut flags = Self { config: deployment.config.clone(), ..Self::default() };
-        flags.set(Key::ProvisionArn, deployment.provision_arn.as_ref());
-        flags.set(Key::DeprovisionArn, deployment.deprovision_arn.as_ref());
-        flags.set(Key::RenewArn, deployment.renew_arn.as_ref());
-        flags.set(Key::InvokerRoleArn, deployment.invoker_role_arn.as_ref());
-        flags.set(Key::AwsProfile, deployment.aws_profile.as_ref());
-        flags.set(Key::IdentityTokenKeyArn, deployment.identity_token_key_arn.as_ref());
-        flags.set(Key::IdentityTokenAudience, deployment.identity_token_audience.as_ref());
-        if let Some(request) = request {
-            flags.set(Key::Account, request.account.as_ref());
-            flags.set(Key::AccountId, request.account_id.as_ref());
-            flags.set(Key::GroupType, request.group_type.as_ref());
-            flags.set(Key::Ttl, request.ttl.as_ref());
-            flags.set(Key::JobTimeout, request.job_timeout.as_ref());
-            flags.set(Key::SessionDuration, request.session_duration.as_ref());
-            flags.set(Key::Email, request.email.as_ref());
-            flags.set(Key::Branch, request.branch.as_ref());
-            flags.set(Key::Repository, request.repository.as_ref());
-            flags.set(Key::RunUrl, request.run_url.as_ref());
-            flags.set(Key::Justification, request.justification.as_ref());
-        }
-        flags
+    /// These and others.
+    pub fn and(mut self, others: Self) -> Self {
+        self.values.extend(others.values);
+        self.config = self.config.or(others.config);
+        self
     }
 
-    /// Sets one.
-    pub fn set(&mut self, key: Key, value: Option<&String>) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.values.insert(key, value.clone());
-        }
+    /// Whether they say which account is meant.
+    pub fn name_an_account(&self) -> bool {
+        [Key::Account, Key::AccountId].iter().any(|key| self.values.contains_key(key))
     }
 }
 
@@ -215,7 +123,7 @@ impl Settings {
             };
             values.insert(fact.key, Setting { value: fact.value, origin });
         }
-        for key in Key::ALL {
+        for key in Key::all() {
             let given =
                 flags.values.get(&key).cloned().map(|value| (value, Origin::Flag(key.flag().unwrap_or_default())));
             let given = given.or_else(|| Some((world.variable(&key.variable())?, Origin::Variable(key.variable()))));
@@ -421,7 +329,7 @@ mod tests {
     /// Every setting has one name in three spellings, and every spelling counts.
     #[test]
     fn every_setting_can_be_set_everywhere() {
-        for key in Key::ALL {
+        for key in Key::all() {
             let value = match key {
                 Key::Accounts => "payments-dev=222222222222",
                 Key::ProvisionArn => PROVISION,

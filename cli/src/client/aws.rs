@@ -3,9 +3,13 @@
 use std::{env, ffi::OsStr, fmt, fs, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_config::{
-    BehaviorVersion, ecs::EcsCredentialsProvider, imds::credentials::ImdsCredentialsProvider,
-    meta::credentials::CredentialsProviderChain, profile::ProfileFileCredentialsProvider,
-    provider_config::ProviderConfig, web_identity_token::WebIdentityTokenCredentialsProvider,
+    BehaviorVersion,
+    ecs::EcsCredentialsProvider,
+    imds::credentials::ImdsCredentialsProvider,
+    meta::{credentials::CredentialsProviderChain, region::RegionProviderChain},
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
+    web_identity_token::WebIdentityTokenCredentialsProvider,
 };
 use aws_credential_types::{
     Credentials,
@@ -169,6 +173,24 @@ pub async fn ambient(
         config = config.credentials_provider(OtherThanOwn { named, machine });
     }
     Ok(config.load().await)
+}
+
+/// What clients are built from that have nothing to do with asking Daypass: with the credentials and the region of this profile, or
+/// those that the `aws` command would use; in `region` where neither says one.
+pub async fn of_profile(profile: Option<&str>, region: Option<Region>, connector: &SharedHttpConnector) -> SdkConfig {
+    let connector = connector.clone();
+    let http = http_client_fn(move |_, _| connector.clone());
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+    let Some(name) = profile else { return config.load().await };
+    let surroundings = ProviderConfig::without_region().with_http_client(http);
+    let credentials = ProfileFileCredentialsProvider::builder().configure(&surroundings).profile_name(name).build();
+    let of_profile = ProfileFileRegionProvider::builder().configure(&surroundings).profile_name(name).build();
+    // The default chain would take the environment's first.
+    config
+        .credentials_provider(credentials)
+        .region(RegionProviderChain::first_try(of_profile).or_else(region))
+        .load()
+        .await
 }
 
 /// Where other credentials than the deploy role's own may be: what the `aws` command would use if it had none in variables.

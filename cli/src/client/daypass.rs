@@ -28,9 +28,10 @@ use super::{
     store::Store,
 };
 use crate::{
+    context::Context,
     error::{Error, Kind},
     output::Output,
-    settings::{self, Settings, World},
+    settings::{self, Settings},
 };
 
 /// How long a role that was just made may take to become assumable. IAM needs 2 to 30 seconds.
@@ -112,13 +113,13 @@ impl Daypass {
         deployment: Deployment,
         settings: &Settings,
         own_sessions: &[String],
-        world: &dyn World,
-        output: &Output,
+        context: &Context,
     ) -> Result<Self, Error> {
+        let Context { output, world } = context;
         let connector = aws::connector()?;
         let profile = settings.text(settings::Key::AwsProfile);
         let mut config = aws::ambient(deployment.deprovision.region(), &connector, profile, own_sessions).await?;
-        let tokens = || Tokens::of(settings.system, world, &connector);
+        let tokens = || Tokens::of(settings.system, *world, &connector);
         if let Some(role) = &deployment.invoker_role {
             config = aws::as_invoker(&config, role, tokens());
         }
@@ -127,7 +128,7 @@ impl Daypass {
             releases: Releases::of(&states, deployment.deprovision.clone()),
             states,
             tokens: tokens(),
-            ready: ready(world),
+            ready: ready(*world),
             output: output.clone(),
             config,
             deployment,

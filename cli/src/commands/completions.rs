@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
+use serde_json::json;
 
-use crate::output::{Output, print};
+use crate::{context::Context, error::Error};
 
 /// What follows `daypass completions`.
 #[derive(clap::Args)]
@@ -17,8 +18,9 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run<C: CommandFactory>(args: &Args, output: &Output) -> ExitCode {
-    let (mut command, mut script): (Command, Vec<u8>) = (C::command(), Vec::new());
+pub fn run(args: &Args, mut command: Command, context: &Context) -> Result<ExitCode, Error> {
+    let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "daypass", &mut script);
-    output.end(print(&String::from_utf8_lossy(&script)))
+    let script = String::from_utf8_lossy(&script);
+    context.output.result(&script, &json!({"shell": args.shell.to_string(), "script": script}))
 }

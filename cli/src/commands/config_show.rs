@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use daypass::text::plain;
 use serde_json::{Map, json};
 
-use super::settings_to_ask;
 use crate::{
     client::identity_token,
+    context::Context,
     error::Error,
-    output::Output,
-    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings, Use},
+    settings::{DeploymentArgs, Key, RequestArgs, Use},
 };
 
 /// What follows `daypass config show`.
@@ -29,17 +28,14 @@ pub struct Args {
 }
 
 /// Prints every value with its origin.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let used = if args.once { Use::OneSession } else { Use::All };
-    let set = settings_to_ask(&args.deployment, &args.request, used, output);
-    output.end(set.and_then(|(settings, output)| show(&settings, &output)))
-}
-
-fn show(settings: &Settings, output: &Output) -> Result<(), Error> {
-    let set = Key::ALL.into_iter().filter_map(|key| Some((key.name(), settings.get(key)?)));
+    let flags = args.deployment.flags().and(args.request.flags());
+    let settings = context.settings_of_request(&flags, used)?;
+    let set = Key::all().filter_map(|key| Some((key.name(), settings.get(key)?)));
     let mut values: Vec<(&str, String, String)> =
         set.map(|(name, setting)| (name, setting.value.clone(), setting.origin.to_string())).collect();
-    if let Some((variable, _)) = identity_token::ready(&Process) {
+    if let Some((variable, _)) = identity_token::ready(context.world) {
         values.push(("identity_token", "(secret)".to_owned(), variable.to_owned()));
     }
     let line =
@@ -48,5 +44,5 @@ fn show(settings: &Settings, output: &Output) -> Result<(), Error> {
     let object = |(name, value, origin): &(&str, String, String)| {
         ((*name).to_owned(), json!({"value": value, "origin": origin}))
     };
-    output.result(&text, &values.iter().map(object).collect::<Map<_, _>>().into())
+    context.output.result(&text, &values.iter().map(object).collect::<Map<_, _>>().into())
 }

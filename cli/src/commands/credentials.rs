@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use daypass::ids::TransactionId;
 
-use super::{block_on, session, settings_to_ask, transaction};
+use super::session;
 use crate::{
-    client::store::{Session, Store},
+    context::{Context, block_on},
     error::Error,
-    output::{Output, print},
-    settings::{DeploymentArgs, Process, RequestArgs, Use},
+    output::print,
+    settings::{DeploymentArgs, RequestArgs, Use},
 };
 
 /// What follows `daypass credentials`.
@@ -35,23 +35,18 @@ pub struct Args {
 }
 
 /// Prints the credentials.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    let found = find(args, &mut output);
-    output.end(found.and_then(|session| print(&format!("{}\n", session.role.credential_process()))))
-}
-
-fn find(args: &Args, output: &mut Output) -> Result<Session, Error> {
-    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, Use::All, output)?;
-    *output = linking;
-    let store = Store::of(&Process, output)?;
-    // Whoever names an account means that, whatever the environment is about.
-    let named =
-        if args.request.names_an_account() { args.transaction } else { transaction(args.transaction, &Process)? };
-    block_on(async {
-        match named {
-            Some(id) => session::of_transaction(id, &settings, &Process, output, &store).await,
-            None => session::of_request(&settings, &Process, output, &store).await,
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let request = args.request.flags();
+    let names_an_account = request.name_an_account();
+    let settings = context.settings_of_request(&args.deployment.flags().and(request), Use::All)?;
+    let store = context.store()?;
+    // An account on the command line counts more than a transaction in the environment.
+    let transaction = if names_an_account { args.transaction } else { context.transaction(args.transaction)? };
+    let session = block_on(async {
+        match transaction {
+            Some(id) => session::of_transaction(id, &settings, context, &store).await,
+            None => session::of_request(&settings, context, &store).await,
         }
-    })
+    })?;
+    print(&format!("{}\n", session.role.credential_process()))
 }

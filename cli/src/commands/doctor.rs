@@ -2,15 +2,9 @@
 //!
 //! It looks and changes nothing: no role is asked for, and no token is sent.
 
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
-use aws_config::{
-    BehaviorVersion,
-    meta::region::RegionProviderChain,
-    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
-    provider_config::ProviderConfig,
-};
-use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 use daypass::{
     contract::{CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG},
@@ -23,12 +17,12 @@ use self::{
     check::{Check, Status},
     clock::AwsClock,
 };
-use super::{block_on, groups::STORE_VARIABLE, request, settings_to_ask};
+use super::request_of;
 use crate::{
     client::{access::now, aws, identity_token::Tokens, machine::MachineArn},
+    context::{Context, block_on},
     error::{Error, lacking_credentials},
-    output::Output,
-    settings::{DeploymentArgs, Key, Process, RequestArgs, Settings, Use},
+    settings::{DeploymentArgs, IdentityStoreArgs, Key, RequestArgs, Settings, Use},
 };
 
 mod check;
@@ -53,9 +47,8 @@ Exit codes: 0 nothing fails; 1 something does; 2 wrong usage.")]
 pub struct Args {
     #[command(flatten)]
     request: RequestArgs,
-    /// The identity store, d-1234567890, to look the person up in [default: the environment's `DAYPASS_IDENTITY_STORE_ID`]
-    #[arg(long, value_name = "ID", help_heading = "What more to look at")]
-    identity_store_id: Option<String>,
+    #[command(flatten)]
+    identity_store: IdentityStoreArgs,
     /// An AWS profile that may read the identity store [default: the credentials that are there]
     #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
     identity_profile: Option<String>,
@@ -67,27 +60,21 @@ pub struct Args {
 }
 
 /// Looks at everything, and prints what it has found.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let examined = block_on(async {
-        let checks = examine(args, output).await;
-        output.result(&check::text(&checks), &check::as_json(&checks))?;
-        Ok(check::worst(&checks))
-    });
-    match examined {
-        Ok(Status::Fail) => ExitCode::from(1),
-        examined => output.end(examined.map(drop)),
-    }
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let flags = args.deployment.flags().and(args.request.flags()).and(args.identity_store.flags());
+    let checks = match context.settings_of_request(&flags, Use::All) {
+        Ok(settings) => block_on(async { Ok(examine(args, &settings, context).await) })?,
+        Err(error) => vec![Check::error("configuration", &error)],
+    };
+    let printed = context.output.result(&check::text(&checks), &check::as_json(&checks))?;
+    Ok(if check::worst(&checks) == Status::Fail { ExitCode::from(1) } else { printed })
 }
 
-async fn examine(args: &Args, output: &Output) -> Vec<Check> {
-    let settings = match settings_to_ask(&args.deployment, &args.request, Use::All, output) {
-        Ok((settings, _)) => settings,
-        Err(error) => return vec![Check::error("configuration", &error)],
-    };
-    let _progress = output.progress("looking around");
-    let mut checks = vec![deployment(&settings), what_is_asked(&settings)];
+async fn examine(args: &Args, settings: &Settings, context: &Context) -> Vec<Check> {
+    let _progress = context.output.progress("looking around");
+    let mut checks = vec![deployment(settings), what_is_asked(settings)];
     let Ok(provision) = settings.machine(Key::ProvisionArn) else { return checks };
-    let site = match Site::connect(&settings, provision).await {
+    let site = match Site::connect(settings, context, provision).await {
         Ok(site) => site,
         Err(error) => {
             checks.push(Check::error(CREDENTIALS, &error));
@@ -96,14 +83,14 @@ async fn examine(args: &Args, output: &Output) -> Vec<Check> {
     };
     let identity = site.who(&site.config).await;
     let is_somebody = identity.is_ok();
-    checks.extend(site.examine(&settings, identity).await);
-    let tokens = Tokens::of(settings.system, &Process, &site.connector);
-    checks.push(token::check(&settings, &Process, tokens, now()).await);
+    checks.extend(site.examine(settings, identity).await);
+    let tokens = Tokens::of(settings.system, context.world, &site.connector);
+    checks.push(token::check(settings, context.world, tokens, now()).await);
     if is_somebody || args.identity_profile.is_some() {
-        checks.push(site.person(args, &settings).await);
+        checks.push(site.person(args, settings).await);
     }
     if is_somebody || args.target_profile.is_some() {
-        checks.extend(site.target_account(args, &settings).await);
+        checks.extend(site.target_account(args, settings).await);
     }
     checks
 }
@@ -135,7 +122,7 @@ fn what_is_asked(settings: &Settings) -> Check {
     if settings.get(Key::Account).is_none() && settings.get(Key::AccountId).is_none() {
         return Check::skipped(NAME, "no account is named; with --account the request is looked at as well");
     }
-    match request(settings) {
+    match request_of(settings) {
         Ok(_) => Check::ok(
             NAME,
             told(settings, &[Key::Email, Key::Branch, Key::Account, Key::AccountId, Key::GroupType, Key::Ttl]),
@@ -159,10 +146,10 @@ struct Site {
 type Call = (&'static str, Result<(), AwsError>);
 
 impl Site {
-    async fn connect(settings: &Settings, provision: MachineArn) -> Result<Self, Error> {
+    async fn connect(settings: &Settings, context: &Context, provision: MachineArn) -> Result<Self, Error> {
         let connector = aws::connector()?;
         let ambient = aws::ambient(provision.region(), &connector, settings.text(Key::AwsProfile), &[]).await?;
-        let tokens = Tokens::of(settings.system, &Process, &connector);
+        let tokens = Tokens::of(settings.system, context.world, &connector);
         let config = match settings.text(Key::InvokerRoleArn) {
             Some(role) => aws::as_invoker(&ambient, role, tokens),
             None => ambient.clone(),
@@ -256,16 +243,12 @@ impl Site {
     /// Whether Identity Center knows the person.
     async fn person(&self, args: &Args, settings: &Settings) -> Check {
         const NAME: &str = "person";
-        let store =
-            args.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok()).filter(|id| !id.is_empty());
-        let (Some(store), Some(email)) = (store, settings.text(Key::Email)) else {
-            return Check::skipped(
-                NAME,
-                format!("needs --identity-store-id (or {STORE_VARIABLE}), and who it is about"),
-            );
+        let (Some(store), Some(email)) = (settings.text(Key::IdentityStoreId), settings.text(Key::Email)) else {
+            let variable = Key::IdentityStoreId.variable();
+            return Check::skipped(NAME, format!("needs --identity-store-id (or {variable}), and who it is about"));
         };
         let config = self.profile(args.identity_profile.as_deref()).await;
-        match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store).user(email).await {
+        match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store.to_owned()).user(email).await {
             Ok(Some(user)) if user.enabled => Check::ok(NAME, format!("{email} is in Identity Center, and enabled")),
             Ok(Some(_)) => Check::fail(
                 NAME,
@@ -356,19 +339,10 @@ impl Site {
 
     /// What clients with a profile's credentials are built from; without one, with those that are there.
     async fn profile(&self, name: Option<&str>) -> SdkConfig {
-        let Some(name) = name else { return self.ambient.clone() };
-        let connector = self.connector.clone();
-        let client = http_client_fn(move |_, _| connector.clone());
-        let provider = ProviderConfig::without_region().with_http_client(client.clone());
-        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name).build();
-        let region = ProfileFileRegionProvider::builder().configure(&provider).profile_name(name).build();
-        aws_config::defaults(BehaviorVersion::latest())
-            .http_client(client)
-            // The chain of providers would take the environment's first.
-            .credentials_provider(credentials)
-            .region(RegionProviderChain::first_try(region).or_else(self.ambient.region().cloned()))
-            .load()
-            .await
+        if name.is_none() {
+            return self.ambient.clone();
+        }
+        aws::of_profile(name, self.ambient.region().cloned(), &self.connector).await
     }
 }
 

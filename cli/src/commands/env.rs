@@ -8,16 +8,15 @@ use std::{
 
 use clap::ValueEnum;
 use daypass::ids::TransactionId;
+use serde_json::{Map, json};
 
-use super::{TRANSACTION_VARIABLE, block_on, required_transaction, session, settings};
+use super::session;
 use crate::{
-    client::{
-        asking,
-        store::{Session, Store},
-    },
+    client::{asking, store::Session},
+    context::{Context, block_on},
     error::{Error, Kind},
-    output::{Output, print},
-    settings::{DeploymentArgs, Key, Process, Settings, World},
+    output::{self, json_text, print},
+    settings::{DeploymentArgs, Key, Settings, TRANSACTION_VARIABLE, World},
 };
 
 /// The variables that select an AWS profile, in the order in which they count.
@@ -58,19 +57,11 @@ enum Format {
 }
 
 /// Prints the variables.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    let found = find(args, &mut output);
-    output.end(found.and_then(|(settings, session)| write(args.format, &session, &settings, &output)))
-}
-
-fn find(args: &Args, output: &mut Output) -> Result<(Settings, Session), Error> {
-    let (settings, linking) = settings(&args.deployment, None, output)?;
-    *output = linking;
-    let transaction = required_transaction(args.transaction, &Process)?;
-    let store = Store::of(&Process, output)?;
-    let session = block_on(session::of_transaction(transaction, &settings, &Process, output, &store))?;
-    Ok((settings, session))
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let settings = context.settings(&args.deployment.flags())?;
+    let transaction = context.required_transaction(args.transaction)?;
+    let session = block_on(session::of_transaction(transaction, &settings, context, &context.store()?))?;
+    write(args.format, &session, &settings, context)
 }
 
 /// What makes a shell one with the role, in which `daypass` still finds what it was asked with before: keys, or the profile that counts
@@ -96,22 +87,28 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn write(format: Format, session: &Session, settings: &Settings, output: &Output) -> Result<(), Error> {
+fn write(format: Format, session: &Session, settings: &Settings, context: &Context) -> Result<ExitCode, Error> {
     let mut variables = session.role.variables().to_vec();
     variables.push((asking::OWN, session.role.access_key_id.clone()));
     variables.push((TRANSACTION_VARIABLE, session.grant.transaction_id.to_string()));
     // A session of a role has no blank, quote or line feed in it.
     let lines = || variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<Vec<_>>().concat();
     if format != Format::Shell
-        && let Some(name) = PROFILES.into_iter().find(|name| Process.variable(name).is_some())
+        && let Some(name) = PROFILES.into_iter().find(|name| context.world.variable(name).is_some())
     {
-        output.warn(&format!("{name} is set, and some AWS SDKs prefer it to the role: unset it where these are read"));
+        context
+            .output
+            .warn(&format!("{name} is set, and some AWS SDKs prefer it to the role: unset it where these are read"));
     }
     match format {
-        Format::Shell => print(&script(&variables, &session.own, settings, &Process)),
+        Format::Shell if context.output.format() != output::Format::Text => {
+            let object: Map<_, _> = variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            print(&json_text(&object.into()))
+        }
+        Format::Shell => print(&script(&variables, &session.own, settings, context.world)),
         Format::Dotenv => print(&lines()),
         Format::Github => {
-            let file = Process.variable(GITHUB_FILE).ok_or_else(|| {
+            let file = context.world.variable(GITHUB_FILE).ok_or_else(|| {
                 Error::usage(format!("{GITHUB_FILE} is not set, so this is no step of a GitHub job"))
                     .remedy("use `--format shell`")
             })?;
@@ -129,7 +126,8 @@ fn write(format: Format, session: &Session, settings: &Settings, output: &Output
             let lines = format!("\n{}", lines());
             appended
                 .and_then(|mut file| file.write_all(lines.as_bytes()))
-                .map_err(|error| failed(&format!("{file} ({GITHUB_FILE})"), error))
+                .map_err(|error| failed(&format!("{file} ({GITHUB_FILE})"), error))?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -21,7 +21,7 @@ mod environment;
 
 use environment::{Changes, Files};
 
-use super::{TRANSACTION_VARIABLE, block_on, request, settings_to_ask, tell_what_was_found};
+use super::request_of;
 use crate::{
     client::{
         access::{Grant, Key, RoleSession, now, until},
@@ -31,10 +31,11 @@ use crate::{
         release::{Release, unreleased},
         store::Store,
     },
+    context::{Context, block_on},
     error::{Error, Kind},
     output::Output,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, Use, World},
+    settings::{self, DeploymentArgs, Process, RequestArgs, TRANSACTION_VARIABLE, Use, World},
     signals::{self, Signals},
 };
 
@@ -73,12 +74,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    match block_on(exec(args, &mut output)) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => output.error(&error),
-    }
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    block_on(exec(args, context)).map(ExitCode::from)
 }
 
 /// What it all comes to.
@@ -89,18 +86,18 @@ enum Outcome {
     Granted(Result<u8, Error>),
 }
 
-async fn exec(args: &Args, output: &mut Output) -> Result<u8, Error> {
+async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     let used = if args.serve { Use::All } else { Use::OneSession };
-    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
-    *output = linking;
-    let (deployment, request) = (Deployment::of(&settings)?, request(&settings)?);
+    let settings = context.settings_of_request(&args.deployment.flags().and(args.request.flags()), used)?;
+    let (context, output) = (&*context, &context.output);
+    let (deployment, request) = (Deployment::of(&settings)?, request_of(&settings)?);
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
     let environment = Environment::of(args, env::vars_os())?;
-    tell_what_was_found(&settings, &Process, output);
-    let daypass = Daypass::connect(deployment, &settings, &[], &Process, output).await?;
+    context.tell_what_was_found(&settings);
+    let daypass = Daypass::connect(deployment, &settings, &[], context).await?;
     let transaction = Daypass::new_transaction()?;
     let proof = daypass.identity_token().await?;
-    let store = Store::of(&Process, output);
+    let store = context.store();
     // From here on nothing but SIGKILL ends this process before the role has been given back.
     let signals = Signals::listen()?;
     let mut job = Job {

@@ -1,14 +1,13 @@
 //! `daypass groups`: the groups of Identity Center that personas.json wants, one for each account and persona.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, BufRead, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
 
-use aws_config::{BehaviorVersion, retry::RetryConfig};
-use aws_smithy_runtime_api::client::http::http_client_fn;
+use aws_config::retry::RetryConfig;
 use daypass::{lambda::AwsError, persona::Personas, text::plain};
 use serde_json::{Value, json};
 
@@ -16,18 +15,17 @@ use self::{
     difference::{Difference, Group, Wanted},
     store::{Done, Store},
 };
-use super::block_on;
 use crate::{
-    client::aws::connector,
+    client::aws,
+    context::{Context, block_on},
     error::{Error, Kind},
     output::Output,
+    settings::{IdentityStoreArgs, Key, Settings},
 };
 
 mod difference;
 mod store;
 
-/// The identity store, when the command line names none.
-pub const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
 /// A large organisation has thousands of groups, and Identity Center takes some 20 calls each second.
 const ATTEMPTS: u32 = 8;
 
@@ -60,9 +58,8 @@ pub struct Args {
     /// The personas.json that counts
     #[arg(long, value_name = "FILE", default_value = "personas.json")]
     file: PathBuf,
-    /// The identity store, d-1234567890 [default: the environment's `DAYPASS_IDENTITY_STORE_ID`]
-    #[arg(long, value_name = "ID")]
-    identity_store_id: Option<String>,
+    #[command(flatten)]
+    identity_store: IdentityStoreArgs,
 }
 
 /// What may be done.
@@ -82,29 +79,29 @@ pub struct ApplyArgs {
 }
 
 /// Does it.
-pub fn run(command: &Command, output: &Output) -> ExitCode {
-    let done = block_on(async {
+pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
+    let (Command::Plan(args) | Command::Apply(ApplyArgs { args, .. })) = command;
+    let (personas, settings) = (args.personas()?, context.settings(&args.identity_store.flags())?);
+    block_on(async {
+        let store = store(&settings).await?;
         match command {
-            Command::Plan(args) => plan(args, output).await,
-            Command::Apply(args) => apply(args, output).await,
+            Command::Plan(_) => plan(&personas, &store, &context.output).await,
+            Command::Apply(args) => apply(args, &personas, &store, &context.output).await,
         }
-    });
-    done.unwrap_or_else(|error| output.error(&error))
+    })
 }
 
-async fn plan(args: &Args, output: &Output) -> Result<ExitCode, Error> {
-    let (personas, store) = (args.personas()?, args.store().await?);
-    let difference = difference(&personas, &store, output).await?;
-    output.result(&text(&difference), &as_json(&store, &difference))?;
+async fn plan(personas: &Personas, store: &Store, output: &Output) -> Result<ExitCode, Error> {
+    let difference = difference(personas, store, output).await?;
+    output.result(&text(&difference), &as_json(store, &difference))?;
     if let Some(directories) = directories(&difference) {
         output.note(&format!("{directories}: `daypass groups apply` needs --allow-scim"));
     }
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
-    let (personas, store) = (args.args.personas()?, args.args.store().await?);
-    let difference = difference(&personas, &store, output).await?;
+async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Output) -> Result<ExitCode, Error> {
+    let difference = difference(personas, store, output).await?;
     let doomed = if args.prune { difference.extra.as_slice() } else { &[] };
     let has_work = !difference.missing.is_empty() || !doomed.is_empty();
     if let Some(directories) = directories(&difference).filter(|_| has_work && !args.allow_scim) {
@@ -159,8 +156,7 @@ async fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, Error> {
         "deleted": names(&deleted),
         "extra": names(&left.iter().collect::<Vec<_>>()),
     });
-    output.result(&lines.concat(), &result)?;
-    Ok(ExitCode::SUCCESS)
+    output.result(&lines.concat(), &result)
 }
 
 impl Args {
@@ -174,19 +170,14 @@ impl Args {
                 .remedy(format!("`daypass personas check {file}` shows them"))
         })
     }
+}
 
-    async fn store(&self) -> Result<Store, Error> {
-        let named = self.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok());
-        let id = named.filter(|id| !id.is_empty()).ok_or_else(|| {
-            Error::usage("no identity store is named")
-                .remedy(format!("set --identity-store-id or {STORE_VARIABLE}; `aws sso-admin list-instances` has it"))
-        })?;
-        let connector = connector()?;
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-        Ok(Store::new(aws_sdk_identitystore::Client::new(&config.load().await), id))
-    }
+async fn store(settings: &Settings) -> Result<Store, Error> {
+    let id = settings.required(Key::IdentityStoreId)?.value.clone();
+    let config = aws::of_profile(None, None, &aws::connector()?).await;
+    let config = aws_sdk_identitystore::config::Builder::from(&config)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    Ok(Store::new(aws_sdk_identitystore::Client::from_conf(config.build()), id))
 }
 
 /// What differs, with the members of what is left over.

@@ -1,12 +1,13 @@
 //! `daypass man`: the manual, one page for each command.
 
-use std::{fs, io, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use clap::CommandFactory;
+use clap::Command;
+use serde_json::json;
 
 use crate::{
+    context::Context,
     error::{Error, Kind},
-    output::{Output, print},
 };
 
 /// What follows `daypass man`.
@@ -18,20 +19,16 @@ pub struct Args {
 }
 
 /// Prints the page, or writes all.
-pub fn run<C: CommandFactory>(args: &Args, output: &Output) -> ExitCode {
-    let written = match &args.folder {
-        Some(folder) => fs::create_dir_all(folder)
-            .and_then(|()| clap_mangen::generate_to(C::command(), folder))
-            .map_err(|error| Error::new(Kind::Failed, format!("{} cannot be written: {error}", folder.display()))),
-        None => page::<C>()
-            .map_err(|error| Error::new(Kind::Failed, format!("the manual cannot be made: {error}")))
-            .and_then(|page| print(&String::from_utf8_lossy(&page))),
-    };
-    output.end(written)
-}
-
-fn page<C: CommandFactory>() -> io::Result<Vec<u8>> {
+pub fn run(args: &Args, command: Command, context: &Context) -> Result<ExitCode, Error> {
+    if let Some(folder) = &args.folder {
+        let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
+        let folder = folder.display();
+        written.map_err(|error| Error::new(Kind::Failed, format!("{folder} cannot be written: {error}")))?;
+        return context.output.result("", &json!({"folder": folder.to_string()}));
+    }
     let mut page = Vec::new();
-    clap_mangen::Man::new(C::command()).render(&mut page)?;
-    Ok(page)
+    let made = clap_mangen::Man::new(command).render(&mut page);
+    made.map_err(|error| Error::new(Kind::Failed, format!("the manual cannot be made: {error}")))?;
+    let page = String::from_utf8_lossy(&page);
+    context.output.result(&page, &json!({"page": page}))
 }

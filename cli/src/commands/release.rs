@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use daypass::ids::TransactionId;
 use serde_json::json;
 
-use super::{block_on, required_transaction, session, settings};
+use super::session;
 use crate::{
-    client::{daypass::Daypass, release::Release, store::Store},
+    client::{daypass::Daypass, release::Release},
+    context::{Context, block_on},
     error::Error,
-    output::Output,
-    settings::{DeploymentArgs, Process},
+    settings::DeploymentArgs,
 };
 
 /// What follows `daypass release`.
@@ -36,22 +36,15 @@ pub struct Args {
 }
 
 /// Gives it back.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    let released = release(args, &mut output);
-    output.end(released)
-}
-
-fn release(args: &Args, output: &mut Output) -> Result<(), Error> {
-    let (settings, linking) = settings(&args.deployment, None, output)?;
-    *output = linking;
-    let transaction = required_transaction(args.transaction, &Process)?;
-    let store = Store::of(&Process, output)?;
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let settings = context.settings(&args.deployment.flags())?;
+    let transaction = context.required_transaction(args.transaction)?;
+    let (store, output) = (context.store()?, &context.output);
     block_on(async {
         // Locked for some seconds at most, so that nobody takes credentials meanwhile that are about to end.
         let mut stored = store.lock(transaction)?;
         let (deployment, own) = session::known(stored.as_mut(), &settings)?;
-        let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;
+        let daypass = Daypass::connect(deployment, &settings, &own, context).await?;
         let releases = daypass.releases();
         let progress = output.progress("giving the role back");
         let release =

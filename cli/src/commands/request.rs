@@ -5,15 +5,12 @@ use std::process::ExitCode;
 use daypass::ids::TransactionId;
 use serde_json::{Value, json};
 
-use super::{block_on, session, settings_to_ask};
+use super::session;
 use crate::{
-    client::{
-        daypass::Daypass,
-        store::{Session, Store},
-    },
+    client::{daypass::Daypass, store::Session},
+    context::{Context, block_on},
     error::Error,
-    output::Output,
-    settings::{DeploymentArgs, Process, RequestArgs, Use},
+    settings::{DeploymentArgs, RequestArgs, Use},
 };
 
 /// What follows `daypass request`.
@@ -37,19 +34,12 @@ pub struct Args {
 }
 
 /// Prints what was granted.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    let printed = ask(args, &mut output).and_then(|session| output.result(&text(&session), &granted(&session)));
-    output.end(printed)
-}
-
-fn ask(args: &Args, output: &mut Output) -> Result<Session, Error> {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let used = if args.once { Use::OneSession } else { Use::All };
-    let (settings, linking) = settings_to_ask(&args.deployment, &args.request, used, output)?;
-    *output = linking;
-    let store = Store::of(&Process, output)?;
+    let settings = context.settings_of_request(&args.deployment.flags().and(args.request.flags()), used)?;
     let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;
-    block_on(session::begin(transaction, &settings, &Process, output, &store))
+    let session = block_on(session::begin(transaction, &settings, context, &context.store()?))?;
+    context.output.result(&text(&session), &granted(&session))
 }
 
 fn granted(Session { grant, request, .. }: &Session) -> Value {

@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use daypass::{error::ErrorName, ids::TransactionId};
 use ring::digest::{SHA256, digest};
 
-use super::{request, tell_what_was_found};
+use super::request_of;
 use crate::{
     client::{
         access::{Request, now},
@@ -12,9 +12,9 @@ use crate::{
         release::{Release, unreleased},
         store::{Locked, Session, Store},
     },
+    context::Context,
     error::{Error, Kind},
-    output::Output,
-    settings::{self, Settings, World},
+    settings::{self, Settings},
     signals::Signals,
 };
 
@@ -25,15 +25,14 @@ use crate::{
 pub async fn begin(
     transaction: TransactionId,
     settings: &Settings,
-    world: &dyn World,
-    output: &Output,
+    context: &Context,
     store: &Store,
 ) -> Result<Session, Error> {
     let deployment = Deployment::of(settings)?;
-    let request = request(settings)?;
+    let request = request_of(settings)?;
     let duration = settings.duration(settings::Key::SessionDuration)?;
-    tell_what_was_found(settings, world, output);
-    let daypass = Daypass::connect(deployment.clone(), settings, &[], world, output).await?;
+    context.tell_what_was_found(settings);
+    let daypass = Daypass::connect(deployment.clone(), settings, &[], context).await?;
     let key = daypass.key(&Ok(store.clone()));
     let proof = daypass.identity_token().await?;
     // From here on nothing but SIGKILL ends this process before the session is kept, or the role has been given back.
@@ -42,7 +41,7 @@ pub async fn begin(
     let mut file = store.create(transaction)?;
     let begun = async {
         let asked = daypass.request(transaction, &request, &key, proof.as_deref());
-        let (granted, uninterrupted) = signals.outlasted(asked, output, "Daypass's answer").await;
+        let (granted, uninterrupted) = signals.outlasted(asked, &context.output, "Daypass's answer").await;
         let (grant, pipeline) = granted?;
         let kept = async {
             uninterrupted?;
@@ -57,8 +56,8 @@ pub async fn begin(
             // Nobody can use it.
             match daypass.releases().release(transaction).await {
                 Ok(Release::Ended(_)) => {}
-                Ok(Release::Taken(taken)) => output.warn(&taken.line()),
-                Err(error) => output.warn(&unreleased(transaction, &error)),
+                Ok(Release::Taken(taken)) => context.output.warn(&taken.line()),
+                Err(error) => context.output.warn(&unreleased(transaction, &error)),
             }
         }
         kept
@@ -77,8 +76,7 @@ pub async fn begin(
 pub async fn of_transaction(
     transaction: TransactionId,
     settings: &Settings,
-    world: &dyn World,
-    output: &Output,
+    context: &Context,
     store: &Store,
 ) -> Result<Session, Error> {
     let Some(file) = store.lock(transaction)? else {
@@ -86,37 +84,32 @@ pub async fn of_transaction(
             .remedy("`daypass request` begins one; it is in DAYPASS_STATE_DIR, of the same user on the same machine")
             .about(transaction));
     };
-    refreshed(file, settings, world, output).await
+    refreshed(file, settings, context).await
 }
 
 /// The session of whichever transaction an equal request has begun; a new one if there is none.
 ///
 /// # Errors
 /// When there is none to be had.
-pub async fn of_request(
-    settings: &Settings,
-    world: &dyn World,
-    output: &Output,
-    store: &Store,
-) -> Result<Session, Error> {
-    let alike = digest_of(&Deployment::of(settings)?, &request(settings)?);
+pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -> Result<Session, Error> {
+    let alike = digest_of(&Deployment::of(settings)?, &request_of(settings)?);
     // Whoever else asks for the same waits here, and finds the session.
     let mut pointer = store.lock_request(&alike)?;
     let named = std::str::from_utf8(&pointer.text()?).ok().and_then(|id| id.parse::<TransactionId>().ok());
     let mut former = None;
     if let Some((id, file)) = named.and_then(|id| Some((id, store.lock(id).transpose()?))) {
-        match Box::pin(refreshed(file?, settings, world, output)).await {
+        match Box::pin(refreshed(file?, settings, context)).await {
             Err(error) if error.kind() == Kind::Failed => {
-                output.note(&format!("asking anew: {}", error.reason()));
-                if let Err(error) = give_up(id, settings, world, output, store).await {
-                    output.warn(&unreleased(id, &error));
+                context.output.note(&format!("asking anew: {}", error.reason()));
+                if let Err(error) = give_up(id, settings, context, store).await {
+                    context.output.warn(&unreleased(id, &error));
                 }
                 former = Some(id);
             }
             found => return found,
         }
     }
-    let session = Box::pin(begin(Daypass::new_transaction()?, settings, world, output, store)).await;
+    let session = Box::pin(begin(Daypass::new_transaction()?, settings, context, store)).await;
     let session = session.map_err(|error| beside(former, error))?;
     pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
     Ok(session)
@@ -127,17 +120,16 @@ pub async fn of_request(
 async fn give_up(
     transaction: TransactionId,
     settings: &Settings,
-    world: &dyn World,
-    output: &Output,
+    context: &Context,
     store: &Store,
 ) -> Result<(), Error> {
     // Without a session its lease has ended.
     let Some(mut file) = store.lock(transaction)? else { return Ok(()) };
     let (deployment, own) = known(Some(&mut file), settings)?;
-    let daypass = Daypass::connect(deployment, settings, &own, world, output).await?;
+    let daypass = Daypass::connect(deployment, settings, &own, context).await?;
     match daypass.releases().release(transaction).await? {
         Release::Ended(_) => file.remove()?,
-        Release::Taken(taken) => output.warn(&taken.line()),
+        Release::Taken(taken) => context.output.warn(&taken.line()),
     }
     Ok(())
 }
@@ -158,19 +150,14 @@ fn digest_of(deployment: &Deployment, request: &Request) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, what.as_bytes()))
 }
 
-async fn refreshed(
-    mut file: Locked,
-    settings: &Settings,
-    world: &dyn World,
-    output: &Output,
-) -> Result<Session, Error> {
+async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> Result<Session, Error> {
     let mut session = file.session()?;
     let transaction = session.grant.transaction_id;
     if session.grant.expires_at <= now() {
         file.remove()?;
         return Err(lease_ended(&session.grant));
     }
-    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, world, output).await?;
+    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, context).await?;
     if session.role.renew_at.is_none_or(|at| now() < at) && now() < session.role.expires_at {
         daypass.check(&session.role, transaction).await?;
         return Ok(session);
@@ -183,7 +170,9 @@ async fn refreshed(
         }
         Err(error) if now() < session.role.expires_at => {
             let ends = session.role.expires_at;
-            output.warn(&format!("the session could not be renewed, it ends at {ends}: {}", Error::reason(&error)));
+            context
+                .output
+                .warn(&format!("the session could not be renewed, it ends at {ends}: {}", Error::reason(&error)));
             Ok(session)
         }
         Err(error) => Err(error),

@@ -7,12 +7,12 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError};
 use serde_json::{Map, Value, json};
 
-use super::{block_on, required_transaction, session};
+use super::session;
 use crate::{
-    client::{daypass::Daypass, release::Execution, store::Store},
+    client::{daypass::Daypass, release::Execution},
+    context::{Context, block_on},
     error::{Error, Kind},
-    output::Output,
-    settings::{DeploymentArgs, Flags, Key, Process, Settings},
+    settings::{DeploymentArgs, Key, Settings, TableArgs},
 };
 
 /// What follows `daypass status`.
@@ -27,43 +27,36 @@ pub struct Args {
     /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// The table of transactions: the hub stack's output `TableName`
-    #[arg(long, value_name = "NAME")]
-    table: Option<String>,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     deployment: DeploymentArgs,
 }
 
 /// Prints it.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let mut output = output.clone();
-    let printed = status(args, &mut output).and_then(|found| output.result(&text(&found), &found));
-    output.end(printed)
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let settings = context.settings(&args.deployment.flags().and(args.table.flags()))?;
+    let transaction = context.required_transaction(args.transaction)?;
+    let found = block_on(find(transaction, &settings, context))?;
+    context.output.result(&text(&found), &found)
 }
 
-fn status(args: &Args, output: &mut Output) -> Result<Value, Error> {
-    let mut flags = Flags::of(&args.deployment, None);
-    flags.set(Key::Table, args.table.as_ref());
-    let settings = Settings::resolve(&flags, &Process)?;
-    *output = output.clone().linking_to(settings.text(Key::DocsUrl));
-    let transaction = required_transaction(args.transaction, &Process)?;
-    let stored = Store::of(&Process, output)?;
-    let (deployment, own) = session::known(stored.lock(transaction)?.as_mut(), &settings)?;
-    block_on(async {
-        let daypass = Daypass::connect(deployment, &settings, &own, &Process, output).await?;
-        if let Some(table) = settings.text(Key::Table) {
-            match record(&daypass, table, transaction).await {
-                Ok(found) => return found.ok_or_else(|| unknown(transaction)),
-                Err(error) if error.is_access_denied() => {
-                    output.note(&format!("the table may not be read ({table}); looking at the lease"));
-                }
-                Err(error) => return Err(error.into()),
+/// What the table says of a transaction, else what its lease says.
+async fn find(transaction: TransactionId, settings: &Settings, context: &Context) -> Result<Value, Error> {
+    let (deployment, own) = session::known(context.store()?.lock(transaction)?.as_mut(), settings)?;
+    let daypass = Daypass::connect(deployment, settings, &own, context).await?;
+    if let Some(table) = settings.text(Key::Table) {
+        match record(&daypass, table, transaction).await {
+            Ok(found) => return found.ok_or_else(|| unknown(transaction)),
+            Err(error) if error.is_access_denied() => {
+                context.output.note(&format!("the table may not be read ({table}); looking at the lease"));
             }
+            Err(error) => return Err(error.into()),
         }
-        // Releases have names that nobody knows any more: what they came to is in the table alone.
-        let lease = daypass.releases().execution(&transaction.to_string()).await?;
-        lease.and_then(|lease| of_lease(transaction, &lease)).ok_or_else(|| unknown(transaction))
-    })
+    }
+    // Releases have names that nobody knows any more: what they came to is in the table alone.
+    let lease = daypass.releases().execution(&transaction.to_string()).await?;
+    lease.and_then(|lease| of_lease(transaction, &lease)).ok_or_else(|| unknown(transaction))
 }
 
 fn unknown(transaction: TransactionId) -> Error {

@@ -92,7 +92,7 @@ fn closest(name: &str) -> Option<Key> {
     /// How alike two names are, from 0 to 1, for one to be offered for the other.
     const ALIKE: f64 = 0.85;
     let alike = |key: Key| (jaro_winkler(&name.replace('-', "_"), key.name()), key);
-    let (best, key) = Key::ALL.into_iter().map(alike).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let (best, key) = Key::all().map(alike).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best >= ALIKE).then_some(key)
 }
 

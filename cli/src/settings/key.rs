@@ -1,4 +1,6 @@
-//! What can be set, and what it is called: on the command line, in the environment and in the file.
+//! Every setting: what it is called on the command line, in the environment and in the file, and where to find its value.
+
+use clap::Arg;
 
 /// One setting. Its name in the file is the name everywhere: `account_id` is `--account-id` and `DAYPASS_ACCOUNT_ID`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,64 +21,104 @@ pub enum Key {
     DeprovisionArn,
     RenewArn,
     InvokerRoleArn,
+    AwsProfile,
     IdentityTokenKeyArn,
     IdentityTokenAudience,
-    AwsProfile,
     Table,
+    IdentityStoreId,
     DocsUrl,
 }
 
+/// The options that a command takes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// What is requested.
+    Request,
+    /// Where Daypass is.
+    Deployment,
+    /// The table of transactions.
+    Table,
+    /// Where people and groups are.
+    IdentityStore,
+}
+
+/// How a setting is given on the command line.
+struct CommandLine {
+    group: Group,
+    /// What stands for the value in a help text.
+    value: &'static str,
+    help: &'static str,
+}
+
+struct Row {
+    key: Key,
+    name: &'static str,
+    option: Option<CommandLine>,
+    /// Where to find the value, for an error that says that it is missing.
+    hint: &'static str,
+}
+
+impl Row {
+    const fn new(key: Key, name: &'static str) -> Self {
+        Self { key, name, option: None, hint: "docs/cli.md describes it" }
+    }
+
+    const fn option(self, group: Group, value: &'static str, help: &'static str) -> Self {
+        let Self { key, name, hint, .. } = self;
+        Self { key, name, option: Some(CommandLine { group, value, help }), hint }
+    }
+
+    const fn hint(self, hint: &'static str) -> Self {
+        let Self { key, name, option, .. } = self;
+        Self { key, name, option, hint }
+    }
+}
+
+/// In the order of [`Key`], in which settings are shown.
+#[rustfmt::skip]
+static ROWS: [Row; 22] = [
+    Row::new(Key::Account, "account").option(Group::Request, "NAME", "The target account's name").hint("the target account's name, as in personas.json"),
+    Row::new(Key::AccountId, "account_id").option(Group::Request, "ID", "The target account's id [default: that of its name in `accounts`]").hint("the target account's 12 digits; or have them in `accounts` beside its name"),
+    Row::new(Key::Accounts, "accounts"),
+    Row::new(Key::GroupType, "group_type").option(Group::Request, "TYPE", "Which persona's role [default: the deployment's default]"),
+    Row::new(Key::Ttl, "ttl").option(Group::Request, "DURATION", "How long the role lives at most: 1h, 30m, 90s, 1h30m [default: what can be used of it, else the deployment's default]"),
+    Row::new(Key::JobTimeout, "job_timeout").option(Group::Request, "DURATION", "How long the job may run, for the default of --ttl [default: what CI says]"),
+    Row::new(Key::SessionDuration, "session_duration").option(Group::Request, "DURATION", "How long one session of the role lasts; it is renewed where that is possible [default: 1h]"),
+    Row::new(Key::Email, "email").option(Group::Request, "EMAIL", "Who triggers the deployment, as in Identity Center; `{actor}` stands for the CI login [default: what CI or git says]").hint("the address of whoever triggers the deployment, as in Identity Center; in CI perhaps `{actor}@example.com`"),
+    Row::new(Key::Branch, "branch").option(Group::Request, "BRANCH", "The branch that is deployed [default: what CI or git says]").hint("the branch that is deployed"),
+    Row::new(Key::Repository, "repository").option(Group::Request, "OWNER/NAME", "The repository, owner/name [default: what CI says]"),
+    Row::new(Key::RunUrl, "run_url").option(Group::Request, "URL", "Where to see the run [default: what CI says]"),
+    Row::new(Key::Justification, "justification").option(Group::Request, "TEXT", "Why the access is needed, for the audit trail"),
+    Row::new(Key::ProvisionArn, "provision_arn").option(Group::Deployment, "ARN", "The machine that provisions: the hub stack's output `ProvisionArn`").hint("the output ProvisionArn of the hub stack"),
+    Row::new(Key::DeprovisionArn, "deprovision_arn").option(Group::Deployment, "ARN", "The machine that deprovisions [default: beside the one that provisions]").hint("the output DeprovisionArn of the hub stack"),
+    Row::new(Key::RenewArn, "renew_arn").option(Group::Deployment, "ARN", "The machine that renews [default: beside the one that provisions]").hint("the output RenewArn of the hub stack"),
+    Row::new(Key::InvokerRoleArn, "invoker_role_arn").option(Group::Deployment, "ARN", "The role to ask with; it is assumed with the CI run's OIDC token, or with the AWS credentials that are there"),
+    Row::new(Key::AwsProfile, "aws_profile").option(Group::Deployment, "NAME", "The profile of the `aws` command to ask with [default: the AWS credentials that are there]"),
+    Row::new(Key::IdentityTokenKeyArn, "identity_token_key_arn").option(Group::Deployment, "ARN", "The key that identity tokens are sealed to [default: alias/daypass-identity-tokens beside the machine]"),
+    Row::new(Key::IdentityTokenAudience, "identity_token_audience").option(Group::Deployment, "AUDIENCE", "Whom identity tokens are for: the hub stack's output `IdentityTokenAudience`; without it none is sent"),
+    Row::new(Key::Table, "table").option(Group::Table, "NAME", "The table of transactions: the hub stack's output `TableName`"),
+    Row::new(Key::IdentityStoreId, "identity_store_id").option(Group::IdentityStore, "ID", "The identity store to look people and groups up in, d-1234567890").hint("`aws sso-admin list-instances` has it"),
+    Row::new(Key::DocsUrl, "docs_url"),
+];
+
 impl Key {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 21] = [
-        Self::Account,
-        Self::AccountId,
-        Self::Accounts,
-        Self::GroupType,
-        Self::Ttl,
-        Self::JobTimeout,
-        Self::SessionDuration,
-        Self::Email,
-        Self::Branch,
-        Self::Repository,
-        Self::RunUrl,
-        Self::Justification,
-        Self::ProvisionArn,
-        Self::DeprovisionArn,
-        Self::RenewArn,
-        Self::InvokerRoleArn,
-        Self::IdentityTokenKeyArn,
-        Self::IdentityTokenAudience,
-        Self::AwsProfile,
-        Self::Table,
-        Self::DocsUrl,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(|row| row.key)
+    }
+
+    /// Those of the options that a command takes together.
+    pub fn of(group: Group) -> impl Iterator<Item = Self> {
+        Self::all().filter(move |key| key.row().option.as_ref().is_some_and(|option| option.group == group))
+    }
+
+    fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
 
     /// The key in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::AccountId => "account_id",
-            Self::Accounts => "accounts",
-            Self::GroupType => "group_type",
-            Self::Ttl => "ttl",
-            Self::JobTimeout => "job_timeout",
-            Self::SessionDuration => "session_duration",
-            Self::Email => "email",
-            Self::Branch => "branch",
-            Self::Repository => "repository",
-            Self::RunUrl => "run_url",
-            Self::Justification => "justification",
-            Self::ProvisionArn => "provision_arn",
-            Self::DeprovisionArn => "deprovision_arn",
-            Self::RenewArn => "renew_arn",
-            Self::InvokerRoleArn => "invoker_role_arn",
-            Self::IdentityTokenKeyArn => "identity_token_key_arn",
-            Self::IdentityTokenAudience => "identity_token_audience",
-            Self::AwsProfile => "aws_profile",
-            Self::Table => "table",
-            Self::DocsUrl => "docs_url",
-        }
+    pub fn name(self) -> &'static str {
+        self.row().name
     }
 
     /// The environment variable.
@@ -86,30 +128,38 @@ impl Key {
 
     /// The option on the command line, where there is one.
     pub fn flag(self) -> Option<String> {
-        match self {
-            Self::Accounts | Self::DocsUrl => None,
-            _ => Some(format!("--{}", self.name().replace('_', "-"))),
-        }
+        self.row().option.as_ref().map(|_| format!("--{}", self.long()))
     }
 
-    /// Where its value is to be had, for whoever has not given one.
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::Account => "the target account's name, as in personas.json",
-            Self::AccountId => "the target account's 12 digits; or have them in `accounts` beside its name",
-            Self::Email => {
-                "the address of whoever triggers the deployment, as in Identity Center; in CI perhaps `{actor}@example.com`"
-            }
-            Self::Branch => "the branch that is deployed",
-            Self::ProvisionArn => "the output ProvisionArn of the hub stack",
-            Self::DeprovisionArn => "the output DeprovisionArn of the hub stack",
-            Self::RenewArn => "the output RenewArn of the hub stack",
-            _ => "docs/cli.md says what it is",
-        }
+    /// The same for the parser of command lines.
+    pub fn arg(self) -> Option<Arg> {
+        let CommandLine { value, help, .. } = self.row().option.as_ref()?;
+        Some(Arg::new(self.name()).long(self.long()).value_name(*value).help(*help))
     }
 
-    /// What the environment variable, the file or the command line call `text`.
+    fn long(self) -> String {
+        self.name().replace('_', "-")
+    }
+
+    /// Where to find a value.
+    pub fn hint(self) -> &'static str {
+        self.row().hint
+    }
+
+    /// The setting of this name.
     pub fn named(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.name() == text)
+        Self::all().find(|key| key.name() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_the_order_of_the_keys() {
+        for (at, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.key as usize, at, "{}", row.name);
+        }
     }
 }

@@ -5,7 +5,11 @@ use std::{env, ffi::OsString, fs, path::Path, process::Command};
 #[cfg(test)]
 pub use tests::Made;
 
-use crate::{client::identity_token, error::Error};
+use super::key::Key;
+use crate::{
+    client::{asking, identity_token},
+    error::Error,
+};
 
 /// Whatever can be looked at.
 pub trait World {
@@ -30,6 +34,48 @@ pub fn check_variables(environment: impl IntoIterator<Item = (OsString, OsString
         None => Ok(()),
     }
 }
+
+/// Variables that are no settings: other parts of Daypass, its templates and its local stack read or set them.
+const OTHER_VARIABLES: [&str; 16] = [
+    "DAYPASS_AWS_ROLE_ARN",
+    "DAYPASS_AWS_TOKEN",
+    "DAYPASS_CONFIG",
+    "DAYPASS_CONFIG_FILE",
+    "DAYPASS_DEPLOY",
+    "DAYPASS_HUB_ACCOUNT_ID",
+    "DAYPASS_IDENTITY_TOKEN",
+    "DAYPASS_RELEASES",
+    "DAYPASS_RELEASES_TOKEN",
+    "DAYPASS_ROLE_ARN",
+    "DAYPASS_ROLE_CREDENTIALS",
+    "DAYPASS_STATE_DIR",
+    "DAYPASS_TARGET_ACCOUNT_ID",
+    "DAYPASS_TOKEN",
+    "DAYPASS_TRANSACTION_ID",
+    "DAYPASS_VERSION",
+];
+
+/// A line for each variable `DAYPASS_…` that nothing reads, with the one that may be meant.
+pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let settings: Vec<_> = Key::all().map(Key::variable).collect();
+    let known = || settings.iter().map(String::as_str).chain(OTHER_VARIABLES);
+    let unknown = names.filter_map(|name| name.into_string().ok()).filter(|name| {
+        name.starts_with("DAYPASS_") && !name.starts_with(asking::KEPT) && known().all(|known| known != name)
+    });
+    let mut unknown: Vec<_> = unknown.collect();
+    unknown.sort();
+    let line = |name: &String| {
+        let likeness = |known: &str| strsim::jaro_winkler(known, name);
+        let nearest = known().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.filter(|nearest| likeness(nearest) > ALIKE);
+        let meant = nearest.map_or_else(String::new, |nearest| format!("; do you mean {nearest}?"));
+        format!("{name} is no setting, and is ignored{meant}")
+    };
+    unknown.iter().map(line).collect()
+}
+
+/// From which Jaro-Winkler similarity on a name may be a misspelling. All of them begin alike.
+const ALIKE: f64 = 0.9;
 
 /// This process's.
 pub struct Process;

@@ -1,25 +1,18 @@
 //! `daypass personas explain`: what would this person get in that account, and why?
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use aws_config::BehaviorVersion;
-use aws_smithy_http_client::{
-    Builder,
-    tls::{self, rustls_provider::CryptoMode},
-};
-use clap::{
-    ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use daypass::{identity_center::IdentityStore, ids::Email, issuer::Provider, persona::Personas};
 
+use super::explanation::{Answer, Explanation, Question, Run, Store};
 use crate::{
-    explanation::{Answer, Explanation, Question, Run, Store},
-    output::{Output, print},
+    client::aws,
+    context::{Context, block_on},
+    error::Error,
+    output::{Format, json_text, print},
+    settings::{IdentityStoreArgs, Key, Settings},
 };
-
-/// The identity store, when the command line names none.
-const STORE_VARIABLE: &str = "DAYPASS_IDENTITY_STORE_ID";
 
 const PROVIDERS: [&str; 3] = [Provider::Github.as_str(), Provider::Gitlab.as_str(), Provider::Other.as_str()];
 
@@ -58,51 +51,38 @@ pub struct Args {
     /// The personas.json that counts
     #[arg(long, default_value = "personas.json")]
     file: PathBuf,
-    /// The identity store, d-1234567890 [default: the environment's `DAYPASS_IDENTITY_STORE_ID`]
-    #[arg(long, value_name = "ID")]
-    identity_store_id: Option<String>,
-    /// How to print the explanation
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One object, for programs
-    Json,
+    #[command(flatten)]
+    identity_store: IdentityStoreArgs,
+    /// The older name of --output
+    #[arg(long, value_enum, hide = true)]
+    format: Option<Format>,
 }
 
 /// Prints the explanation.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
-    let explanation = match explain(args) {
-        Ok(explanation) => explanation,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::from(2);
-        }
-    };
-    let text = match args.format {
-        Format::Text => explanation.to_string(),
-        Format::Json => format!("{:#}\n", explanation.json()),
-    };
-    if let Err(error) = print(&text) {
-        return output.error(&error);
-    }
-    match explanation.answer() {
+///
+/// # Errors
+/// When the file cannot be read, or the result cannot be written.
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    let settings = context.settings(&args.identity_store.flags())?;
+    let explanation = block_on(explain(args, &settings))?;
+    match args.format.unwrap_or_else(|| context.output.format()) {
+        Format::Json => print(&json_text(&explanation.json())),
+        _ => print(&explanation.to_string()),
+    }?;
+    Ok(match explanation.answer() {
         Answer::Yes => ExitCode::SUCCESS,
         Answer::No => ExitCode::from(1),
         Answer::Unknown => ExitCode::from(2),
-    }
+    })
 }
 
-fn explain(args: &Args) -> Result<Explanation, String> {
+async fn explain(args: &Args, settings: &Settings) -> Result<Explanation, Error> {
     let file = args.file.display();
-    let json = fs::read_to_string(&args.file).map_err(|error| format!("{file}: cannot be read: {error}"))?;
+    let json = fs::read_to_string(&args.file);
+    let json = json.map_err(|error| Error::usage(format!("{file}: cannot be read: {error}")))?;
     let personas = Personas::parse(&json).map_err(|error| {
-        let count = error.problems.len();
-        format!("{file}: has {count} errors; `daypass personas check {file}` shows them")
+        Error::usage(format!("{file}: has {} errors", error.problems.len()))
+            .remedy(format!("`daypass personas check {file}` shows them"))
     })?;
     let question = Question {
         email: args.email.clone(),
@@ -116,21 +96,12 @@ fn explain(args: &Args) -> Result<Explanation, String> {
             repository: args.repository.clone(),
         }),
     };
-    let named = args.identity_store_id.clone().or_else(|| env::var(STORE_VARIABLE).ok().filter(|id| !id.is_empty()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("the runtime does not start: {error}"))?;
-    Ok(runtime.block_on(async {
-        let store = match named {
-            Some(id) => Store::Known(identity_store(id).await),
-            None => Store::NotNamed,
-        };
-        Explanation::of(question, &personas, &store).await
-    }))
-}
-
-/// The identity store, asked as whoever the `aws` command would be.
-async fn identity_store(id: String) -> IdentityStore {
-    let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-    IdentityStore::new(aws_sdk_identitystore::Client::new(&config), id)
+    let store = match settings.text(Key::IdentityStoreId) {
+        Some(id) => {
+            let config = aws::of_profile(None, None, &aws::connector()?).await;
+            Store::Known(IdentityStore::new(aws_sdk_identitystore::Client::new(&config), id.to_owned()))
+        }
+        None => Store::NotNamed,
+    };
+    Ok(Explanation::of(question, &personas, &store).await)
 }

@@ -8,12 +8,16 @@ use std::{
 
 use clap::ValueEnum;
 
-use crate::{
+use super::{
     finding::{Lint, Severity},
     issuers::Issuers,
     lints,
-    output::{Output, print},
     report::Report,
+};
+use crate::{
+    context::Context,
+    error::Error,
+    output::{Format, json_text, print},
 };
 
 /// What follows `daypass personas check`.
@@ -28,25 +32,15 @@ pub struct Args {
     /// The deployment's configuration, such as cdk/daypass.config.json: also find what its issuers cannot prove
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How to print what was found
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// The older name of --output
+    #[arg(long, value_enum, hide = true)]
+    format: Option<Format>,
     /// Fail on these as well: warnings, or notes and warnings
     #[arg(long, value_enum, value_name = "SEVERITY")]
     deny: Option<Deny>,
     /// Do not report what breaks this rule; may be repeated
     #[arg(long, value_enum, value_name = "RULE", hide_possible_values = true)]
     allow: Vec<Lint>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One object, for programs
-    Json,
-    /// SARIF 2.1.0, for code scanners and editors
-    Sarif,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -65,37 +59,31 @@ impl Deny {
 }
 
 /// Prints every finding.
-pub fn run(args: &Args, output: &Output) -> ExitCode {
+///
+/// # Errors
+/// When a file cannot be read, or the result cannot be written.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let file = args.file.display().to_string();
-    let (text, issuers) = match read(&args.file).and_then(|text| Ok((text, issuers(args.config.as_deref())?))) {
-        Ok(read) => read,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(2);
-        }
-    };
+    let (text, issuers) = (read(&args.file)?, issuers(args.config.as_deref())?);
     let mut findings = lints::findings(&text, issuers.as_ref());
     findings.retain(|finding| !args.allow.iter().any(|lint| lint.rule() == finding.rule));
     let report = Report { file: &file, findings: &findings };
-    let text = match args.format {
-        Format::Text => format!("{}{file}: {}\n", report.text(), report.counts()),
-        Format::Json => format!("{:#}\n", report.json()),
-        Format::Sarif => format!("{:#}\n", report.sarif()),
-    };
-    if let Err(error) = print(&text) {
-        return output.error(&error);
-    }
+    match args.format.unwrap_or_else(|| context.output.format()) {
+        Format::Text => print(&format!("{}{file}: {}\n", report.text(), report.counts())),
+        Format::Json => print(&json_text(&report.json())),
+        Format::Sarif => print(&json_text(&report.sarif())),
+    }?;
     let least = args.deny.map_or(Severity::Error, Deny::severity);
     // Severities are in the order of their weight, the heaviest first.
-    ExitCode::from(u8::from(findings.iter().any(|finding| finding.rule.severity <= least)))
+    Ok(ExitCode::from(u8::from(findings.iter().any(|finding| finding.rule.severity <= least))))
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    fs::read_to_string(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))
+fn read(file: &Path) -> Result<String, Error> {
+    fs::read_to_string(file).map_err(|error| Error::usage(format!("{}: cannot be read: {error}", file.display())))
 }
 
-fn issuers(config: Option<&Path>) -> Result<Option<Issuers>, String> {
+fn issuers(config: Option<&Path>) -> Result<Option<Issuers>, Error> {
     let Some(file) = config else { return Ok(None) };
     let issuers = Issuers::parse(&read(file)?);
-    issuers.map(Some).map_err(|problem| format!("{}: cannot be used: {problem}", file.display()))
+    issuers.map(Some).map_err(|problem| Error::usage(format!("{}: cannot be used: {problem}", file.display())))
 }

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use daypass::persona;
 use serde::Serialize;
 
-use crate::source::Region;
+use super::source::Region;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(ids.len(), Rule::all().count());
         let row = |rule: Rule| format!("| `{}` | {} | {} |\n", rule.id, rule.severity.name(), rule.summary);
         let table = Rule::all().map(row).collect::<Vec<_>>().concat();
-        assert!(include_str!("../../docs/personas.md").contains(&table), "docs/personas.md should have\n{table}");
+        assert!(include_str!("../../../../docs/personas.md").contains(&table), "docs/personas.md should have\n{table}");
     }
 }

@@ -13,7 +13,7 @@ use daypass::{
 };
 use wildmatch::WildMatch;
 
-use crate::{
+use super::{
     finding::{Finding, Lint, Rule},
     issuers::Issuers,
     policies::{self, Known, Method, Origin, Rights, partition_of},

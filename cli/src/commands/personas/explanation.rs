@@ -21,10 +21,8 @@ use daypass::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    error::in_one_line,
-    policies::{self, Outcome, Rights},
-};
+use super::policies::{self, Outcome, Rights};
+use crate::error::in_one_line;
 
 /// Who would ask for what.
 #[derive(Clone, Debug)]

@@ -297,8 +297,8 @@ fn issuers(list: &Value) -> Issuers {
 #[test]
 fn a_good_file_has_no_findings() {
     assert_eq!(found(&base(), None), []);
-    let shipped = include_str!("../../../personas.json");
-    let example = Issuers::parse(include_str!("../../../cdk/daypass.config.example.json")).unwrap();
+    let shipped = include_str!("../../../../../personas.json");
+    let example = Issuers::parse(include_str!("../../../../../cdk/daypass.config.example.json")).unwrap();
     assert_eq!(findings(shipped, None), [], "the shipped file");
     assert_eq!(findings(shipped, Some(&example)), [], "the shipped file with the example of a configuration");
 }

@@ -14,9 +14,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use strsim::jaro_winkler;
 
 /// One policy a line, sorted by ARN; `policies/aws-managed/generate.py` writes it.
-const AWS_MANAGED: &str = include_str!("../../policies/aws-managed/policies.jsonl");
-const BOUNDARY: &str = include_str!("../../policies/boundary.json");
-const METHODS: &str = include_str!("../../policies/escalation-methods.json");
+const AWS_MANAGED: &str = include_str!("../../../../policies/aws-managed/policies.jsonl");
+const BOUNDARY: &str = include_str!("../../../../policies/boundary.json");
+const METHODS: &str = include_str!("../../../../policies/escalation-methods.json");
 
 /// How alike two names are, from 0 to 1, for one to be offered for the other.
 const ALIKE: f64 = 0.85;

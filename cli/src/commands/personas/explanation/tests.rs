@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 
-const SHIPPED: &str = include_str!("../../../personas.json");
+const SHIPPED: &str = include_str!("../../../../../personas.json");
 
 /// An identity store of one group and one user.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::finding::{Finding, Rule, Severity};
+use super::finding::{Finding, Rule, Severity};
 
 /// What a check has found in a file.
 pub struct Report<'a> {

@@ -200,7 +200,7 @@ mod tests {
 
     /// Who can get a role as `repository` in an environment that is as `environment` says.
     fn of(issuers: &Issuers, repository: &Value, environment: &Value) -> Result<Vec<String>, String> {
-        let mut file: Value = serde_json::from_str(include_str!("../../personas.json")).unwrap();
+        let mut file: Value = serde_json::from_str(include_str!("../../../../personas.json")).unwrap();
         file["accounts"][1]["repositories"] = json!([repository]);
         file["environments"]["production"] = environment.clone();
         file["environments"]["production"]["branches"] = json!(["*"]);

@@ -1,0 +1,36 @@
+//! `daypass personas`: personas.json, without a deployment.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::{context::Context, error::Error};
+
+mod check;
+mod explain;
+mod explanation;
+mod finding;
+mod issuers;
+mod lints;
+mod policies;
+mod report;
+mod source;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Report everything that is wrong with a personas.json, or unwise.
+    Check(check::Args),
+    /// Say what a person would get in an account, and why.
+    Explain(explain::Args),
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// Those of the command.
+pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
+    match command {
+        Command::Check(args) => check::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+    }
+}
