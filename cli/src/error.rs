@@ -205,9 +205,29 @@ impl Error {
     }
 }
 
-/// Why there are no credentials to make a call with, if that is why it failed.
+/// An error as the cause of another.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.reason())]
+pub struct Cause(pub Error);
+
+/// Why there are no credentials to make a call with, if that is why it failed. What credentials are had with may be out of order for a
+/// moment only.
 pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
-    let mut causes = successors(error.source(), |cause| (*cause).source());
+    const NONE: &str = "there are no AWS credentials to ask with";
+    let causes = || successors(error.source(), |cause| (*cause).source());
+    if let Some(Cause(error)) = causes().find_map(|cause| cause.downcast_ref::<Cause>()) {
+        return Some(error.clone().context(NONE));
+    }
+    if let Some(call) = causes().find_map(|cause| cause.downcast_ref::<AwsError>()) {
+        let error = Error::from(call);
+        let error = if error.kind() == Kind::Failed {
+            error.remedy("see that `invoker_role_arn` lets this run, or this user, assume it")
+        } else {
+            error
+        };
+        return Some(error.context(NONE));
+    }
+    let mut causes = causes();
     if let Some(own) = causes.find_map(|cause| cause.downcast_ref::<OnlyOwn>()) {
         return Some(Error::usage(own.to_string()).remedy(
             "ask where the credentials are that Daypass is asked with: outside of the command that has the role, or with `aws_profile` \
@@ -235,7 +255,7 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
         ),
         other => {
             let why = in_one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string));
-            Error::new(Kind::Failed, format!("there are no AWS credentials to ask with: {why}")).remedy(
+            Error::new(Kind::Failed, format!("{NONE}: {why}")).remedy(
                 "see that the profile is logged in, or that `invoker_role_arn` lets this run, or this user, assume it",
             )
         }
@@ -277,10 +297,11 @@ impl From<&AwsError> for Error {
             }
             Some("ExecutionLimitExceeded") => Self::new(Kind::TryAgain, text)
                 .remedy("the account has as many open executions as AWS allows it: tell whoever runs Daypass, and try again"),
-            Some(code) if code.starts_with("ServiceUnavailable") || code.starts_with("Internal") => {
-                Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again")
-            }
-            Some(_) => Self::new(Kind::Failed, text),
+            Some(_) if error.is_outage() => Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again"),
+            Some("SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed") => Self::new(Kind::Failed, text)
+                .remedy("set the clock of this machine (`daypass doctor` compares it), and see that nothing changes requests on their way"),
+            Some(_) => Self::new(Kind::Failed, text)
+                .remedy("AWS will refuse the same again: give its words to whoever runs Daypass; `daypass doctor` may say more"),
         }
     }
 }
@@ -328,7 +349,15 @@ mod tests {
     #[test]
     fn what_aws_says_decides_whether_to_try_again() {
         let kind = |code: &str| Error::from(AwsError::from_code("sts:AssumeRole", code)).kind();
-        for code in ["ThrottlingException", "ServiceUnavailable", "InternalFailure", "ExecutionLimitExceeded"] {
+        for code in [
+            "ThrottlingException",
+            "ServiceUnavailable",
+            "InternalFailure",
+            "ServiceFailure",
+            "GatewayTimeout",
+            "RequestTimeout",
+            "ExecutionLimitExceeded",
+        ] {
             assert_eq!(kind(code), Kind::TryAgain, "{code}");
         }
         for code in ["AccessDenied", "AccessDeniedException", "ExpiredToken", "InvalidClientTokenId", "ValidationError"]

@@ -51,7 +51,9 @@ impl Signals {
     /// When the system does not let it.
     pub fn listen() -> Result<Self, Error> {
         let listener = |fatal: &Signal| Ok((*fatal, signal(SignalKind::from_raw(fatal.as_raw()))?));
-        let listeners: io::Result<_> = FATAL.iter().map(listener).collect();
+        let ignored = ignored();
+        let heeded = FATAL.iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);
+        let listeners: io::Result<_> = heeded.map(listener).collect();
         listeners.map(Self).map_err(|error| Error::new(Kind::Failed, format!("no signals: {error}")))
     }
 
@@ -99,6 +101,13 @@ impl Signals {
         })
         .await
     }
+}
+
+/// The signals that this process has been started to ignore, as by `nohup`: a bit for each (`proc_pid_status(5)`). Only Linux tells.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 fn interrupted(signal: Signal) -> Error {

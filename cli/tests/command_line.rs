@@ -2,6 +2,8 @@
 //!
 //! `TRYCMD=overwrite cargo test -p daypass-cli --test command_line` writes what is printed into them.
 
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
 use std::{
     env,
     fs::File,

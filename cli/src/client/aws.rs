@@ -47,7 +47,7 @@ use super::{
     secret::Secret,
 };
 use crate::{
-    error::Error,
+    error::{Cause, Error},
     settings::{Process, World},
 };
 
@@ -253,7 +253,8 @@ impl Invoker {
     async fn assume(&self) -> Result<Credentials, CredentialsError> {
         let failed = |error: AwsError| CredentialsError::provider_error(error);
         let issued = if let Some(tokens) = &self.tokens {
-            let token = tokens.fetch(AWS_AUDIENCE).await.map_err(|e| CredentialsError::provider_error(e.reason()))?;
+            let token =
+                tokens.fetch(AWS_AUDIENCE).await.map_err(|error| CredentialsError::provider_error(Cause(error)))?;
             let request = self.sts.assume_role_with_web_identity().role_arn(&self.role_arn);
             let request = request.role_session_name(SESSION_NAME).web_identity_token(token.expose());
             request.send().await.map_err(AwsError::of("sts:AssumeRoleWithWebIdentity")).map_err(failed)?.credentials

@@ -9,7 +9,11 @@ use aws_sdk_sfn::{
 };
 use aws_types::SdkConfig;
 use daypass::{
-    contract::SessionCredentials, error::ErrorName, ids::TransactionId, lambda::AwsError, timestamp::Timestamp,
+    contract::SessionCredentials,
+    error::ErrorName,
+    ids::TransactionId,
+    lambda::{AwsError, Refusal},
+    timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -29,7 +33,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Error, Kind},
+    error::{Error, Kind, lacking_credentials},
     output::Output,
     settings::{self, Settings},
 };
@@ -225,15 +229,10 @@ impl Daypass {
                 Err(error) => error,
             },
             // AWS has surely not begun.
-            Err(failed) if failed.name() == ErrorName::Throttled => return Err(failed.into()),
-            Err(failed) => {
-                let error = Error::from(failed);
-                if error.kind() != Kind::TryAgain {
-                    return Err(error);
-                }
-                // The answer is lost: it may have been granted.
-                error
-            }
+            Err(failed) if failed.name() == ErrorName::Throttled => return Err(Error::from(failed).about(transaction)),
+            Err(failed) if !may_have_arrived(&failed) => return Err(Error::from(failed).about(transaction)),
+            // The answer is lost: it may have been granted.
+            Err(failed) => failed.into(),
         };
         drop(progress);
         let _progress = self.output.progress("giving back what there may be");
@@ -398,6 +397,19 @@ impl Daypass {
             if !failed.is_access_denied() {
                 return Err(Error::from(failed).about(grant.transaction_id));
             }
+            // What a policy denies by name, no new role waits for.
+            let denied = match failed.refusal() {
+                Some(Refusal::Organization) => {
+                    Some("a policy of the organisation: whoever keeps it has to except deploy roles")
+                }
+                Some(Refusal::ExplicitDeny) => {
+                    Some("an explicit deny: whoever runs Daypass has to find the policy that AWS names")
+                }
+                _ => None,
+            };
+            if let Some(remedy) = denied {
+                return Err(Error::from(failed).remedy(remedy).about(grant.transaction_id));
+            }
             if role == Role::Known {
                 let reason = format!("{failed}: the role has been given back, or taken away");
                 return Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(grant.transaction_id));
@@ -414,6 +426,11 @@ impl Daypass {
             pause = (pause * 2).min(Duration::from_secs(4));
         }
     }
+}
+
+/// Whether a call that failed may have begun what was asked: nobody has answered, or with an outage.
+fn may_have_arrived(failed: &AwsError) -> bool {
+    lacking_credentials(failed).is_none() && (failed.code().is_none() || failed.is_outage())
 }
 
 /// Whether it is one word of what AWS makes credentials of, base64 and the like. They are written into scripts and files of variables.
@@ -601,6 +618,9 @@ mod tests {
     async fn a_request_without_a_usable_answer_is_released_and_told() {
         let no_answers = [
             (Err("ServiceUnavailable"), Kind::TryAgain),
+            (Err("ServiceFailure"), Kind::TryAgain),
+            (Err("GatewayTimeout"), Kind::TryAgain),
+            (Err("RequestTimeoutException"), Kind::TryAgain),
             (Ok(json!({"status": "TIMED_OUT"})), Kind::TryAgain),
             (Ok(json!({"status": "FAILED", "error": "States.Runtime", "cause": "x"})), Kind::Failed),
             (Ok(json!({"status": "SUCCEEDED", "output": "{}"})), Kind::Failed),
@@ -621,6 +641,14 @@ mod tests {
                 assert_eq!(error.kind(), *kind, "{answer:?}");
                 assert!(error.line().contains(said), "{answer:?} {looks:?}: {}", error.line());
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_aws_has_refused_is_not_released() {
+        for code in ["AccessDeniedException", "ValidationException", "ThrottlingException"] {
+            let (error, released) = requested(Err(code), PATIENT, &[running()]).await;
+            assert_eq!(released, 0, "{code}: {}", error.line());
         }
     }
 

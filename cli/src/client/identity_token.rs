@@ -34,9 +34,10 @@ const READY: [&str; 2] = ["DAYPASS_IDENTITY_TOKEN", "DAYPASS_TOKEN"];
 const GITHUB_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const GITHUB_BEARER: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
-/// Everything in an environment that is a token of the run, or that tokens are had with. `buildkite-agent` asks with its own;
-/// `DAYPASS_AWS_TOKEN` is what docs/gitlab.md calls the token for AWS.
-const VARIABLES: [&str; 9] = [
+/// Everything in an environment that is a token of the run, or that tokens are had with. `buildkite-agent` asks with its own, which its
+/// API for the job shows as well (<https://buildkite.com/docs/apis/agent-api/internal-job>); `DAYPASS_AWS_TOKEN` is what
+/// docs/gitlab.md calls the token for AWS.
+const VARIABLES: [&str; 11] = [
     READY[0],
     READY[1],
     "DAYPASS_AWS_TOKEN",
@@ -44,19 +45,26 @@ const VARIABLES: [&str; 9] = [
     GITHUB_BEARER,
     "ACTIONS_RUNTIME_TOKEN",
     "BUILDKITE_AGENT_ACCESS_TOKEN",
+    "BUILDKITE_AGENT_JOB_API_SOCKET",
+    "BUILDKITE_AGENT_JOB_API_TOKEN",
     "CIRCLE_OIDC_TOKEN",
     "CIRCLE_OIDC_TOKEN_V2",
 ];
 
 /// Keeps from a command what identity tokens are had with: who has them can be anybody whom this run can be, for any account, for
-/// as long as the run lasts. `environment` is that of this process.
-pub fn withhold(command: &mut Started, environment: impl IntoIterator<Item = (OsString, OsString)>) {
+/// as long as the run lasts. `environment` is that of this process, and `audience` the deployment's: a token for it is withheld
+/// wherever it stands.
+pub fn withhold(
+    command: &mut Started,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    audience: Option<&str>,
+) {
     let environment: Vec<_> = environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let is_known = |name: &OsStr| VARIABLES.iter().any(|known| name == *known);
     let secrets: BTreeSet<_> = environment.iter().filter(|(name, _)| is_known(name)).map(|(_, value)| value).collect();
     let known: Vec<_> = secrets.iter().map(|secret| secret.to_string_lossy()).collect();
-    let audiences: BTreeSet<_> =
-        known.iter().filter_map(|text| claims(text)).flat_map(|claims| audiences(&claims)).collect();
+    let of_known = known.iter().filter_map(|text| claims(text)).flat_map(|claims| audiences(&claims));
+    let audiences: BTreeSet<_> = of_known.chain(audience.map(str::to_owned)).collect();
     let is_like_them =
         |word: &str| claims(word).is_some_and(|claims| !audiences.is_disjoint(&self::audiences(&claims)));
     let has_one = |value: &OsString| {
@@ -258,7 +266,8 @@ mod tests {
 
     fn withheld(environment: &[(&str, &str)]) -> Vec<String> {
         let mut command = Started::new("true");
-        withhold(&mut command, environment.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        withhold(&mut command, environment, Some("deployment"));
         let removed = command.get_envs().filter(|(_, value)| value.is_none());
         removed.map(|(name, _)| name.to_str().unwrap().to_owned()).collect()
     }
@@ -282,6 +291,8 @@ mod tests {
         let tokens =
             [("DAYPASS_TOKEN", &*first), ("OF_ANOTHER", &*other), ("SECOND_TOKEN", &*second), ("THIRD", &*third)];
         assert_eq!(withheld(&tokens), ["DAYPASS_TOKEN", "SECOND_TOKEN", "THIRD"], "for the same audience");
+        let of_deployment = token(r#"{"aud":"deployment"}"#);
+        assert_eq!(withheld(&[("MINE", &*of_deployment), ("OF_ANOTHER", &*other)]), ["MINE"]);
         let inside = [
             format!("https://x.example/?t={first}"),
             format!("{{\"t\": \"{second}\", \"u\": \"x.y\"}}"),

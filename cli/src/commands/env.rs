@@ -58,6 +58,15 @@ enum Format {
 
 /// Prints the variables.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
+    find(args, context).inspect_err(|error| {
+        // `eval "$(daypass env)"` succeeds otherwise, and the script goes on without the role.
+        if args.format == Format::Shell && context.output.format() == output::Format::Text {
+            let _ = print(&format!("(exit {})\n", error.kind().code()));
+        }
+    })
+}
+
+fn find(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings(&args.deployment.flags())?;
     let transaction = context.required_transaction(args.transaction)?;
     let session = block_on(session::of_transaction(transaction, &settings, context, &context.store()?))?;

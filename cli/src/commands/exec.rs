@@ -35,7 +35,7 @@ use crate::{
     error::{Error, Kind},
     output::Output,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, TRANSACTION_VARIABLE, Use, World},
+    settings::{self, DeploymentArgs, Process, RequestArgs, Settings, TRANSACTION_VARIABLE, Use, World},
     signals::{self, Signals},
 };
 
@@ -92,7 +92,13 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     let (context, output) = (&*context, &context.output);
     let (deployment, request) = (Deployment::of(&settings)?, request_of(&settings)?);
     let session_duration = settings.duration(settings::Key::SessionDuration)?;
-    let environment = Environment::of(args, env::vars_os())?;
+    let environment = Environment::of(args, &settings, env::vars_os())?;
+    if args.serve {
+        for file in environment::files_before_an_endpoint(context.world) {
+            let file = file.display();
+            output.warn(&format!("{file} has a default profile, which boto 2 and the AWS SDK for PHP prefer to --serve: run such a command without it"));
+        }
+    }
     context.tell_what_was_found(&settings);
     let daypass = Daypass::connect(deployment, &settings, &[], context).await?;
     let transaction = Daypass::new_transaction()?;
@@ -187,12 +193,14 @@ struct Environment {
     changes: Changes,
     files: Files,
     keep_identity_tokens: bool,
+    /// Whom the deployment's identity tokens are for.
+    audience: Option<String>,
 }
 
 impl Environment {
     /// # Errors
     /// When a command could not be kept from running with other credentials.
-    fn of(args: &Args, ours: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+    fn of(args: &Args, settings: &Settings, ours: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let (ours, files) =
             (ours.collect::<Vec<_>>(), if args.keep_aws_profiles { Files::Kept } else { Files::Hidden });
         Ok(Self {
@@ -200,6 +208,7 @@ impl Environment {
             ours,
             files,
             keep_identity_tokens: args.keep_identity_tokens,
+            audience: settings.text(settings::Key::IdentityTokenAudience).map(str::to_owned),
         })
     }
 }
@@ -275,7 +284,8 @@ fn prepared(command: &[OsString], grant: &Grant, environment: &Environment) -> C
     prepared.args(arguments);
     change(&mut prepared, &environment.changes);
     if !environment.keep_identity_tokens {
-        identity_token::withhold(prepared.as_std_mut(), environment.ours.iter().cloned());
+        let (ours, audience) = (environment.ours.iter().cloned(), environment.audience.as_deref());
+        identity_token::withhold(prepared.as_std_mut(), ours, audience);
     }
     prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
     prepared
@@ -387,7 +397,7 @@ mod tests {
         let command: [OsString; 2] = ["deploy".into(), "--all".into()];
         let withheld = |keep_identity_tokens, files| {
             let changes = environment::changes(&ours, files).unwrap();
-            let environment = Environment { changes, ours: ours.clone(), files, keep_identity_tokens };
+            let environment = Environment { changes, ours: ours.clone(), files, keep_identity_tokens, audience: None };
             let prepared = prepared(&command, &grant, &environment);
             let removed = prepared.as_std().get_envs().filter(|(_, value)| value.is_none());
             removed.map(|(name, _)| name.to_str().unwrap().to_owned()).collect::<BTreeSet<_>>()

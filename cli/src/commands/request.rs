@@ -39,7 +39,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings_of_request(&args.deployment.flags().and(args.request.flags()), used)?;
     let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;
     let session = block_on(session::begin(transaction, &settings, context, &context.store()?))?;
-    context.output.result(&text(&session), &granted(&session))
+    let printed = context.output.result(&text(&session), &granted(&session));
+    printed.map_err(|error| error.about(session.grant.transaction_id))
 }
 
 fn granted(Session { grant, request, .. }: &Session) -> Value {

@@ -39,6 +39,11 @@ pub async fn begin(
     let mut signals = Signals::listen()?;
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
+    if !file.text()?.is_empty() {
+        return Err(Error::usage(format!("there is a session of {transaction} here already"))
+            .remedy("use it, release it, or request under another id")
+            .about(transaction));
+    }
     let begun = async {
         let asked = daypass.request(transaction, &request, &key, proof.as_deref());
         let (granted, uninterrupted) = signals.outlasted(asked, &context.output, "Daypass's answer").await;
@@ -63,8 +68,10 @@ pub async fn begin(
         kept
     };
     let begun: Result<Session, Error> = begun.await;
-    if begun.is_err() {
-        file.remove()?;
+    if begun.is_err()
+        && let Err(error) = file.remove()
+    {
+        context.output.warn(&error.line());
     }
     begun
 }
@@ -109,9 +116,24 @@ pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -
             found => return found,
         }
     }
-    let session = Box::pin(begin(Daypass::new_transaction()?, settings, context, store)).await;
-    let session = session.map_err(|error| beside(former, error))?;
-    pointer.write(session.grant.transaction_id.to_string().as_bytes())?;
+    let transaction = Daypass::new_transaction()?;
+    let session = match Box::pin(begin(transaction, settings, context, store)).await {
+        Ok(session) => session,
+        Err(error) => {
+            if former.is_none() && named.is_none() {
+                // It names nothing.
+                let _ = pointer.remove();
+            }
+            return Err(beside(former, error));
+        }
+    };
+    if let Err(error) = pointer.write(transaction.to_string().as_bytes()) {
+        // Nobody would find the session again, and the next equal request would have a role more.
+        if let Err(error) = give_up(transaction, settings, context, store).await {
+            context.output.warn(&unreleased(transaction, &error));
+        }
+        return Err(error.about(transaction));
+    }
     Ok(session)
 }
 
@@ -165,7 +187,9 @@ async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> 
     match daypass.renew(transaction, &session.key, &session.request.email, session.duration).await {
         Ok((grant, role)) => {
             session.go_on(grant, role);
-            file.put(&session)?;
+            if let Err(error) = file.put(&session) {
+                context.output.warn(&format!("the renewed session cannot be kept: {}", error.line()));
+            }
             Ok(session)
         }
         Err(error) if now() < session.role.expires_at => {

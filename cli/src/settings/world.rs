@@ -93,7 +93,7 @@ impl World for Process {
     fn run(&self, command: &[&str]) -> Option<String> {
         let (program, arguments) = command.split_first()?;
         let mut command = Command::new(program);
-        identity_token::withhold(&mut command, env::vars_os());
+        identity_token::withhold(&mut command, env::vars_os(), None);
         let output = command.args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
         (output.status.success() && !text.is_empty()).then_some(text)

@@ -14,8 +14,10 @@ use daypass_tests::{
 };
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpListener,
     process::{Child, ChildStderr, ChildStdin, Command},
+    task::JoinHandle,
 };
 use uuid::Uuid;
 
@@ -63,6 +65,22 @@ pub fn daypass(state: &Folder, arguments: &[&str]) -> Command {
 /// `daypass exec` with options before and the command behind.
 pub fn exec(state: &Folder, options: &[&str], command: &[&str]) -> Command {
     daypass(state, &[&["exec", "--account", "payments-dev"], options, &["--"], command].concat())
+}
+
+/// A server on this machine that answers whatever it is asked with this, until the task is aborted.
+pub async fn answering(status: &str, body: String) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 16 * 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (endpoint, serving)
 }
 
 /// What a command that ends by itself has come to.

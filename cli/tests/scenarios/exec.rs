@@ -1,6 +1,6 @@
 //! `daypass exec`: the role is there for the command, and gone afterwards, however the command or `daypass` ends.
 
-use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt, process::Stdio};
 
 use daypass_tests::{
     engine::Fault,
@@ -12,7 +12,9 @@ use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::command::{Ended, Folder, HOLD, Held, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
+use crate::command::{
+    Ended, Folder, HOLD, Held, Said, answering, daypass, ended, exec, granted_in, is_given_back, who_is,
+};
 
 #[tokio::test]
 async fn the_command_has_the_role_and_it_is_given_back_at_its_end() {
@@ -102,6 +104,57 @@ async fn a_new_role_is_waited_for_and_a_signal_ends_the_wait() {
     assert_eq!(child.wait().await.unwrap().code(), Some(143));
     assert!(!std::path::Path::new(&ran).exists(), "the command was not run");
     is_given_back(&stack, granted_in(&said.everything().await)).await;
+}
+
+/// As `nohup` has it.
+#[tokio::test]
+async fn a_signal_that_is_ignored_stays_ignored() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let daypass = exec(&state, &[], &["sh", "-c", HOLD]);
+    let mut ignoring = tokio::process::Command::new("sh");
+    ignoring.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(daypass.as_std().get_program());
+    ignoring.args(daypass.as_std().get_args());
+    for (name, value) in daypass.as_std().get_envs() {
+        match value {
+            Some(value) => ignoring.env(name, value),
+            None => ignoring.env_remove(name),
+        };
+    }
+    ignoring.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mut held = Held::start(ignoring).await;
+    kill_process(held.pid(), Signal::HUP).unwrap();
+    assert_eq!(held.end("3").await, 3);
+    is_given_back(&stack, held.transaction).await;
+}
+
+/// No new role waits for what a policy denies by name.
+#[tokio::test]
+async fn an_explicit_deny_of_the_role_is_told_at_once() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let words = "not authorized to perform: sts:AssumeRole with an explicit deny in a service control policy";
+    let denied =
+        format!("<ErrorResponse><Error><Code>AccessDenied</Code><Message>{words}</Message></Error></ErrorResponse>");
+    let (sts, serving) = answering("403 Forbidden", denied).await;
+    let mut command = exec(&state, &[], &["true"]);
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    let ran = ended(command).await;
+    serving.abort();
+    assert_eq!(ran.code, 70, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("waiting for IAM"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("whoever keeps it has to except deploy roles"), "{}", ran.stderr);
+    is_given_back(&stack, granted_in(&ran.stderr)).await;
+}
+
+/// What credentials are had with is out of order for a moment: the same will do later.
+#[tokio::test]
+async fn an_outage_of_what_gives_credentials_is_one() {
+    let (stack, state) = (Stack::alone().await, Folder::new());
+    stack.engine.arm(Fault::of("sts:AssumeRole").on("daypass-invoker").with(503, "ServiceUnavailable").always()).await;
+    let mut command = exec(&state, &[], &["true"]);
+    command.env("DAYPASS_INVOKER_ROLE_ARN", "arn:aws:iam::111111111111:role/daypass-invoker");
+    let ran = ended(command).await;
+    assert_eq!(ran.code, 75, "{}", ran.stderr);
+    assert!(ran.stderr.contains("there are no AWS credentials to ask with: sts:AssumeRole failed"), "{}", ran.stderr);
 }
 
 #[tokio::test]

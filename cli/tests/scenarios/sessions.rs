@@ -7,14 +7,9 @@ use daypass_tests::{engine::Fault, identity::new_job, stack::Stack};
 use futures_util::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-    process::Command,
-    task::JoinHandle,
-};
+use tokio::{process::Command, task::JoinHandle};
 
-use crate::command::{Ended, Folder, Said, daypass, ended, exec, granted_in, is_given_back, who_is};
+use crate::command::{Ended, Folder, Said, answering, daypass, ended, exec, granted_in, is_given_back, who_is};
 
 /// Asks for a role; returns what is printed, and the transaction.
 async fn requested(state: &Folder) -> (Value, TransactionId) {
@@ -49,6 +44,20 @@ async fn a_request_that_is_interrupted_is_given_back() {
     assert!(said.contains("interrupted by signal 15"), "{said}");
     is_given_back(&stack, transaction).await;
     assert_eq!(fs::read_dir(&state.0).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// A second request of the same id, by a pipeline that tries again, does no harm to the first.
+#[tokio::test]
+async fn a_request_leaves_the_session_of_another_alone() {
+    let (stack, state) = (Stack::shared().await, Folder::new());
+    let (_, transaction) = requested(&state).await;
+    let id = transaction.to_string();
+    let again = ended(daypass(&state, &["request", "--account", "payments-dev", "--transaction-id", &id])).await;
+    assert_eq!(again.code, 2, "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("there is a session of {id} here already")), "{}", again.stderr);
+    assert_eq!(ended(daypass(&state, &["credentials", "--transaction", &id])).await.code, 0);
+    assert_eq!(ended(daypass(&state, &["release", &id])).await.code, 0);
+    is_given_back(&stack, transaction).await;
 }
 
 #[tokio::test]
@@ -506,19 +515,8 @@ async fn container_credentials() -> (String, JoinHandle<()>) {
         "Token": variable("AWS_SESSION_TOKEN"),
         "Expiration": "2099-01-01T00:00:00Z",
     });
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let endpoint = format!("http://{}/credentials", listener.local_addr().expect("its address"));
-    let body = credentials.to_string();
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-    let serving = tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (endpoint, serving)
+    let (endpoint, serving) = answering("200 OK", credentials.to_string()).await;
+    (format!("{endpoint}/credentials"), serving)
 }
 
 /// In a command that has a role there is nobody else to ask as.

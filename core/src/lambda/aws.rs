@@ -106,6 +106,7 @@ struct FailedCall {
     call: &'static str,
     code: Option<String>,
     refusal: Option<Refusal>,
+    is_outage: bool,
     detail: String,
     /// Without the answer, which an [`SdkError`] keeps, and shows in its `Debug`.
     source: Box<dyn Error + Send + Sync>,
@@ -223,6 +224,7 @@ impl AwsError {
     {
         move |error| {
             let code = error.code().map(str::to_owned);
+            let is_outage = code.as_deref().is_some_and(|code| is_outage(status_of(&error), code));
             let refusal = match &code {
                 Some(code) => Refusal::of(status_of(&error), code, error.message().unwrap_or_default()),
                 None => refused_session(&error),
@@ -239,7 +241,7 @@ impl AwsError {
                 SdkError::ServiceError(_) | SdkError::ResponseError(_) => detail.clone().into(),
                 other => other.into_source().unwrap_or_else(Into::into),
             };
-            Self(Box::new(FailedCall { call, code, refusal, detail: shortened(&detail, 500), source }))
+            Self(Box::new(FailedCall { call, code, refusal, is_outage, detail: shortened(&detail, 500), source }))
         }
     }
 
@@ -254,9 +256,17 @@ impl AwsError {
     #[cfg(feature = "samples")]
     #[must_use]
     pub fn from_answer(call: &'static str, code: &str, message: &str) -> Self {
-        let refusal = Refusal::of(Some(crate::samples::status_of(code)), code, message);
+        let status = Some(crate::samples::status_of(code));
+        let (refusal, is_outage) = (Refusal::of(status, code, message), is_outage(status, code));
         let detail = if message.is_empty() { code.to_owned() } else { format!("{code}: {message}") };
-        Self(Box::new(FailedCall { call, code: Some(code.to_owned()), refusal, detail, source: code.into() }))
+        Self(Box::new(FailedCall {
+            call,
+            code: Some(code.to_owned()),
+            refusal,
+            is_outage,
+            detail,
+            source: code.into(),
+        }))
     }
 
     /// AWS's code of the error, if AWS answered at all.
@@ -281,6 +291,12 @@ impl AwsError {
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         self.0.refusal
+    }
+
+    /// Whether AWS, or what stands before it, failed at the call: it may have had its effect, and may succeed when it is made again.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        self.0.is_outage
     }
 
     /// The name for it where a call is made in Daypass's own accounts, for somebody who waits: `Daypass.HubRefused` when AWS
@@ -313,6 +329,12 @@ impl AwsError {
     pub fn name(&self) -> ErrorName {
         if self.code().is_some_and(is_throttling) { ErrorName::Throttled } else { ErrorName::AwsUnavailable }
     }
+}
+
+/// By the HTTP status, whatever the code: 5xx, and 408, which DynamoDB and others send as 400 with this code.
+fn is_outage(status: Option<u16>, code: &str) -> bool {
+    status.is_some_and(|status| status >= 500 || status == 408)
+        || matches!(code, "RequestTimeout" | "RequestTimeoutException")
 }
 
 fn status_of<E, R: fmt::Debug + 'static>(error: &SdkError<E, R>) -> Option<u16> {

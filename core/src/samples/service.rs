@@ -91,6 +91,8 @@ pub fn status_of(code: &str) -> u16 {
     match code {
         "ServiceFailure" => 500,
         code if code.contains("Internal") => 500,
+        code if code.starts_with("ServiceUnavailable") => 503,
+        "GatewayTimeout" => 504,
         "NoSuchEntity" => 404,
         "ConcurrentModification" | "EntityAlreadyExists" | "LimitExceeded" | "DeleteConflict" => 409,
         code if code.starts_with("AccessDenied") => 403,

@@ -7,9 +7,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fs,
+    path::{Path, PathBuf},
 };
 
-use crate::{client::asking, error::Error};
+use crate::{client::asking, error::Error, settings::World};
 
 /// What SDKs read, line by line: `withheld AWS_PROFILE`.
 const VARIABLES: &str = include_str!("aws-variables.txt");
@@ -73,6 +74,21 @@ pub fn changes(environment: &[(OsString, OsString)], files: Files) -> Result<Cha
 /// Keeps SDKs of a command that fetches credentials from an endpoint from asking the machine that it runs on for others.
 pub const NOT_OF_THE_MACHINE: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
+/// The files in a home that some SDKs look into wherever variables lead, and before they ask an endpoint: boto 2, and the SDK for
+/// PHP (`CredentialProvider::defaultProvider`). Those that have a profile for them.
+pub fn files_before_an_endpoint(world: &dyn World) -> Vec<PathBuf> {
+    let Some(home) = world.variable("HOME") else { return Vec::new() };
+    let has_default = |file: &PathBuf| {
+        let text = world.read(file).unwrap_or_default();
+        text.lines().any(|line| matches!(line.trim(), "[default]" | "[profile default]"))
+    };
+    [".aws/config", ".aws/credentials"]
+        .map(|name| Path::new(&home).join(name))
+        .into_iter()
+        .filter(has_default)
+        .collect()
+}
+
 /// Whether an SDK of AWS reads this variable, and the command must not have it; or it is one that Daypass is asked with.
 fn is_withheld(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
@@ -122,7 +138,9 @@ fn java_property(text: &str) -> Option<String> {
     let text = text.replace(['"', '\'', '\\'], "");
     let name = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
     let is_known = |name: &String| JAVA_INHERITED.iter().any(|known| name.starts_with(known));
-    text.split("-Daws.").skip(1).map(name).find(|name| !name.contains('.') && !is_known(name))
+    let given = ["-D", "--define", "--define="].map(|option| text.split(option).skip(1).collect::<Vec<_>>()).concat();
+    let properties = given.into_iter().filter_map(|given| given.trim_start().strip_prefix("aws.")).map(name);
+    properties.into_iter().find(|name| !name.contains('.') && !is_known(name))
 }
 
 /// The hosts that are asked without a proxy: those that are set in either spelling, and this machine.

@@ -58,6 +58,9 @@ fn properties_of_java_that_give_credentials_are_refused() {
         "-Daws.somethingNew=1",
         "'-Daws.secretKey=x'",
         r#"-D"aws.profile"=x"#,
+        "-D aws.profile=x",
+        "--define aws.profile=x",
+        "--define=aws.profile=x",
     ];
     for value in leading {
         let refusal = refusal(value).unwrap();
