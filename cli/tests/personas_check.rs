@@ -151,11 +151,11 @@ fn a_repository_that_no_issuer_is_of_is_found_with_the_configuration() {
         fs::write(folder.join("config.json"), unusable).expect("a file");
         let (code, stdout, stderr) = check(&folder, &with_config);
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
-        assert!(stderr.starts_with("config.json: cannot be used: "), "{stderr}");
+        assert!(stderr.starts_with("daypass: config.json: cannot be used: "), "{stderr}");
     }
     let (code, _, stderr) = check(&folder, &["--config", "missing.json"]);
     assert_eq!(code, 2);
-    assert!(stderr.starts_with("missing.json: cannot be read: "), "{stderr}");
+    assert!(stderr.starts_with("daypass: missing.json: cannot be read: "), "{stderr}");
 }
 
 #[test]

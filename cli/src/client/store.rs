@@ -158,6 +158,8 @@ const LONGEST_TOKEN: Duration = Duration::from_hours(24);
 
 /// How long another process may have a file. A request takes six minutes at most, and what follows it a minute or two.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// How often a file may have been replaced while its lock was waited for.
+const REPLACED: usize = 1000;
 /// After so long a wait is told.
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
@@ -265,7 +267,7 @@ impl Store {
         let failed = |error: io::Error| unusable(&path, &error);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let flags = if create { flags | OFlags::CREATE } else { flags };
-        loop {
+        for _ in 0..REPLACED {
             let file = match openat(&folder, name, flags, OWNER_ALONE) {
                 Ok(file) => File::from(file),
                 Err(Errno::NOENT) if !create => return Ok(None),
@@ -283,6 +285,8 @@ impl Store {
                 return Ok(Some(Locked { file, folder, name: name.to_owned(), path }));
             }
         }
+        Err(Error::new(Kind::TryAgain, format!("{} is replaced again and again", path.display()))
+            .remedy("see which processes write it, and try again"))
     }
 
     /// Waits until nobody else has the file: not for a process that waits for this one, and not without end.
