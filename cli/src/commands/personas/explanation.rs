@@ -465,7 +465,7 @@ impl Display for Role {
         writeln!(
             f,
             "Of the {total} actions that known ways to more rights are made of, it may use {}; the boundary takes {} away, and \
-             its policies do not allow the other {} (`--format json` lists them).",
+             its policies do not allow the other {} (`--output json` lists them).",
             possible.len(),
             taken_by_boundary.len(),
             not_granted.len()
