@@ -5,6 +5,7 @@
 
 pub mod branch;
 pub mod contract;
+pub mod decision;
 pub mod error;
 #[cfg(feature = "identity-center")]
 pub mod identity_center;

@@ -8,6 +8,7 @@
 use std::{error::Error, io};
 
 use daypass::{
+    decision::Refusal,
     ids::{Email, RoleArn},
     lambda::{AwsError, ProvisionerError, TargetRefused},
     persona::OriginError,
@@ -133,62 +134,59 @@ impl Every for DeleteRoleError {
     }
 }
 
+/// Nothing of AWS's is in them.
+fn refusals() -> Vec<Refusal> {
+    let (claim, account, repository, environment) = (text, text, text, text);
+    let origins = [
+        OriginError::NoRepositories { account: account(), repository: repository() },
+        OriginError::Repository { claim: claim(), repository: repository(), account: account(), allowed: text() },
+        OriginError::NotProtected { claim: claim(), environment: environment() },
+        OriginError::ProtectionUnknown { claim: claim(), environment: environment() },
+    ];
+    let own = vec![
+        Refusal::UnknownGroupType { group_type: text(), known: text() },
+        Refusal::UnknownPersona { persona: text() },
+        Refusal::UserNotFound { email: email() },
+        Refusal::UserDisabled { email: email() },
+        Refusal::UnknownAccount { asked: text() },
+        Refusal::AccountNotOpen { account: text(), persona: text() },
+        Refusal::NoBranch { branch: text() },
+        Refusal::Branch { branch: text(), environment: text(), patterns: text() },
+        Refusal::NoGroup { group: text(), email: email() },
+        Refusal::NotAMember { email: email(), group: text() },
+    ];
+    own.into_iter().chain(origins.map(Refusal::Run)).collect()
+}
+
 impl Every for AuthnError {
-    const VARIANTS: usize = 4;
+    const VARIANTS: usize = 3;
 
     fn variant(&self) -> usize {
         match self {
-            Self::UserNotFound { .. } => 0,
-            Self::UserDisabled { .. } => 1,
-            Self::OtherPerson { .. } => 2,
-            Self::Aws(_) => 3,
+            Self::Refused(_) => 0,
+            Self::OtherPerson { .. } => 1,
+            Self::Aws(_) => 2,
         }
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
-        vec![
-            Self::UserNotFound { email: email() },
-            Self::UserDisabled { email: email() },
-            Self::OtherPerson { email: email(), of_run: samples::proof().user },
-            Self::Aws(aws()),
-        ]
+        let own = [Self::OtherPerson { email: email(), of_run: samples::proof().user }, Self::Aws(aws())];
+        own.into_iter().chain(refusals().into_iter().map(Self::Refused)).collect()
     }
 }
 
 impl Every for AuthzError {
-    const VARIANTS: usize = 8;
+    const VARIANTS: usize = 2;
 
     fn variant(&self) -> usize {
         match self {
-            Self::UnknownPersona { .. } => 0,
-            Self::UnknownAccount { .. } => 1,
-            Self::AccountNotOpen { .. } => 2,
-            Self::Branch { .. } => 3,
-            Self::NoGroup { .. } => 4,
-            Self::NotAMember { .. } => 5,
-            Self::Aws(_) => 6,
-            Self::Origin(_) => 7,
+            Self::Refused(_) => 0,
+            Self::Aws(_) => 1,
         }
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
-        let (claim, account, repository, environment) = (text, text, text, text);
-        let origins = [
-            OriginError::NoRepositories { account: account(), repository: repository() },
-            OriginError::Repository { claim: claim(), repository: repository(), account: account(), allowed: text() },
-            OriginError::NotProtected { claim: claim(), environment: environment() },
-            OriginError::ProtectionUnknown { claim: claim(), environment: environment() },
-        ];
-        let own = vec![
-            Self::UnknownPersona { persona: text() },
-            Self::UnknownAccount { id: samples::transaction().target_aws_account_id, name: text() },
-            Self::AccountNotOpen { account: text(), persona: text() },
-            Self::Branch { branch: text(), environment: text(), patterns: text() },
-            Self::NoGroup { group: text(), email: email() },
-            Self::NotAMember { email: email(), group: text() },
-            Self::Aws(aws()),
-        ];
-        own.into_iter().chain(origins.map(Self::Origin)).collect()
+        [Self::Aws(aws())].into_iter().chain(refusals().into_iter().map(Self::Refused)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use aws_sdk_identitystore::Client;
 use daypass::{
     contract::{AuthnInput, Person, UserAttribute, UserClaim},
+    decision::{Refusal, check_user},
     error::ErrorName,
     identity_center::{IdentityStore, User},
     ids::Email,
@@ -48,12 +49,9 @@ impl Stage for Authn {
     async fn run(&self, input: AuthnInput, _now: Timestamp) -> Result<Person, AuthnError> {
         let AuthnInput { transaction, proof } = input;
         let email = transaction.email;
-        let Some(user) = self.store.user(email.as_str()).await? else {
-            return Err(AuthnError::UserNotFound { email });
-        };
-        if !user.enabled {
-            return Err(AuthnError::UserDisabled { email });
-        }
+        let user = self.store.user(email.as_str()).await?;
+        check_user(&email, user.as_ref().map(|user| user.enabled))?;
+        let user = user.unwrap_or_default();
         if let Some(proof) = proof.as_ref().filter(|proof| !is_of(&proof.user, &email, &user)) {
             return Err(AuthnError::OtherPerson { email, of_run: proof.user.clone() });
         }
@@ -93,23 +91,9 @@ const fn words(attribute: UserAttribute) -> &'static str {
 /// Why nobody was found to give a role to.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthnError {
-    /// No user has the address.
-    #[error(
-        "no user of IAM Identity Center has the e-mail address `{email}`; send the one that the person signs in with, \
-         spelled as it is there"
-    )]
-    UserNotFound {
-        /// The address.
-        email: Email,
-    },
-    /// The user may not sign in.
-    #[error(
-        "the user with the e-mail address `{email}` is disabled in IAM Identity Center; an administrator can enable it"
-    )]
-    UserDisabled {
-        /// The address.
-        email: Email,
-    },
+    /// There is no such user, or none who may sign in.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The run is somebody else's.
     #[error(
         "the run was triggered by {} (`{}` of its identity token), who is not shown to be {email}: that user's {} in IAM \
@@ -130,8 +114,7 @@ pub enum AuthnError {
 impl Named for AuthnError {
     fn name(&self) -> ErrorName {
         match self {
-            Self::UserNotFound { .. } => ErrorName::UserNotFound,
-            Self::UserDisabled { .. } => ErrorName::UserDisabled,
+            Self::Refused(refusal) => refusal.name(),
             Self::OtherPerson { .. } => ErrorName::IdentityNotProven,
             Self::Aws(error) => error.name_in_hub(),
         }

@@ -167,8 +167,8 @@ async fn warms_up_with_a_call_that_it_may_make() {
 fn raises_what_it_says() {
     let email: Email = "alex@example.com".parse().unwrap();
     let own = [
-        AuthnError::UserNotFound { email: email.clone() },
-        AuthnError::UserDisabled { email: email.clone() },
+        AuthnError::Refused(Refusal::UserNotFound { email: email.clone() }),
+        AuthnError::Refused(Refusal::UserDisabled { email: email.clone() }),
         AuthnError::OtherPerson { email, of_run: samples::proof().user },
     ];
     let every_task =

@@ -5,14 +5,13 @@
 
 use aws_sdk_identitystore::Client;
 use daypass::{
-    contract::{Authorization, PersonInput, Proof, Transaction},
+    contract::{Authorization, PersonInput},
+    decision::{AccountAsked, Facts, PersonaAsked, Refusal, decide},
     error::ErrorName,
     identity_center::IdentityStore,
-    ids::{AccountId, Email},
     lambda::AwsError,
-    persona::{Environment, OriginError, Personas},
+    persona::Personas,
     stage::{Named, Stage},
-    text::Quoted,
     timestamp::Timestamp,
 };
 
@@ -45,31 +44,6 @@ impl Authz {
     pub fn new(client: Client, identity_store_id: String, personas: Personas) -> Self {
         Self { store: IdentityStore::new(client, identity_store_id), personas }
     }
-
-    /// The environment that the transaction may deploy to, by what proves whose run it is, as far as personas.json says.
-    fn environment(&self, transaction: &Transaction, proof: Option<&Proof>) -> Result<&Environment, AuthzError> {
-        let persona = self.personas.persona(&transaction.persona).ok_or_else(|| {
-            let persona = transaction.persona.clone();
-            AuthzError::UnknownPersona { persona }
-        })?;
-        let account = self.personas.account(&transaction.target_aws_account_id).ok_or_else(|| {
-            let (id, name) = (transaction.target_aws_account_id.clone(), transaction.target_aws_account.clone());
-            AuthzError::UnknownAccount { id, name }
-        })?;
-        if !account.is_open_to(persona) {
-            let (account, persona) = (account.name().to_owned(), transaction.persona.clone());
-            return Err(AuthzError::AccountNotOpen { account, persona });
-        }
-        let environment = account.environment();
-        if !environment.allows_branch(&transaction.branch) {
-            let (branch, environment_name) = (transaction.branch.clone(), environment.name().to_owned());
-            let patterns = environment.branch_patterns().collect::<Vec<_>>().join(", ");
-            return Err(AuthzError::Branch { branch, environment: environment_name, patterns });
-        }
-        // Whether there has to be a proof, prove has decided.
-        proof.map_or(Ok(()), |proof| account.check_origin(proof))?;
-        Ok(environment)
-    }
 }
 
 impl Stage for Authz {
@@ -79,15 +53,34 @@ impl Stage for Authz {
 
     async fn run(&self, input: PersonInput, _now: Timestamp) -> Result<Authorization, AuthzError> {
         let PersonInput { transaction, person } = input;
-        let environment = self.environment(&transaction, person.proof.as_ref())?;
-        let (email, group) = (transaction.email, transaction.group_name);
-        let Some(group_id) = self.store.group_id(&group).await? else {
-            return Err(AuthzError::NoGroup { group, email });
+        let mut facts = Facts {
+            email: &transaction.email,
+            persona: PersonaAsked::Name(&transaction.persona),
+            account: AccountAsked::Id(&transaction.target_aws_account_id, &transaction.target_aws_account),
+            branch: Some(&transaction.branch),
+            run: None,
+            // Authn has seen to it.
+            user: Some(Some(true)),
+            group_name: Some(&transaction.group_name),
+            group: None,
+            member: None,
         };
-        if !self.store.is_member(&person.user_id, &group_id).await? {
-            return Err(AuthzError::NotAMember { email, group });
-        }
-        let (branch, environment) = (transaction.branch, environment.name());
+        // Whether there has to be a proof, prove has decided.
+        facts.run = self
+            .personas
+            .account(&transaction.target_aws_account_id)
+            .map(|account| person.proof.as_ref().map_or(Ok(()), |proof| account.check_origin(proof)));
+        let decide = |facts: &Facts<'_>| decide(&self.personas, facts).refused();
+        decide(&facts)?;
+        let (email, group) = (&transaction.email, &transaction.group_name);
+        let group_id = self.store.group_id(group).await?;
+        facts.group = Some(group_id.is_some());
+        decide(&facts)?;
+        let group_id = group_id.unwrap_or_default();
+        facts.member = Some(self.store.is_member(&person.user_id, &group_id).await?);
+        decide(&facts)?;
+        let (branch, account) = (&transaction.branch, self.personas.account(&transaction.target_aws_account_id));
+        let environment = account.map_or("", |account| account.environment().name());
         let reason = format!("{email} is a member of {group}, and {branch} may deploy to {environment}");
         Ok(Authorization { group_id, reason })
     }
@@ -100,60 +93,9 @@ impl Stage for Authz {
 /// Why the requester does not get the role.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthzError {
-    /// The persona is gone from personas.json since the request was validated.
-    #[error("there is no persona {} any more; personas.json was changed meanwhile: start again", Quoted(.persona))]
-    UnknownPersona {
-        /// The persona.
-        persona: String,
-    },
-    /// The account is not in personas.json.
-    #[error(
-        "account {id} ({}) is none that Daypass deploys to; whoever keeps personas.json can add it",
-        Quoted(.name)
-    )]
-    UnknownAccount {
-        /// The account.
-        id: AccountId,
-        /// What the request calls it.
-        name: String,
-    },
-    /// The account lists other personas.
-    #[error("account `{account}` is not open to {persona}; whoever keeps personas.json can open it")]
-    AccountNotOpen {
-        /// The account's name.
-        account: String,
-        /// The persona.
-        persona: String,
-    },
-    /// The environment has other branches.
-    #[error("branch {} may not deploy to {environment}; its branches are {patterns}", Quoted(.branch))]
-    Branch {
-        /// The branch.
-        branch: String,
-        /// The account's environment.
-        environment: String,
-        /// The patterns of the branches that may.
-        patterns: String,
-    },
-    /// The run is none that may deploy there.
+    /// It is decided so.
     #[error(transparent)]
-    Origin(#[from] OriginError),
-    /// Identity Center has no group of the name.
-    #[error("there is no group `{group}` in IAM Identity Center; it has to be there, with {email} in it")]
-    NoGroup {
-        /// The group.
-        group: String,
-        /// The requester.
-        email: Email,
-    },
-    /// The requester is not in the group.
-    #[error("{email} is not a member of `{group}`; whoever manages that group in IAM Identity Center can add them")]
-    NotAMember {
-        /// The requester.
-        email: Email,
-        /// The group.
-        group: String,
-    },
+    Refused(#[from] Refusal),
     /// Identity Center did not answer, or with something else.
     #[error("{}", .0.told_in_hub())]
     Aws(#[from] AwsError),
@@ -162,11 +104,7 @@ pub enum AuthzError {
 impl Named for AuthzError {
     fn name(&self) -> ErrorName {
         match self {
-            Self::UnknownPersona { .. } => ErrorName::InvalidRequest,
-            Self::UnknownAccount { .. } | Self::AccountNotOpen { .. } => ErrorName::AccountNotAllowed,
-            Self::Branch { .. } => ErrorName::BranchNotAllowed,
-            Self::Origin(_) => ErrorName::IdentityNotProven,
-            Self::NoGroup { .. } | Self::NotAMember { .. } => ErrorName::NotAMember,
+            Self::Refused(refusal) => refusal.name(),
             Self::Aws(error) => error.name_in_hub(),
         }
     }

@@ -4,7 +4,8 @@ use std::{
 };
 
 use daypass::{
-    contract::{Person, Proof},
+    contract::{Person, Proof, Transaction},
+    persona::OriginError,
     samples,
 };
 use serde_json::{Value, json};
@@ -155,16 +156,15 @@ async fn warms_up_with_a_call_that_it_may_make() {
 #[test]
 fn raises_what_it_says() {
     let text = String::new;
-    let id = || "222222222222".parse().unwrap();
     let email = || "alex@example.com".parse().unwrap();
     let own = [
-        AuthzError::UnknownPersona { persona: text() },
-        AuthzError::UnknownAccount { id: id(), name: text() },
-        AuthzError::AccountNotOpen { account: text(), persona: text() },
-        AuthzError::Branch { branch: text(), environment: text(), patterns: text() },
-        AuthzError::Origin(OriginError::NotProtected { claim: text(), environment: text() }),
-        AuthzError::NoGroup { group: text(), email: email() },
-        AuthzError::NotAMember { email: email(), group: text() },
+        Refusal::UnknownPersona { persona: text() },
+        Refusal::UnknownAccount { asked: text() },
+        Refusal::AccountNotOpen { account: text(), persona: text() },
+        Refusal::Branch { branch: text(), environment: text(), patterns: text() },
+        Refusal::Run(OriginError::NotProtected { claim: text(), environment: text() }),
+        Refusal::NoGroup { group: text(), email: email() },
+        Refusal::NotAMember { email: email(), group: text() },
     ];
     let every_task =
         [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use daypass::{
     contract::{Renewal, Transaction, ValidateInput, in_hours},
+    decision::{self, PersonaAsked},
     error::ErrorName,
     ids::TransactionId,
     persona::{DEFAULT_ROLE_TTL, Environment, Persona, Personas},
@@ -74,13 +75,10 @@ impl Validate {
         problems: &mut Problems,
     ) -> Option<Transaction> {
         let environment = self.environment(&request, problems);
+        let asked = PersonaAsked::GroupType(request.group_type.as_deref());
+        let persona = decision::persona(&self.personas, asked);
+        let persona = persona.map_err(|refusal| problems.push(Problem::new("group_type", refusal.to_string()))).ok()?;
         let group_type = request.group_type.unwrap_or_else(|| self.personas.default_group_type().to_owned());
-        let Some(persona) = self.personas.persona_of(&group_type) else {
-            let known: Vec<&str> = self.personas.group_types().collect();
-            let message = format!("{} is no group type; there are {}", Quoted(&group_type), known.join(", "));
-            problems.push(Problem::new("group_type", message));
-            return None;
-        };
         let ttl = self.role_ttl(request.role_ttl_hours, persona, environment, problems)?;
         let account = request.target_aws_account_id;
         Some(Transaction {

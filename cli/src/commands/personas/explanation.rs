@@ -7,15 +7,16 @@ use std::{
 };
 
 use daypass::{
-    branch::is_branch,
     contract::in_hours,
+    decision::{AccountAsked, Decision, Facts, PersonaAsked, Subject, Verdict, decide},
     error::ErrorName,
-    identity_center::IdentityStore,
+    identity_center::{IdentityStore, User},
     ids::{AccountId, BOUNDARY_POLICY_NAME, Email},
     issuer::Provider,
     lambda::AwsError,
-    persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Environment, Origin, Persona, Personas, Repository},
+    persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Origin, OriginError, Persona, Personas, Repository},
     policy::{Effect, OneOrMany, Policy, Statement},
+    stage::Named,
     text::{Quoted, plain},
 };
 use serde::Serialize;
@@ -133,18 +134,27 @@ struct RiskyActions {
 impl Explanation {
     /// Asks the file and, as far as there is one, the identity store.
     pub async fn of(question: Question, personas: &Personas, store: &Store) -> Self {
-        let mut steps = Vec::new();
-        let persona = persona_of(&question, personas, &mut steps);
-        let user = user_of(&question, store, &mut steps).await;
-        let account = account_of(&question, persona, personas, &mut steps);
-        if let Some(account) = account {
-            steps.push(branch_of(&question, account.environment()));
-            steps.push(run_of(&question, account));
-        }
-        let group = account.zip(persona).map(|(account, persona)| personas.group_name(account.id(), persona));
-        if let Some(group) = &group {
-            steps.push(membership_of(user.as_deref(), group, store).await);
-        }
+        let mut facts = Facts {
+            email: &question.email,
+            persona: PersonaAsked::GroupType(question.group_type.as_deref()),
+            account: AccountAsked::IdOrName(&question.account),
+            branch: question.branch.as_deref(),
+            run: None,
+            user: None,
+            group_name: None,
+            group: None,
+            member: None,
+        };
+        // Which group is meant follows from the file.
+        let Decision { group, account, .. } = decide(personas, &facts);
+        let run = account.map(|account| run_of(&question, account));
+        facts.run = run.as_ref().and_then(|run| run.verdict.clone());
+        let directory = Directory::ask(store, &question.email, group.as_deref()).await;
+        facts.user = directory.user.as_ref().ok().map(|user| user.as_ref().map(|user| user.enabled));
+        (facts.group, facts.member) = (directory.group, directory.member);
+        let Decision { persona, account, group, checks } = decide(personas, &facts);
+        let told = Told { question: &question, personas, persona, account, run: run.as_ref(), directory: &directory };
+        let steps: Vec<_> = checks.into_iter().map(|(subject, verdict)| told.step(subject, verdict)).collect();
         let answers = || steps.iter().map(|step| step.answer);
         let answer = match answers().find(|answer| *answer == Answer::No) {
             Some(no) => no,
@@ -156,7 +166,6 @@ impl Explanation {
         Self {
             answer,
             error: denial.map(ErrorName::as_str),
-            email: question.email,
             account: account.map(|account| AccountOf {
                 id: account.id().clone(),
                 name: account.name().to_owned(),
@@ -166,6 +175,7 @@ impl Explanation {
             group,
             steps,
             role: account.zip(persona).map(|(account, persona)| Role::of(persona, account)),
+            email: question.email,
         }
     }
 
@@ -180,110 +190,160 @@ impl Explanation {
     }
 }
 
-fn persona_of<'p>(question: &Question, personas: &'p Personas, steps: &mut Vec<Step>) -> Option<&'p Persona> {
-    let (group_type, origin) = match &question.group_type {
-        Some(group_type) => (group_type.as_str(), ""),
-        None => (personas.default_group_type(), ", the default group type,"),
-    };
-    let persona = personas.persona_of(group_type);
-    steps.push(if let Some(persona) = persona {
-        Step::yes("persona", format!("{}{origin} names {}", Quoted(group_type), persona.name()))
-    } else {
-        let known: Vec<&str> = personas.group_types().collect();
-        let because = format!("{} is no group type; there are {}", Quoted(group_type), known.join(", "));
-        Step::no("persona", ErrorName::InvalidRequest, because)
-    });
-    persona
+/// What the identity store says; else why it does not.
+struct Directory {
+    user: Result<Option<User>, String>,
+    group: Option<bool>,
+    member: Option<bool>,
+    /// Why it is not known whether the person is in the group.
+    not_known: String,
 }
 
-/// The id of the user, who is looked up whatever else is wrong.
-async fn user_of(question: &Question, store: &Store, steps: &mut Vec<Step>) -> Option<String> {
-    let email = question.email.as_str();
-    let Store::Known(store) = store else {
-        let because = "not checked: no identity store was named; use --identity-store-id".to_owned();
-        steps.push(Step::unknown("user", because));
-        return None;
-    };
-    match store.user(email).await {
-        Ok(Some(user)) => {
-            steps.push(if user.enabled {
-                let name = user.user_name.as_deref().unwrap_or(email);
-                Step::yes("user", format!("Identity Center has {email}: the user {}, enabled", Quoted(name)))
-            } else {
-                let because = format!("the user with the address {email} is disabled in Identity Center");
-                Step::no("user", ErrorName::UserDisabled, because)
-            });
-            Some(user.user_id)
-        }
-        Ok(None) => {
-            let because = format!("no user of Identity Center has the address {email}, spelled like that");
-            steps.push(Step::no("user", ErrorName::UserNotFound, because));
-            None
-        }
-        Err(error) => {
-            steps.push(Step::unknown("user", not_checked(&error)));
-            None
+impl Directory {
+    /// The user is looked up whatever else is wrong.
+    async fn ask(store: &Store, email: &Email, group: Option<&str>) -> Self {
+        let nothing = |user, not_known| Self { user, group: None, member: None, not_known };
+        let Store::Known(store) = store else {
+            let user = "not checked: no identity store was named; use --identity-store-id".to_owned();
+            let group = format!("not checked: whether the person is in `{}`", group.unwrap_or_default());
+            return nothing(Err(user), group);
+        };
+        let user = store.user(email.as_str()).await.map_err(|error| not_checked(&error));
+        let Some(group) = group else { return nothing(user, String::new()) };
+        let group_id = match store.group_id(group).await {
+            Ok(Some(id)) => id,
+            Ok(None) => return Self { group: Some(false), ..nothing(user, String::new()) },
+            Err(error) => return nothing(user, not_checked(&error)),
+        };
+        let Ok(Some(found)) = &user else {
+            let nobody = format!("there is a group `{group}`, but nobody to look for in it");
+            return Self { group: Some(true), ..nothing(user, nobody) };
+        };
+        match store.is_member(&found.user_id, &group_id).await {
+            Ok(member) => Self { group: Some(true), member: Some(member), ..nothing(user, String::new()) },
+            Err(error) => nothing(user, not_checked(&error)),
         }
     }
 }
 
-fn account_of<'p>(
-    question: &Question,
-    persona: Option<&Persona>,
-    personas: &'p Personas,
-    steps: &mut Vec<Step>,
-) -> Option<&'p Account> {
-    let asked = question.account.as_str();
-    let by_id = asked.parse().ok().and_then(|id: AccountId| personas.account(&id));
-    let Some(account) = by_id.or_else(|| personas.account_named(asked)) else {
-        let because = format!("{} is neither the id nor the name of an account of the file", Quoted(asked));
-        steps.push(Step::no("account", ErrorName::AccountNotAllowed, because));
-        return None;
-    };
-    let (id, name, environment) = (account.id(), Quoted(account.name()), account.environment().name());
-    let account_in_words = format!("{name} ({id}, {environment})");
-    steps.push(match persona {
-        None => Step::yes("account", format!("{account_in_words} is an account of the file")),
-        Some(persona) if account.is_open_to(persona) => {
-            Step::yes("account", format!("{account_in_words} is open to {}", persona.name()))
-        }
-        Some(persona) => {
-            let because = format!("{account_in_words} is not open to {}", persona.name());
-            Step::no("account", ErrorName::AccountNotAllowed, because)
-        }
-    });
-    Some(account)
+/// What there is to say of each check.
+struct Told<'a> {
+    question: &'a Question,
+    personas: &'a Personas,
+    persona: Option<&'a Persona>,
+    account: Option<&'a Account>,
+    run: Option<&'a RunJudged>,
+    directory: &'a Directory,
 }
 
-fn branch_of(question: &Question, environment: &Environment) -> Step {
-    let name = environment.name();
-    let patterns = environment.branch_patterns().collect::<Vec<_>>().join(", ");
-    match question.branch.as_deref() {
-        None if environment.branch_patterns().any(|pattern| pattern == "*") => {
-            Step::yes("branch", format!("any branch may deploy to {name}"))
-        }
-        None => Step::unknown("branch", format!("not checked: {patterns} may deploy to {name}; use --branch")),
-        Some(branch) if !is_branch(branch) => {
-            let because = format!("{} is no name of a git branch; it is written without refs/heads/", Quoted(branch));
-            Step::no("branch", ErrorName::InvalidRequest, because)
-        }
-        Some(branch) if environment.allows_branch(branch) => {
-            Step::yes("branch", format!("{} may deploy to {name}, as {patterns} may", Quoted(branch)))
-        }
-        Some(branch) => {
-            let because = format!("{} may not deploy to {name}; its branches are {patterns}", Quoted(branch));
-            Step::no("branch", ErrorName::BranchNotAllowed, because)
+impl Told<'_> {
+    fn step(&self, subject: Subject, verdict: Verdict) -> Step {
+        let name = name_of(subject);
+        match verdict {
+            Verdict::No(refusal) => Step::no(name, refusal.name(), refusal.to_string()),
+            Verdict::Yes => Step::yes(name, self.yes(subject)),
+            // That there is no branch to check is no doubt where any may deploy.
+            Verdict::Unknown if subject == Subject::Branch && self.any_branch_may() => {
+                Step::yes(name, format!("any branch may deploy to {}", self.environment()))
+            }
+            Verdict::Unknown => Step::unknown(name, self.unknown(subject)),
         }
     }
+
+    fn environment(&self) -> &str {
+        self.account.map_or("", |account| account.environment().name())
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        self.account.map_or_else(Vec::new, |account| account.environment().branch_patterns().collect())
+    }
+
+    fn any_branch_may(&self) -> bool {
+        self.patterns().iter().any(|pattern| pattern == "*")
+    }
+
+    fn yes(&self, subject: Subject) -> String {
+        let Question { email, group_type, branch, .. } = self.question;
+        let persona = self.persona.map_or("", Persona::name);
+        match subject {
+            Subject::Persona => {
+                let (group_type, origin) = match group_type {
+                    Some(group_type) => (group_type.as_str(), ""),
+                    None => (self.personas.default_group_type(), ", the default group type,"),
+                };
+                format!("{}{origin} names {persona}", Quoted(group_type))
+            }
+            Subject::User => {
+                let user = self.directory.user.as_ref().ok().and_then(Option::as_ref);
+                let name = user.and_then(|user| user.user_name.as_deref()).unwrap_or(email.as_str());
+                format!("Identity Center has {email}: the user {}, enabled", Quoted(name))
+            }
+            Subject::Account => {
+                let named = self.account.map_or_else(String::new, |account| {
+                    format!("{} ({}, {})", Quoted(account.name()), account.id(), account.environment().name())
+                });
+                match self.persona {
+                    Some(_) => format!("{named} is open to {persona}"),
+                    None => format!("{named} is an account of the file"),
+                }
+            }
+            Subject::Branch => {
+                let (branch, patterns) = (Quoted(branch.as_deref().unwrap_or_default()), self.patterns().join(", "));
+                format!("{branch} may deploy to {}, as {patterns} may", self.environment())
+            }
+            Subject::Run => self.run.map_or_else(String::new, |run| run.because.clone()),
+            Subject::Group => {
+                let group = self.account.zip(self.persona);
+                let group = group.map(|(account, persona)| self.personas.group_name(account.id(), persona));
+                format!("the person is a member of `{}`", group.unwrap_or_default())
+            }
+        }
+    }
+
+    fn unknown(&self, subject: Subject) -> String {
+        match subject {
+            Subject::User => self.directory.user.as_ref().err().cloned().unwrap_or_default(),
+            Subject::Branch => {
+                format!(
+                    "not checked: {} may deploy to {}; use --branch",
+                    self.patterns().join(", "),
+                    self.environment()
+                )
+            }
+            Subject::Run => self.run.map_or_else(String::new, |run| run.because.clone()),
+            Subject::Group => self.directory.not_known.clone(),
+            Subject::Persona | Subject::Account => String::new(),
+        }
+    }
+}
+
+fn name_of(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Persona => "persona",
+        Subject::User => "user",
+        Subject::Account => "account",
+        Subject::Branch => "branch",
+        Subject::Run => "run",
+        Subject::Group => "group",
+    }
+}
+
+/// Whether a run may deploy to an account, if that is known, and why.
+struct RunJudged {
+    verdict: Option<Result<(), OriginError>>,
+    because: String,
 }
 
 /// From where the account is deployed to, and whether the run comes from there.
-fn run_of(question: &Question, account: &Account) -> Step {
+fn run_of(question: &Question, account: &Account) -> RunJudged {
     let (repositories, rule) = (account.repositories(), rule_for_runs(account));
-    if repositories.is_empty() && account.environment().requires_proof() {
-        return Step::no("run", ErrorName::IdentityNotProven, rule);
-    }
-    let Some(run) = &question.run else { return Step::yes("run", rule) };
+    let Some(run) = &question.run else {
+        // A run of whichever repository: the account may be deployed to from none.
+        let none = repositories.is_empty() && account.environment().requires_proof();
+        let nobody =
+            OriginError::NoRepositories { account: account.name().to_owned(), repository: "none is named".to_owned() };
+        return RunJudged { verdict: Some(if none { Err(nobody) } else { Ok(()) }), because: rule };
+    };
     let of_its_kind = || repositories.iter().filter(|it| it.provider() == run.provider);
     let issuers: Vec<&str> = match &run.issuer {
         Some(issuer) => vec![issuer],
@@ -302,7 +362,8 @@ fn run_of(question: &Question, account: &Account) -> Step {
     });
     let judged: Vec<_> = judged.collect();
     if judged.iter().any(Result::is_ok) {
-        return Step::yes("run", format!("a run of this repository may deploy: {rule}"));
+        let because = format!("a run of this repository may deploy: {rule}");
+        return RunJudged { verdict: Some(Ok(())), because };
     }
     let by_id = of_its_kind().any(|it| it.id().is_some());
     let by_name = of_its_kind().any(|it| it.id().is_none());
@@ -312,8 +373,8 @@ fn run_of(question: &Question, account: &Account) -> Step {
         _ => None,
     };
     match (missing, judged.into_iter().find_map(Result::err)) {
-        (Some(option), _) => Step::unknown("run", format!("not checked: {rule}; use {option}")),
-        (None, error) => Step::no("run", ErrorName::IdentityNotProven, error.map_or(rule, |error| error.to_string())),
+        (Some(option), _) => RunJudged { verdict: None, because: format!("not checked: {rule}; use {option}") },
+        (None, error) => RunJudged { verdict: error.map(Err), because: rule },
     }
 }
 
@@ -336,27 +397,6 @@ fn rule_for_runs(account: &Account) -> String {
         format!("{name} requires no identity token, and takes one of any run")
     } else {
         format!("{name} requires no identity token; one that is sent has to be of a run{of}{on}")
-    }
-}
-
-async fn membership_of(user: Option<&str>, group: &str, store: &Store) -> Step {
-    let Store::Known(store) = store else {
-        return Step::unknown("group", format!("not checked: whether the person is in `{group}`"));
-    };
-    let group_id = match store.group_id(group).await {
-        Ok(Some(id)) => id,
-        Ok(None) => {
-            return Step::no("group", ErrorName::NotAMember, format!("Identity Center has no group `{group}`"));
-        }
-        Err(error) => return Step::unknown("group", not_checked(&error)),
-    };
-    let Some(user) = user else {
-        return Step::unknown("group", format!("there is a group `{group}`, but nobody to look for in it"));
-    };
-    match store.is_member(user, &group_id).await {
-        Ok(true) => Step::yes("group", format!("the person is a member of `{group}`")),
-        Ok(false) => Step::no("group", ErrorName::NotAMember, format!("the person is no member of `{group}`")),
-        Err(error) => Step::unknown("group", not_checked(&error)),
     }
 }
 
