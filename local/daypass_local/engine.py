@@ -61,11 +61,12 @@ async def serve(bind: str) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
-    from daypass_local import control, waits
+    from daypass_local import control, invocations, waits
 
     control.record_calls()
     control.record_grants()
     waits.install()
+    invocations.install()
     config = Config()
     config.bind = [bind]
     config.keep_alive_timeout = 75

@@ -2,11 +2,13 @@
 
 import contextvars
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from daypass_local.invocations import PORTS
 from daypass_local.patches.tools import replace
 
 KEPT: Final = frozenset({"PATH", "LANG", "TZ", "AWS_ENDPOINT_URL"})
@@ -33,6 +35,33 @@ def clean_environment() -> None:
             for name, value in environment.items()
             if name in KEPT or name in configured or name not in os.environ
         }
+
+    original = replace(lambda_svc, "_provided_worker_env", provided_worker_env)
+
+
+def own_credentials() -> None:
+    """Each environment of a function has credentials of its own.
+
+    On AWS two environments of one function have two sessions of its role. ministack derives one access key from the
+    names of function and role. Here a call tells which environment it comes from.
+    Unnecessary when ministack's `execution_credentials` issues a session for each environment.
+    """
+    from ministack.services import lambda_svc, sts
+
+    def provided_worker_env(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        environment: dict[str, str] = original(config, code_dir, port)
+        shared = sts._sessions.get(environment.get("AWS_ACCESS_KEY_ID"))
+        if shared is None:
+            return environment
+        own = {
+            "AWS_ACCESS_KEY_ID": f"ASIA{secrets.token_hex(8).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(32),
+            "AWS_SESSION_TOKEN": secrets.token_hex(32),
+        }
+        issued = {"SecretAccessKey": own["AWS_SECRET_ACCESS_KEY"], "SessionToken": own["AWS_SESSION_TOKEN"]}
+        sts.register_session(own["AWS_ACCESS_KEY_ID"], {"Arn": shared["Arn"], "UserId": shared["UserId"]} | issued)
+        PORTS[own["AWS_ACCESS_KEY_ID"]] = port
+        return environment | own
 
     original = replace(lambda_svc, "_provided_worker_env", provided_worker_env)
 
@@ -80,4 +109,4 @@ def logs_do_not_delay() -> None:
     lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain_stderr_bounded
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (clean_environment, logs_do_not_delay)
+PATCHES: Final[tuple[Callable[[], None], ...]] = (clean_environment, own_credentials, logs_do_not_delay)
