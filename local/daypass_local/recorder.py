@@ -253,6 +253,9 @@ class Fault:
     transaction: str | None = None
     """Only calls whose request names this transaction, or of a function that is at work for it."""
 
+    execution: str | None = None
+    """Only calls for an execution whose ARN contains this: `:daypass-renew:` are those of a machine."""
+
     state: str | None = None
     """Only calls of a state of this name: its task's, and those of the function that it has called."""
 
@@ -264,6 +267,7 @@ class Fault:
             and (self.caller is None or self.caller in call.caller)
             and (self.resource is None or self.resource in call.resource)
             and (self.transaction is None or self.transaction in call.transactions)
+            and (self.execution is None or self.execution in call.execution)
             and self.state in (None, call.state)
         )
 

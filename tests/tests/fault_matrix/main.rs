@@ -1,0 +1,301 @@
+//! The fault matrix: each call of each scenario, hit with each fault, once and for good; and pairs of them, by seeds.
+//! `make faults` plays all of it and writes `docs/fault-matrix.md`; without more, some of it is played, by a fixed seed.
+//!
+//! The engine records the calls, and does to them what it is asked to (`local/daypass_local/recorder.py`): it is where all calls of
+//! functions arrive, and it runs the machines. A fault is of one transaction, so many runs go side by side on one stack.
+
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
+mod fault;
+mod judge;
+mod leaks;
+mod report;
+mod run;
+mod scenario;
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
+};
+
+use daypass_tests::{random::Random, stack::Stack};
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+use crate::{
+    fault::{Hit, Kind, Point},
+    report::{Pairs, Row},
+    run::Played,
+    scenario::Scenario,
+};
+
+/// Retries run a hundred times as fast, and a day of them is three.
+const PACE: f64 = 0.01;
+const MOST_ATTEMPTS: u32 = 3;
+/// How many runs go at once: of those that work, and of those that wait for a time-out.
+const AT_ONCE: usize = 24;
+const WAITING_AT_ONCE: usize = 48;
+/// Of the calls of a state, so many are hit that have the same action.
+const SAME: u32 = 2;
+/// After so many violations the rest of what was seen is not printed.
+const ENOUGH: usize = 40;
+/// What is played without more: so many runs of one fault, and so many pairs.
+const SOME: usize = 150;
+const SOME_PAIRS: u64 = 20;
+const PAIRS: u64 = 200;
+/// What makes of the seed of a pair that of its second hit.
+const SECOND: u64 = 0x5eed;
+
+/// What is to be played.
+#[derive(Clone)]
+struct Planned {
+    scenario: Scenario,
+    hits: Vec<Hit>,
+    seed: Option<u64>,
+}
+
+impl Planned {
+    fn name(&self) -> String {
+        let hits: Vec<_> = self.hits.iter().map(ToString::to_string).collect();
+        format!("{} / {}", self.scenario, hits.join(" + "))
+    }
+
+    fn again(&self) -> String {
+        self.seed
+            .map_or_else(|| format!("make faults ONLY='{}'", self.name()), |seed| format!("make faults SEED={seed}"))
+    }
+
+    /// Of a pair, the second hit is chosen among the calls that are made when the first one has struck.
+    async fn with_a_second_hit(mut self, stack: &Stack) -> Self {
+        let Some(seed) = self.seed else { return self };
+        let played = run::play(stack, self.scenario, &self.hits).await;
+        let struck = played.calls.iter().position(|call| call.fault.is_some()).unwrap_or_default();
+        let before = Point::all(&played.calls[..struck]);
+        let mut points = Point::all(&played.calls);
+        points.retain(|it| !before.contains(it) && it.nth < SAME && *it != self.hits[0].point);
+        let mut random = Random::of(seed ^ SECOND);
+        if !points.is_empty() {
+            self.hits.push(hit(&mut random, &points));
+        }
+        self
+    }
+
+    fn waits(&self) -> bool {
+        self.hits.iter().any(|hit| hit.kind.waits())
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// The calls of a scenario that nothing hits. Where executions meet, only calls that are made every time.
+async fn points(stack: &Stack, scenario: Scenario) -> Vec<Point> {
+    let mut always: Option<BTreeSet<Point>> = None;
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        let played = run::play(stack, scenario, &[]).await;
+        assert_eq!(judge::violations(&played), Vec::new(), "undisturbed: {}", report::told(&played, &[], ""));
+        let points: Vec<_> = Point::all(&played.calls).into_iter().filter(|it| counts(scenario, it)).collect();
+        let these: BTreeSet<_> = points.iter().cloned().collect();
+        always = Some(always.map_or_else(|| these.clone(), |it| it.intersection(&these).cloned().collect()));
+        if first.is_empty() {
+            first = points;
+        }
+    }
+    let always = always.unwrap_or_default();
+    first.retain(|it| always.contains(it));
+    first
+}
+
+/// Whether a call belongs to what the scenario is about: the end that comes by itself afterwards is another scenario's.
+fn counts(scenario: Scenario, point: &Point) -> bool {
+    let machine = match scenario {
+        Scenario::Provision | Scenario::Denied | Scenario::ClientGone => point.machine == "provision",
+        Scenario::Renew => point.machine == "renew",
+        Scenario::Release => point.machine == "deprovision" && point.state != "LookUpLease",
+        Scenario::Lease | Scenario::Race | Scenario::TwoReleases => point.machine == "deprovision",
+        Scenario::ReleaseMeanwhile => true,
+    };
+    machine && point.nth < SAME
+}
+
+/// Every call and every fault that it can meet, once and for good.
+fn singles(points: &[(Scenario, Vec<Point>)]) -> Vec<Planned> {
+    let mut all = Vec::new();
+    for (scenario, points) in points {
+        for point in points {
+            for kind in Kind::ALL.into_iter().filter(|kind| kind.fits(point) && kind.is_for(*scenario)) {
+                for for_good in [false, true] {
+                    let hits = vec![Hit { point: point.clone(), kind, for_good }];
+                    all.push(Planned { scenario: *scenario, hits, seed: None });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The first of two hits of one scenario, by a seed.
+fn pair(points: &[(Scenario, Vec<Point>)], seed: u64) -> Planned {
+    let mut random = Random::of(seed);
+    let (scenario, points) = random.one_of(points);
+    Planned { scenario, hits: vec![hit(&mut random, &points)], seed: Some(seed) }
+}
+
+fn hit(random: &mut Random, points: &[Point]) -> Hit {
+    let point = random.one_of(points);
+    let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.fits(&point)).collect();
+    Hit { point, kind: random.one_of(&kinds), for_good: random.percent(40) }
+}
+
+/// Some of them, by a seed: from everywhere, and without those who wait for long.
+fn some(all: Vec<Planned>, count: usize, seed: u64) -> Vec<Planned> {
+    let mut random = Random::of(seed);
+    let mut left: Vec<_> = all.into_iter().filter(|it| !it.waits()).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < count && !left.is_empty() {
+        let at = random.within(0..u32::try_from(left.len()).expect("some")) as usize;
+        chosen.push(left.swap_remove(at));
+    }
+    chosen
+}
+
+#[tokio::test]
+async fn fault_matrix() {
+    let (only, seed) = (variable("DAYPASS_ONLY"), variable("DAYPASS_SEED"));
+    let seed: Option<u64> = seed.map(|text| text.parse().expect("a number"));
+    let everything = variable("DAYPASS_FAULTS").is_some_and(|it| it == "all") && only.is_none() && seed.is_none();
+    let stack = Stack::alone().await;
+    stack.engine.pace(PACE).await;
+    stack.engine.most_attempts(Some(MOST_ATTEMPTS)).await;
+    let since = SystemTime::now();
+    // Whatever is cold gets warm.
+    run::play(&stack, Scenario::Provision, &[]).await;
+    let points = join_all(Scenario::ALL.map(async |scenario| (scenario, points(&stack, scenario).await))).await;
+
+    let mut planned = match (seed, &only) {
+        (Some(seed), _) => vec![pair(&points, seed)],
+        (None, Some(part)) => singles(&points).into_iter().filter(|it| it.name().contains(part.as_str())).collect(),
+        (None, None) if everything => singles(&points),
+        (None, None) => some(singles(&points), SOME, 1),
+    };
+    let pairs = if everything { PAIRS } else { SOME_PAIRS };
+    if seed.is_none() && only.is_none() {
+        planned.extend((1..=pairs).map(|seed| pair(&points, seed)));
+    }
+    for (scenario, points) in &points {
+        println!("{scenario}: {} calls", points.len());
+    }
+    println!("{} runs", planned.len());
+    let played = play(stack, planned, since).await;
+
+    let (mut rows, mut pairs, mut found) =
+        (Vec::new(), Pairs { seeds: format!("1 to {pairs}"), ..Pairs::default() }, Vec::new());
+    for (planned, it, violations) in &played {
+        found.extend(violations.iter().map(|(check, why)| {
+            format!("`{check}`: {why} (`{}`)", planned.again()).replace(&it.id.to_string(), "<id>")
+        }));
+        if planned.seed.is_some() {
+            pairs.played += 1;
+            pairs.struck += usize::from(it.struck);
+        } else {
+            let Hit { point, kind, for_good } = planned.hits[0].clone();
+            rows.push(Row {
+                scenario: planned.scenario,
+                point,
+                kind,
+                for_good,
+                code: report::code(it, !violations.is_empty()),
+            });
+        }
+    }
+    if everything {
+        let page = report::page(&points, &rows, &pairs, &found);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fault-matrix.md");
+        fs::write(path, page).expect("it is written");
+    }
+    let hit = played.iter().filter(|(_, it, _)| it.struck).count();
+    println!("{} runs, {hit} hit, {} violations", played.len(), found.len());
+    for violation in &found {
+        println!("{violation}");
+    }
+    assert!(found.is_empty(), "{} violations", found.len());
+}
+
+type Judged = (Planned, Played, Vec<(&'static str, String)>);
+
+/// Plays all of them, many at once, and judges each.
+async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime) -> Vec<Judged> {
+    let stack = Arc::new(stack);
+    let (working, waiting) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(WAITING_AT_ONCE)));
+    let (started, done, shown) = (Instant::now(), Arc::new(Mutex::new(0_usize)), Arc::new(Mutex::new(0_usize)));
+    let all = planned.len();
+    let logs = Arc::new(Mutex::new(Vec::new()));
+    let reader = tokio::spawn(read_logs(Arc::clone(&stack), Arc::clone(&logs), since));
+    let runs: Vec<_> = planned
+        .into_iter()
+        .map(|it| {
+            let (stack, done, shown) = (Arc::clone(&stack), Arc::clone(&done), Arc::clone(&shown));
+            let turns = Arc::clone(if it.waits() { &waiting } else { &working });
+            tokio::spawn(async move {
+                let _turn = turns.acquire_owned().await.expect("a turn");
+                let it = it.with_a_second_hit(&stack).await;
+                let mut played = run::play(&stack, it.scenario, &it.hits).await;
+                let violations = judge::violations(&played);
+                if !violations.is_empty() {
+                    let mut shown = shown.lock().expect("a number");
+                    *shown += 1;
+                    if *shown <= ENOUGH {
+                        println!("{}", report::told(&played, &violations, &it.again()));
+                    }
+                }
+                played.calls = Vec::new();
+                let mut done = done.lock().expect("a number");
+                *done += 1;
+                if done.is_multiple_of(100) {
+                    println!("{done} of {all} after {:.0} s", started.elapsed().as_secs_f64());
+                }
+                (it, played, violations)
+            })
+        })
+        .collect();
+    let mut judged = Vec::new();
+    for run in runs {
+        judged.push(run.await.expect("a run that does not panic"));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    reader.abort();
+    println!("played after {:.0} s", started.elapsed().as_secs_f64());
+    let kept = std::mem::take(&mut *logs.lock().expect("the logs"));
+    let secrets: Vec<String> = judged.iter().flat_map(|(_, played, _)| played.secrets.clone()).collect();
+    let leaks = leaks::found_in_much(&secrets, &kept);
+    println!(
+        "{} secrets searched in {} bytes of the functions' logs",
+        secrets.len(),
+        kept.iter().map(String::len).sum::<usize>()
+    );
+    assert_eq!(leaks, 0, "secrets are in the functions' logs");
+    judged
+}
+
+/// Reads the functions' logs again and again: the engine answers with the first events of a group only.
+async fn read_logs(stack: Arc<Stack>, into: Arc<Mutex<Vec<String>>>, since: SystemTime) {
+    let mut since = i64::try_from(since.duration_since(SystemTime::UNIX_EPOCH).expect("now").as_millis()).expect("now");
+    loop {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("now").as_millis();
+        for task in ["validate", "prove", "authn", "authz", "create-role", "issue-creds", "delete-role", "record"] {
+            let logs = stack.hub().logs();
+            let events =
+                logs.filter_log_events().log_group_name(format!("/aws/lambda/daypass-{task}")).start_time(since);
+            let Ok(page) = events.send().await else { continue };
+            let lines = page.events.unwrap_or_default().into_iter().filter_map(|event| event.message);
+            into.lock().expect("the logs").extend(lines);
+        }
+        since = i64::try_from(now).expect("now") - 5000;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
