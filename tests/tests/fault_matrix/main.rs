@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     fault::{Hit, Kind, Point},
-    report::{Pairs, Row},
+    report::{Holds, Pairs, Row},
     run::Played,
     scenario::Scenario,
 };
@@ -196,7 +196,13 @@ async fn fault_matrix() {
     let (mut rows, mut pairs, mut found) =
         (Vec::new(), Pairs { seeds: format!("1 to {pairs}"), ..Pairs::default() }, Vec::new());
     for (planned, it, violations) in &played {
-        found.extend(violations.iter().map(|(check, why)| {
+        let unknown: Vec<_> = violations.iter().filter(|(check, _)| !judge::is_known(it, check)).collect();
+        let holds = match (violations.len(), unknown.len()) {
+            (0, _) => Holds::Yes,
+            (_, 0) => Holds::AsKnown,
+            _ => Holds::No,
+        };
+        found.extend(unknown.into_iter().map(|(check, why)| {
             format!("`{check}`: {why} (`{}`)", planned.again()).replace(&it.id.to_string(), "<id>")
         }));
         if planned.seed.is_some() {
@@ -204,13 +210,7 @@ async fn fault_matrix() {
             pairs.struck += usize::from(it.struck);
         } else {
             let Hit { point, kind, for_good } = planned.hits[0].clone();
-            rows.push(Row {
-                scenario: planned.scenario,
-                point,
-                kind,
-                for_good,
-                code: report::code(it, !violations.is_empty()),
-            });
+            rows.push(Row { scenario: planned.scenario, point, kind, for_good, code: report::code(it, holds) });
         }
     }
     if everything {

@@ -14,8 +14,17 @@ use crate::{
     scenario::{Scenario, Told},
 };
 
+/// Whether every promise holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Yes,
+    /// But for what is known.
+    AsKnown,
+    No,
+}
+
 /// What became of a run, in a few letters.
-pub fn code(it: &Played, violated: bool) -> String {
+pub fn code(it: &Played, violations: Holds) -> String {
     if !it.struck {
         return "·".to_owned();
     }
@@ -44,7 +53,11 @@ pub fn code(it: &Played, violated: bool) -> String {
     if it.executions.iter().any(|ran| ran.entered("DeprovisionFailed")) {
         code.push('!');
     }
-    if violated { format!("**{code}**") } else { code }
+    match violations {
+        Holds::Yes => code,
+        Holds::AsKnown => format!("_{code}_"),
+        Holds::No => format!("**{code}**"),
+    }
 }
 
 const LEGEND: &str = "\
@@ -61,6 +74,7 @@ const LEGEND: &str = "\
 | `p` | likewise: the release of the person who was called |
 | `!` | an end failed for good after all its attempts; the alarm went off and a message was sent |
 | `·` | the call was not made again, so nothing was hit |
+| _slanted_ | as [known](#known) |
 | **bold** | a promise did not hold: see [below](#what-did-not-hold) |
 ";
 
@@ -110,6 +124,10 @@ pub fn page(points: &[(Scenario, Vec<Point>)], rows: &[Row], pairs: &Pairs, viol
                 .collect();
             let _ = writeln!(text, "| {point} | {} |", cells.join(" | "));
         }
+    }
+    let _ = writeln!(text, "\n## Known\n");
+    for (check, state, why) in judge::KNOWN {
+        let _ = writeln!(text, "- `{check}`, `{state}`: {why}");
     }
     let _ = writeln!(text, "\n## What did not hold\n");
     if violations.is_empty() {

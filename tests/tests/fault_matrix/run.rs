@@ -24,7 +24,7 @@ use crate::{
 
 /// How long executions may take until they have ended, without delays. It is waited for in full only when one does not end.
 const PATIENCE: Duration = Duration::from_mins(6);
-const POLL: Duration = Duration::from_millis(60);
+const POLL: Duration = Duration::from_millis(150);
 /// The statuses that are the last.
 pub const TERMINAL: [&str; 3] = ["denied", "failed", "deprovisioned"];
 
@@ -166,11 +166,13 @@ async fn pass_time(stack: &Stack, id: TransactionId) -> Vec<String> {
         if Instant::now() > deadline {
             return running.into_iter().map(|(arn, _)| arn).collect();
         }
-        // Not before an execution of provision has ended: what it has to say is not old.
-        if round % 10 == 1 && !running.iter().any(|(arn, _)| arn.contains(":daypass-provision:")) {
-            age(stack, id, false).await;
+        // Not before an execution of provision has ended: what it has to say is not old, and its lease not over.
+        if !running.iter().any(|(arn, _)| arn.contains(":daypass-provision:")) {
+            if round % 8 == 0 {
+                age(stack, id, false).await;
+            }
+            stack.engine.end_delays_about(id).await;
         }
-        stack.engine.end_delays_about(id).await;
         sleep(POLL).await;
         round += 1;
     }

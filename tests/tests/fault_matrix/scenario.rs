@@ -2,7 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use aws_sdk_sfn::types::ExecutionStatus;
 use daypass::ids::TransactionId;
 use daypass_tests::{
     aws::Refused,
@@ -16,7 +15,7 @@ use crate::run::age;
 
 /// How long a client may wait: longer than a machine lets it.
 const PATIENCE: Duration = Duration::from_mins(6);
-const POLL: Duration = Duration::from_millis(60);
+const POLL: Duration = Duration::from_millis(150);
 /// When a role is old enough for IAM to be believed: after five minutes. What comes late has come by then.
 const OLD: Duration = Duration::from_secs(3);
 
@@ -211,11 +210,12 @@ impl Cast {
         let Ok(execution) = started else { return Told::Release(started.map(|_| unreachable!("it was not started"))) };
         let (begun, deadline, mut aged) = (Instant::now(), Instant::now() + PATIENCE, false);
         loop {
-            let ended = stack.described(&execution).await;
-            if ended.status != ExecutionStatus::Running || Instant::now() > deadline {
-                return Told::Release(Ok(ended));
-            }
             sleep(POLL).await;
+            let status = stack.engine.executions_about(self.id()).await.remove(&execution);
+            let runs = status.is_none_or(|status| status == "RUNNING" || status == "WAITING");
+            if !runs || Instant::now() > deadline {
+                return Told::Release(Ok(stack.described(&execution).await));
+            }
             if begun.elapsed() > OLD && !aged {
                 age(stack, self.id(), false).await;
                 aged = true;
