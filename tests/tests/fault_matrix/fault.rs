@@ -95,7 +95,7 @@ impl Kind {
     /// those faults that change what executions find out of each other; pairs have all of them.
     pub fn is_for(self, scenario: Scenario) -> bool {
         let again = scenario.races() || scenario == Scenario::ClientGone;
-        !again || matches!(self, Self::Denied | Self::Lost | Self::Late | Self::HangsAfter | Self::DiesAfter)
+        !again || matches!(self, Self::Denied | Self::Lost | Self::Late)
     }
 
     /// Whether it can happen to that call.

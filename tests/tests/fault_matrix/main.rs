@@ -14,8 +14,9 @@ mod run;
 mod scenario;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
+    io::Write as _,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
@@ -23,12 +24,12 @@ use std::{
 
 use daypass_tests::{random::Random, stack::Stack};
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::{
     fault::{Hit, Kind, Point},
     report::{Holds, Pairs, Row},
-    run::Played,
     scenario::Scenario,
 };
 
@@ -61,6 +62,11 @@ impl Planned {
     fn name(&self) -> String {
         let hits: Vec<_> = self.hits.iter().map(ToString::to_string).collect();
         format!("{} / {}", self.scenario, hits.join(" + "))
+    }
+
+    /// By which its result is kept.
+    fn key(&self) -> String {
+        self.seed.map_or_else(|| self.name(), |seed| format!("SEED={seed}"))
     }
 
     fn again(&self) -> String {
@@ -164,6 +170,31 @@ fn some(all: Vec<Planned>, count: usize, seed: u64) -> Vec<Planned> {
     chosen
 }
 
+/// What became of a run. Those of `make faults` are kept, one a line: a run that was interrupted goes on with `CONTINUE=1`.
+#[derive(Clone, Serialize, Deserialize)]
+struct Came {
+    name: String,
+    code: String,
+    struck: bool,
+    secrets: usize,
+    /// The check, why, and whether it is known.
+    violations: Vec<(String, String, bool)>,
+}
+
+const KEPT: &str = "../target/fault-matrix.jsonl";
+
+fn kept() -> Vec<Came> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn keep(came: &Came) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT);
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    let line = serde_json::to_string(came).expect("JSON");
+    writeln!(file, "{line}").expect("it is written");
+}
+
 #[tokio::test]
 async fn fault_matrix() {
     let (only, seed) = (variable("DAYPASS_ONLY"), variable("DAYPASS_SEED"));
@@ -176,6 +207,9 @@ async fn fault_matrix() {
     // Whatever is cold gets warm.
     run::play(&stack, Scenario::Provision, &[]).await;
     let points = join_all(Scenario::ALL.map(async |scenario| (scenario, points(&stack, scenario).await))).await;
+    for (scenario, points) in &points {
+        println!("{scenario}: {} calls", points.len());
+    }
 
     let mut planned = match (seed, &only) {
         (Some(seed), _) => vec![pair(&points, seed)],
@@ -187,30 +221,32 @@ async fn fault_matrix() {
     if seed.is_none() && only.is_none() {
         planned.extend((1..=pairs).map(|seed| pair(&points, seed)));
     }
-    for (scenario, points) in &points {
-        println!("{scenario}: {} calls", points.len());
+    let mut came: BTreeMap<String, Came> = BTreeMap::new();
+    if everything && variable("DAYPASS_CONTINUE").is_some() {
+        came.extend(kept().into_iter().map(|it| (it.name.clone(), it)));
+    } else if everything {
+        let _ = fs::remove_file(Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT));
     }
-    println!("{} runs", planned.len());
-    let played = play(stack, planned, since).await;
+    let left: Vec<_> = planned.iter().filter(|it| !came.contains_key(&it.key())).cloned().collect();
+    println!("{} runs, of which {} are left", planned.len(), left.len());
+    let played = play(stack, left, since, everything).await;
+    came.extend(played.into_iter().map(|it| (it.name.clone(), it)));
 
-    let (mut rows, mut pairs, mut found) =
-        (Vec::new(), Pairs { seeds: format!("1 to {pairs}"), ..Pairs::default() }, Vec::new());
-    for (planned, it, violations) in &played {
-        let unknown: Vec<_> = violations.iter().filter(|(check, _)| !judge::is_known(it, check)).collect();
-        let holds = match (violations.len(), unknown.len()) {
-            (0, _) => Holds::Yes,
-            (_, 0) => Holds::AsKnown,
-            _ => Holds::No,
-        };
-        found.extend(unknown.into_iter().map(|(check, why)| {
-            format!("`{check}`: {why} (`{}`)", planned.again()).replace(&it.id.to_string(), "<id>")
-        }));
+    let (mut rows, mut found) = (Vec::new(), Vec::new());
+    let mut pairs = Pairs { seeds: format!("1 to {pairs}"), ..Pairs::default() };
+    let (mut hit, mut secrets) = (0, 0);
+    for planned in &planned {
+        let Some(it) = came.get(&planned.key()) else { continue };
+        hit += usize::from(it.struck);
+        secrets += it.secrets;
+        let unknown = it.violations.iter().filter(|(.., known)| !known);
+        found.extend(unknown.map(|(check, why, _)| format!("`{check}`: {why} (`{}`)", planned.again())));
         if planned.seed.is_some() {
             pairs.played += 1;
             pairs.struck += usize::from(it.struck);
         } else {
             let Hit { point, kind, for_good } = planned.hits[0].clone();
-            rows.push(Row { scenario: planned.scenario, point, kind, for_good, code: report::code(it, holds) });
+            rows.push(Row { scenario: planned.scenario, point, kind, for_good, code: it.code.clone() });
         }
     }
     if everything {
@@ -218,23 +254,19 @@ async fn fault_matrix() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fault-matrix.md");
         fs::write(path, page).expect("it is written");
     }
-    let hit = played.iter().filter(|(_, it, _)| it.struck).count();
-    println!("{} runs, {hit} hit, {} violations", played.len(), found.len());
+    println!("{} runs, {hit} hit, {secrets} secrets, {} violations", planned.len(), found.len());
     for violation in &found {
         println!("{violation}");
     }
     assert!(found.is_empty(), "{} violations", found.len());
 }
 
-type Judged = (Planned, Played, Vec<(&'static str, String)>);
-
 /// Plays all of them, many at once, and judges each.
-async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime) -> Vec<Judged> {
+async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime, keeps: bool) -> Vec<Came> {
     let stack = Arc::new(stack);
     let (working, waiting) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(WAITING_AT_ONCE)));
     let (started, done, shown) = (Instant::now(), Arc::new(Mutex::new(0_usize)), Arc::new(Mutex::new(0_usize)));
-    let all = planned.len();
-    let logs = Arc::new(Mutex::new(Vec::new()));
+    let (all, logs) = (planned.len(), Arc::new(Mutex::new(Vec::new())));
     let reader = tokio::spawn(read_logs(Arc::clone(&stack), Arc::clone(&logs), since));
     let runs: Vec<_> = planned
         .into_iter()
@@ -243,43 +275,61 @@ async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime) -> Vec<Jud
             let turns = Arc::clone(if it.waits() { &waiting } else { &working });
             tokio::spawn(async move {
                 let _turn = turns.acquire_owned().await.expect("a turn");
+                let key = it.key();
                 let it = it.with_a_second_hit(&stack).await;
-                let mut played = run::play(&stack, it.scenario, &it.hits).await;
+                let played = run::play(&stack, it.scenario, &it.hits).await;
                 let violations = judge::violations(&played);
-                if !violations.is_empty() {
+                let known = violations.iter().filter(|(check, _)| judge::is_known(&played, check)).count();
+                let holds = match (violations.len(), known) {
+                    (0, _) => Holds::Yes,
+                    (all, known) if all == known => Holds::AsKnown,
+                    _ => Holds::No,
+                };
+                if holds == Holds::No {
                     let mut shown = shown.lock().expect("a number");
                     *shown += 1;
                     if *shown <= ENOUGH {
                         println!("{}", report::told(&played, &violations, &it.again()));
                     }
                 }
-                played.calls = Vec::new();
+                let violations = violations.into_iter().map(|(check, why)| {
+                    let why = why.replace(&played.id.to_string(), "<id>");
+                    (check.to_owned(), why, judge::is_known(&played, check))
+                });
+                let came = Came {
+                    name: key,
+                    code: report::code(&played, holds),
+                    struck: played.struck,
+                    secrets: played.secrets.len(),
+                    violations: violations.collect(),
+                };
                 let mut done = done.lock().expect("a number");
+                if keeps {
+                    keep(&came);
+                }
                 *done += 1;
                 if done.is_multiple_of(100) {
                     println!("{done} of {all} after {:.0} s", started.elapsed().as_secs_f64());
                 }
-                (it, played, violations)
+                (came, played.secrets)
             })
         })
         .collect();
-    let mut judged = Vec::new();
+    let (mut came, mut secrets) = (Vec::new(), Vec::new());
     for run in runs {
-        judged.push(run.await.expect("a run that does not panic"));
+        let (it, its_secrets) = run.await.expect("a run that does not panic");
+        came.push(it);
+        secrets.extend(its_secrets);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     reader.abort();
     println!("played after {:.0} s", started.elapsed().as_secs_f64());
     let kept = std::mem::take(&mut *logs.lock().expect("the logs"));
-    let secrets: Vec<String> = judged.iter().flat_map(|(_, played, _)| played.secrets.clone()).collect();
     let leaks = leaks::found_in_much(&secrets, &kept);
-    println!(
-        "{} secrets searched in {} bytes of the functions' logs",
-        secrets.len(),
-        kept.iter().map(String::len).sum::<usize>()
-    );
+    let bytes: usize = kept.iter().map(String::len).sum();
+    println!("{} secrets searched in {bytes} bytes of the functions' logs", secrets.len());
     assert_eq!(leaks, 0, "secrets are in the functions' logs");
-    judged
+    came
 }
 
 /// Reads the functions' logs again and again: the engine answers with the first events of a group only.
