@@ -33,6 +33,7 @@ import os
 import re
 import socket
 import struct
+import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
@@ -193,6 +194,22 @@ def _written(action: str, body: bytes) -> dict[str, str]:
     return {"UpdateExpression": "; ".join(filter(None, (it.get("UpdateExpression") for it in updates)))}
 
 
+_room: Final[dict[str, tuple[float, float]]] = {}
+"""How many calls more IAM takes of an account, and since when that is so."""
+
+
+def _throttle(call: Call) -> Fault | None:
+    """Return IAM's refusal when an account, but for its root, calls more often than IAM takes calls."""
+    rate = SETTINGS.iam_calls_per_second
+    if rate is None or not call.action.startswith("iam:") or call.caller.endswith(":root"):
+        return None
+    now = time.monotonic()
+    left, since = _room.get(call.account, (rate, now))
+    left = min(rate, left + (now - since) * rate)
+    _room[call.account] = (left - 1 if left >= 1 else left, now)
+    return None if left >= 1 else Fault(call.action, error="Throttling", status=400, message="Rate exceeded")
+
+
 def _cut(content: bytes, after: str | None) -> bytes:
     """Return an answer up to a text and with it, or its first half."""
     if after is None:
@@ -268,7 +285,7 @@ def record_calls() -> None:
             again.status, again.error, again.fault = answered[0], _error_code(*answered), "late"
             RECORDER.record(again)
 
-        fault = RECORDER.take_fault(call)
+        fault = RECORDER.take_fault(call) or _throttle(call)
         if fault is None or fault.execute or fault.passes:
             answered = await carry_out(call)
         if fault and fault.late is not None:

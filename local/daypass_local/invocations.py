@@ -49,7 +49,8 @@ def of(call: Call, access_key: str | None) -> Invocation | None:
     port = PORTS.get(access_key or "")
     if port is not None:
         found = (it for it in running if (server := it.worker._server) and server.server_address[1] == port)
-        return next(found, None)
+        # What it calls while it starts is for whomever comes.
+        return next((it for it in found if it.worker._current_request_id is not None), None)
     assumed_by = (call.via or "").rsplit("/", 1)[-1]
     named = transactions_in(call.caller) or call.transactions
     return next((it for it in running if it.function == assumed_by and set(it.transactions) & set(named)), None)

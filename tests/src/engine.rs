@@ -393,6 +393,11 @@ impl Engine {
         self.post("/_daypass/settings", &json!({"most_attempts": most})).await;
     }
 
+    /// Lets IAM take no more calls of an account in a second than this.
+    pub async fn iam_calls_per_second(&self, most: Option<f64>) {
+        self.post("/_daypass/settings", &json!({"iam_calls_per_second": most})).await;
+    }
+
     /// Chooses the answer for a role that is not there.
     pub async fn missing_role(&self, answer: MissingRole) {
         self.post("/_daypass/settings", &json!({"missing_role": answer})).await;
@@ -454,9 +459,14 @@ impl Engine {
         serde_json::from_slice::<Answer>(&answer).expect("an answer").ended
     }
 
-    /// Ends every delay that an execution is in.
-    pub async fn end_delays(&self) {
-        self.post("/_daypass/executions/end-delays", &json!({})).await;
+    /// Ends every delay that an execution is in; returns how many there were.
+    pub async fn end_delays(&self) -> usize {
+        #[derive(Deserialize)]
+        struct Answer {
+            ended: usize,
+        }
+        let answer = self.post("/_daypass/executions/end-delays", &json!({})).await;
+        serde_json::from_slice::<Answer>(&answer).expect("an answer").ended
     }
 
     /// Ends every delay that an execution of a transaction is in.
@@ -475,6 +485,7 @@ impl Engine {
         self.disarm().await;
         self.missing_role(MissingRole::NoSuchEntity).await;
         self.most_attempts(None).await;
+        self.iam_calls_per_second(None).await;
         self.shortest_session(Duration::from_mins(15)).await;
         self.pace(1.0).await;
     }

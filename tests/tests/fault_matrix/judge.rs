@@ -11,8 +11,10 @@ use crate::{
     scenario::Told,
 };
 
+type Check = fn(&Played) -> Vec<String>;
+
 /// What is checked, by name.
-const CHECKS: [(&str, fn(&Played) -> Vec<String>); 12] = [
+const CHECKS: [(&str, Check); 12] = [
     ("it-ends", it_ends),
     ("no-role", no_role),
     ("no-credential", no_credential),

@@ -44,7 +44,7 @@ fn a_secret_is_found_wherever_it_begins() {
     for before in 0..40 {
         let plain = format!("{}{secret};", "x".repeat(before));
         for text in [plain.clone(), BASE64_STANDARD.encode(&plain), BASE64_URL_SAFE.encode(&plain)] {
-            assert_eq!(found(&[secret.clone()], &[("it".to_owned(), text.clone())]), ["it"], "{text}");
+            assert_eq!(found(std::slice::from_ref(&secret), &[("it".to_owned(), text.clone())]), ["it"], "{text}");
         }
     }
     assert_eq!(found(&[secret], &[("it".to_owned(), "EXAMPLE ".repeat(20))]), Vec::<String>::new());

@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::{
     fault::{Hit, Kind, Point},
     report::{Holds, Pairs, Row},
+    run::Played,
     scenario::Scenario,
 };
 
@@ -37,8 +38,8 @@ use crate::{
 const PACE: f64 = 0.01;
 const MOST_ATTEMPTS: u32 = 3;
 /// How many runs go at once: of those that work, and of those that wait for a time-out.
-const AT_ONCE: usize = 24;
-const WAITING_AT_ONCE: usize = 48;
+const AT_ONCE: usize = 14;
+const WAITING_AT_ONCE: usize = 14;
 /// Of the calls of a state, so many are hit that have the same action.
 const SAME: u32 = 2;
 /// After so many violations the rest of what was seen is not printed.
@@ -277,7 +278,7 @@ async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime, keeps: boo
                 let _turn = turns.acquire_owned().await.expect("a turn");
                 let key = it.key();
                 let it = it.with_a_second_hit(&stack).await;
-                let played = run::play(&stack, it.scenario, &it.hits).await;
+                let played = played(&stack, &it).await;
                 let violations = judge::violations(&played);
                 let known = violations.iter().filter(|(check, _)| judge::is_known(&played, check)).count();
                 let holds = match (violations.len(), known) {
@@ -330,6 +331,18 @@ async fn play(stack: Stack, planned: Vec<Planned>, since: SystemTime, keeps: boo
     println!("{} secrets searched in {bytes} bytes of the functions' logs", secrets.len());
     assert_eq!(leaks, 0, "secrets are in the functions' logs");
     came
+}
+
+/// Plays one run. The engine is not AWS: when it breaks, the run says nothing, and is played again.
+async fn played(stack: &Arc<Stack>, it: &Planned) -> Played {
+    for _ in 0..2 {
+        let (stack, scenario, hits) = (Arc::clone(stack), it.scenario, it.hits.clone());
+        if let Ok(played) = tokio::spawn(async move { run::play(&stack, scenario, &hits).await }).await {
+            return played;
+        }
+        println!("once more: {}", it.name());
+    }
+    run::play(stack, it.scenario, &it.hits).await
 }
 
 /// Reads the functions' logs again and again: the engine answers with the first events of a group only.
