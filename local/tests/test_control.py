@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from conftest import Accounts, allow, package, policy, refused, service_trust, trust
 
@@ -190,6 +191,10 @@ def test_json_services_get_their_error_names(accounts: Accounts, aws: Aws) -> No
         ("/_daypass/settings", {"colour": "red"}, "colour"),
         ("/_daypass/settings", {"missing_role": "maybe"}, "missing_role"),
         ("/_daypass/settings", {"minimum_session_seconds": "1"}, "minimum_session_seconds"),
+        ("/_daypass/settings", {"most_attempts": "1"}, "most_attempts"),
+        ("/_daypass/settings", {"iam_calls_per_second": "1"}, "iam_calls_per_second"),
+        ("/_daypass/faults", {"action": "x", "instead": "fire"}, "instead"),
+        ("/_daypass/executions", None, "transaction"),
         ("/_daypass/executions/end-delay", {}, "execution_arn"),
         ("/_daypass/identity/user-status", {"user_id": "u", "status": "ASLEEP"}, "DISABLED"),
     ],
@@ -402,3 +407,22 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_iam_takes_so_many_calls_of_an_account(accounts: Accounts, aws: Aws) -> None:
+    role = accounts.role(accounts.target, "caller", policies=[allow("iam:ListRoles")])
+    iam = aws.client("iam", accounts.session(role))
+    aws.control("/_daypass/settings", {"iam_calls_per_second": 2})
+    answers = [refused_or_not(iam.list_roles) for _ in range(6)]
+    assert answers[:2] == [None, None]
+    assert "Throttling" in answers
+    aws.control("/_daypass/settings", {"iam_calls_per_second": None})
+    assert refused_or_not(iam.list_roles) is None
+
+
+def refused_or_not(call: Callable[..., Any]) -> str | None:
+    try:
+        call()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return None
