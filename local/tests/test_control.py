@@ -5,6 +5,8 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,6 +233,8 @@ sys_path = {path!r}
 import sys
 sys.path[:0] = sys_path
 import botocore.session, botocore.config
+if os.path.exists({broken!r}):
+    sys.exit(3)
 runtime = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
 config = botocore.config.Config(retries={{"total_max_attempts": 1}}, read_timeout=1)
 sts = botocore.session.get_session().create_client("sts", config=config)
@@ -248,12 +252,18 @@ while True:
 
 
 @pytest.fixture
-def asking(accounts: Accounts, aws: Aws) -> Iterator[Callable[..., Any]]:
+def broken(tmp_path: Path) -> Path:
+    """Return the file that keeps the function of these tests from starting while it is there."""
+    return tmp_path / "broken"
+
+
+@pytest.fixture
+def asking(accounts: Accounts, aws: Aws, broken: Path) -> Iterator[Callable[..., Any]]:
     """Return what lets a machine call a function that calls STS, for a transaction, and returns what came of it."""
     role = accounts.role(accounts.hub, "function", trusts=[service_trust("lambda.amazonaws.com")])
     name = f"asking-{accounts.suffix}"
     functions = aws.root("lambda", accounts.hub)
-    code = {"ZipFile": package(ASKING.format(path=sys.path))}
+    code = {"ZipFile": package(ASKING.format(path=sys.path, broken=str(broken)))}
     made = {"Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 20}
     arn = functions.create_function(FunctionName=name, Role=role, Code=code, **made)["FunctionArn"]
     machine = machine_with(
@@ -330,6 +340,23 @@ def test_a_function_dies_at_a_call(aws: Aws, asking: Callable[..., Any]) -> None
         aws.control("/_daypass/faults", fault | {"skip": 1})
         assert asking(mine) == "Runtime.ExitError"
         assert len(asking(mine)) == 2, "the next invocation has another environment"
+
+
+def test_an_environment_that_cannot_start_takes_no_other_one_with_it(
+    aws: Aws, asking: Callable[..., Any], broken: Path
+) -> None:
+    asking(new_transaction())
+    at_work = new_transaction()
+    slow = {"action": "sts:GetCallerIdentity", "transaction": at_work, "slow": 0.8, "times": 2}
+    aws.control("/_daypass/faults", slow)
+    with ThreadPoolExecutor() as pool:
+        working = pool.submit(asking, at_work)
+        time.sleep(0.3)
+        broken.touch()
+        assert asking(new_transaction()) == "Runtime.Unknown"
+        assert len(working.result()) == 2
+    broken.unlink()
+    assert len(asking(new_transaction())) == 2
 
 
 @pytest.mark.parametrize(

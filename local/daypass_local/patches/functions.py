@@ -3,6 +3,7 @@
 import contextvars
 import os
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -66,6 +67,37 @@ def own_credentials() -> None:
     original = replace(lambda_svc, "_provided_worker_env", provided_worker_env)
 
 
+def environments_fail_alone() -> None:
+    """An environment that cannot start, or breaks, takes no other one with it.
+
+    On AWS each environment of a function lives and dies alone. When one fails to start, ministack drops all those of
+    that function, also those that are at work or are starting, which then fail in the same way.
+    Unnecessary when ministack drops the one that failed.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    def invalidate_worker(*args: Any, **kwargs: Any) -> None:
+        # New code and new settings concern all environments; an exception that is being handled is of one.
+        if sys.exc_info()[0] is None:
+            original(*args, **kwargs)
+
+    def invoke(worker: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original_invoke(worker, *args, **kwargs)
+        except Exception:
+            with lambda_runtime._lock:
+                for workers in lambda_runtime._workers.values():
+                    if worker in workers:
+                        workers.remove(worker)
+            lambda_runtime.kill_workers([worker])
+            raise
+
+    original = replace(lambda_svc, "invalidate_worker", invalidate_worker)
+    original_invoke: Any = lambda_runtime.ProvidedWorker.invoke
+    lambda_runtime.ProvidedWorker.invoke = invoke
+
+
 def logs_do_not_delay() -> None:
     """An invocation's answer does not wait for its log.
 
@@ -109,4 +141,9 @@ def logs_do_not_delay() -> None:
     lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain_stderr_bounded
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (clean_environment, own_credentials, logs_do_not_delay)
+PATCHES: Final[tuple[Callable[[], None], ...]] = (
+    clean_environment,
+    own_credentials,
+    environments_fail_alone,
+    logs_do_not_delay,
+)
