@@ -158,8 +158,12 @@ async fn burst(stack: &Stack, people: &[String], count: usize) -> Burst {
     let released: Vec<_> = released.into_iter().filter_map(Result::ok).collect();
     println!("  released {} in {:.0} s", released.len(), releasing.as_secs_f64());
     quantiles("  release", &released);
-    let throttled =
-        stack.engine.calls().await.iter().filter(|call| call.error.as_deref() == Some("Throttling")).count();
+    let mut throttled = 0;
+    for request in &requests {
+        let calls = stack.engine.calls_about(request.transaction_id()).await;
+        throttled += calls.iter().filter(|call| call.error.as_deref() == Some("Throttling")).count();
+    }
+    stack.engine.forget_calls().await;
     println!("  {throttled} calls were throttled, at {IAM_CALLS_PER_SECOND} calls of IAM in a second and account");
     let ids: Vec<_> = requests.iter().map(Request::transaction_id).collect();
     problems.extend(left(stack, &ids).await);

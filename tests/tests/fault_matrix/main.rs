@@ -38,8 +38,8 @@ use crate::{
 const PACE: f64 = 0.01;
 const MOST_ATTEMPTS: u32 = 3;
 /// How many runs go at once: of those that work, and of those that wait for a time-out.
-const AT_ONCE: usize = 14;
-const WAITING_AT_ONCE: usize = 14;
+const AT_ONCE: usize = 24;
+const WAITING_AT_ONCE: usize = 32;
 /// Of the calls of a state, so many are hit that have the same action.
 const SAME: u32 = 2;
 /// After so many violations the rest of what was seen is not printed.
@@ -47,7 +47,7 @@ const ENOUGH: usize = 40;
 /// What is played without more: so many runs of one fault, and so many pairs.
 const SOME: usize = 150;
 const SOME_PAIRS: u64 = 20;
-const PAIRS: u64 = 200;
+const PAIRS: u64 = 150;
 /// What makes of the seed of a pair that of its second hit.
 const SECOND: u64 = 0x5eed;
 

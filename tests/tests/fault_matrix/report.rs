@@ -172,6 +172,7 @@ plays some of them again, `SEED=n` one pair of faults.
 
 Of a call that a state makes more than twice (a role has many policies) the first two are hit. For good means until the lease is over
 and a sweep has been; then the fault ends, the next sweep comes, and, if somebody was called, their release.
+What fails for good fails until a person mends it: there, an end that calls one is right, also when it has got as far as it could.
 A day of attempts is three, and their delays end at once; what is recorded grows twenty minutes old when all is quiet.
 ";
 
