@@ -117,9 +117,9 @@ test-schedules: build $(VENV)/.stamp $(CDK) ## seeded schedules of requests, end
 	DAYPASS_SEEDS=$(or $(SEEDS),1000) DAYPASS_SEED=$(SEED) $(LOCAL) run -- $(E2E) --test schedules -- --nocapture
 
 # All of them take most of an hour, and write docs/fault-matrix.md. `make test` plays some of them, which are always the same.
-faults: build $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each fault [ONLY=part of a name] [SEED=a pair] [CONTINUE=1]
+faults: build $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each fault [ONLY=part of a name] [SEED=a pair] [CONTINUE=1] [MINUTES=…]
 	$(E2E) --test fault_matrix --no-run
-	DAYPASS_FAULTS=all DAYPASS_ONLY='$(ONLY)' DAYPASS_SEED=$(SEED) DAYPASS_CONTINUE=$(CONTINUE) \
+	DAYPASS_FAULTS=all DAYPASS_ONLY='$(ONLY)' DAYPASS_SEED=$(SEED) DAYPASS_CONTINUE=$(CONTINUE) DAYPASS_MINUTES=$(MINUTES) \
 	  $(LOCAL) run -- $(E2E) --test fault_matrix -- --nocapture
 
 # Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
