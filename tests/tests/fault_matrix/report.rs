@@ -93,6 +93,8 @@ pub struct Pairs {
     pub played: usize,
     pub struck: usize,
     pub seeds: String,
+    /// Runs of all kinds that there was no time for.
+    pub not_played: usize,
 }
 
 /// The page.
@@ -156,6 +158,9 @@ fn totals(text: &mut String, rows: &[Row], pairs: &Pairs, violations: &[String])
     let _ = writeln!(text, "| all single faults | | {} | {hit} | {bad} |", rows.len());
     let in_pairs = violations.iter().filter(|it| it.contains("SEED=")).count();
     let _ = writeln!(text, "| pairs, seeds {} | | {} | {} | {in_pairs} |", pairs.seeds, pairs.played, pairs.struck);
+    if pairs.not_played > 0 {
+        let _ = writeln!(text, "\nThere was no time for {} more runs; their cells are empty.", pairs.not_played);
+    }
     let _ = writeln!(
         text,
         "\nChecked of each run: {}.",
