@@ -29,18 +29,29 @@ const CHECKS: [(&str, Check); 12] = [
     ("alarm-when-needed", alarm_when_needed),
 ];
 
-/// What is known not to hold, and is accepted: which check, of a hit in which state, and why.
-pub const KNOWN: [(&str, &str, &str); 1] = [(
-    "told-is-recorded",
-    "RecordRenewed",
-    "A renewal whose record is written and whose answer is lost, again and again, is told as failed and recorded as made. The \
-     credentials are withheld and end with the lease: the record says more than was handed out, never less.",
-)];
+/// What is known not to hold, and is accepted: which check, of a hit in which state, whether only where executions meet, and why.
+pub const KNOWN: [(&str, &str, bool, &str); 2] = [
+    (
+        "told-is-recorded",
+        "RecordRenewed",
+        false,
+        "A renewal whose record is written and whose answer is lost, again and again, is told as failed and recorded as made. The \
+         credentials are withheld and end with the lease: the record says more than was handed out, never less.",
+    ),
+    (
+        "told-is-recorded",
+        "RecordProvisioned",
+        true,
+        "A role whose record is written and whose answer is lost, again and again, is told as failed. Otherwise the record says \
+         so when it is taken back; here a release has ended it meanwhile, and what has ended is not written to any more: it says \
+         provisioned and released, and not why the request has failed. No credentials were handed out.",
+    ),
+];
 
 /// Whether a violation is one of them.
 pub fn is_known(it: &Played, check: &str) -> bool {
     let hit = |state: &str| it.hits.iter().any(|hit| hit.point.state == state);
-    KNOWN.iter().any(|(known, state, _)| *known == check && hit(state))
+    KNOWN.iter().any(|(known, state, meet, _)| *known == check && hit(state) && (!meet || it.scenario.races()))
 }
 
 /// The names of the checks.

@@ -128,7 +128,7 @@ pub fn page(points: &[(Scenario, Vec<Point>)], rows: &[Row], pairs: &Pairs, viol
         }
     }
     let _ = writeln!(text, "\n## Known\n");
-    for (check, state, why) in judge::KNOWN {
+    for (check, state, _, why) in judge::KNOWN {
         let _ = writeln!(text, "- `{check}`, `{state}`: {why}");
     }
     let _ = writeln!(text, "\n## What did not hold\n");
