@@ -16,7 +16,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_identitystore::types::Email;
+use aws_sdk_identitystore::types::{Email, Name};
 use daypass::{ids::TransactionId, timestamp::Timestamp};
 use daypass_tests::{
     pipeline::{Account, Request, new_transaction_id},
@@ -68,7 +68,8 @@ async fn hire(stack: &Stack) -> Vec<String> {
         let address = format!("{login}@example.com");
         let email = Email::builder().value(&address).r#type("work").primary(true).build();
         let user = stack.hub().identities().create_user().identity_store_id(&stack.names.identity_store);
-        let user = user.user_name(&address).display_name(&login).emails(email);
+        let name = Name::builder().given_name("Load").family_name(&login).build();
+        let user = user.user_name(&address).display_name(&login).name(name).emails(email);
         user.profile_url(format!("https://github.com/{login}")).send().await.expect("a user");
         for (account, _) in accounts() {
             stack.set_membership(&login, &format!("PwC_GP_{account}_Product_Admin"), true).await;
