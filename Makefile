@@ -109,13 +109,19 @@ test-local: $(VENV)/.stamp ## the local AWS
 E2E := cargo test $(CRATES)
 PLAYED := scenarios scenarios_of_the_command
 test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
-	$(E2E) $(PLAYED:%=--test %) --test least_privilege --test schedules --no-run
+	$(E2E) $(PLAYED:%=--test %) --test least_privilege --test schedules --test fault_matrix --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
 # All of them take minutes. `make test` plays the first few, which are always the same.
 test-schedules: build $(VENV)/.stamp $(CDK) ## seeded schedules of requests, ends, attacks and faults, on a local AWS of its own [SEEDS=1000] [SEED=…]
 	$(E2E) --test schedules --no-run
 	DAYPASS_SEEDS=$(or $(SEEDS),1000) DAYPASS_SEED=$(SEED) $(LOCAL) run -- $(E2E) --test schedules -- --nocapture
+
+# All of them take most of an hour, and write docs/fault-matrix.md. `make test` plays some of them, which are always the same.
+faults: build $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each fault [ONLY=part of a name] [SEED=a pair] [CONTINUE=1] [MINUTES=…]
+	$(E2E) --test fault_matrix --no-run
+	DAYPASS_FAULTS=all DAYPASS_ONLY='$(ONLY)' DAYPASS_SEED=$(SEED) DAYPASS_CONTINUE=$(CONTINUE) DAYPASS_MINUTES=$(MINUTES) \
+	  $(LOCAL) run -- $(E2E) --test fault_matrix -- --nocapture
 
 # Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
 # and stops the work of somebody who has changed something else.
@@ -159,6 +165,7 @@ scenarios-first:
 
 scenarios-second:
 	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
+	$(LOCAL) run -- $(E2E) --test fault_matrix
 
 scenarios-command:
 	$(LOCAL) run --uses .local/uses/command.json -- $(MAKE) scenarios-of-the-command
@@ -171,6 +178,12 @@ BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
 	@cargo build $(BENCH)
 	@$(LOCAL) run -- cargo run --quiet $(BENCH)
+
+# Bounded, and on this machine alone: what is called is the engine on 127.0.0.1.
+LOAD := $(CRATES) --bin load
+load: build $(VENV)/.stamp $(CDK) ## 1,000 provisionings at 50 at once, then 10,000 open leases; writes docs/load.svg [REQUESTS=…] [LEASES=…]
+	@cargo build $(LOAD)
+	@$(LOCAL) run --three-accounts -- cargo run --quiet $(LOAD) -- $(or $(REQUESTS),1000) $(or $(LEASES),10000)
 
 # Without a sanitizer: Daypass has no unsafe code, and its inputs are looked at four times as fast. What is found new stays
 # in .local/fuzz; what ended a target is in fuzz/artifacts, and belongs into fuzz/corpus.

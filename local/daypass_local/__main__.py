@@ -95,6 +95,7 @@ def main() -> int:
         command.add_argument("--port", type=port, help="port on 127.0.0.1 (up: default a free one; down: default all)")
     running = commands.add_parser("run", help="run a command with a stack of its own, which ends with it")
     running.add_argument("--uses", type=Path, metavar="FILE", help="write here what all calls needed: /_daypass/uses")
+    running.add_argument("--three-accounts", action="store_true", help="with a third target account")
     running.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="the command")
     commands.add_parser("status", help="list the live stacks of this checkout")
     commands.add_parser("demo", help="play the main job end to end on a stack of its own")
@@ -117,7 +118,7 @@ def main() -> int:
                     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
                     if not argv:
                         running.error("needs a command: run -- COMMAND …")
-                    stack.run(argv, report, uses=options.uses)
+                    stack.run(argv, report, uses=options.uses, three_accounts=options.three_accounts)
                     return 0
     except stack.CommandError as error:
         print(error, file=sys.stderr)

@@ -1,19 +1,21 @@
 """The engine's own HTTP interface below `/_daypass/`, for tests and for the demo, and the hook that feeds the recorder.
 
     GET  /_daypass/engine                {"pid": the engine's process}
-    GET  /_daypass/calls                 {"calls": [Call]} in the order of their answers
-    POST /_daypass/calls/reset           forgets them
+    GET  /_daypass/calls                 {"calls": [Call]} in the order of their answers [?transaction=…]
+    POST /_daypass/calls/reset           forgets them [{"transaction": …}]
     GET  /_daypass/uses                  {"uses": [Use and its `count`], "refusals": [Refusal and its `count`]}: what
                                          all calls since the engine's start needed; nothing resets it
     GET  /_daypass/sessions              {"sessions": [{"arn", "via", "access_key_id", "secret_access_key",
                                          "session_token"}]}: all that STS issued, for those who search for leaks
-    GET  /_daypass/faults                {"faults": [Fault]} that are still to happen
+                                         [?about=part of an ARN]
+    GET  /_daypass/faults                {"faults": [Fault]} that are still to happen [?transaction=…]
     POST /_daypass/faults                Fault (only `action` is required)
-    POST /_daypass/faults/reset          cancels them
+    POST /_daypass/faults/reset          cancels them [{"transaction": …}]
     GET  /_daypass/settings              Settings
     POST /_daypass/settings              changes some of them
     POST /_daypass/executions/end-delay  {"execution_arn": …} → {"ended": whether it was in a delay}: `waits.py`
-    POST /_daypass/executions/end-delays  ends all of them → {"ended": how many}
+    POST /_daypass/executions/end-delays  ends all of them → {"ended": how many} [{"transaction": …}]
+    GET  /_daypass/executions?transaction=…  {"executions": {ARN: status}} of those that name it; `WAITING`: in a delay
     POST /_daypass/identity/user-status  {"user_id": …, "status": "ENABLED" | "DISABLED"}
     POST /_daypass/identity/group-external-ids  {"group_id": …, "external_ids": [{"Issuer", "Id"}]}
          /_daypass/issuers/…             issuers of identity tokens: `issuer.py`
@@ -23,16 +25,21 @@ A request that does not fit is answered 400 with {"error": …}. Nothing here as
 its token, as at GitHub): it is a test's way in, on loopback.
 """
 
+import asyncio
 import contextvars
+import copy
 import json
 import os
 import re
+import socket
+import struct
+import time
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from typing import Any, Final
 
-from daypass_local import issuer, waits
+from daypass_local import invocations, issuer, waits
 from daypass_local.patches.identitystore import DISABLED_USERS, GROUP_EXTERNAL_IDS
 from daypass_local.patches.tools import param, replace
 from daypass_local.recorder import RECORDER, Call, Fault, Grant, granted, judging, transactions_in
@@ -40,6 +47,12 @@ from daypass_local.settings import SETTINGS
 
 PREFIX: Final = "/_daypass/"
 RECORDED_PARAMETERS: Final = ("RoleName", "RoleArn", "RoleSessionName", "SourceIdentity", "PolicyName", "PolicyArn")
+
+SILENCE_SECONDS: Final = 45.0
+"""Longer than any caller waits."""
+
+_peer: Final[contextvars.ContextVar[tuple[str, int] | None]] = contextvars.ContextVar("peer", default=None)
+"""The other end of the connection by which a request has come."""
 
 Asgi = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awaitable[Any]]], Awaitable[None]]
 
@@ -56,9 +69,9 @@ def answer(
         case "GET", "engine":
             return {"pid": os.getpid()}
         case "GET", "calls":
-            return {"calls": [call.as_json() for call in RECORDER.calls()]}
+            return {"calls": [call.as_json() for call in RECORDER.calls(query.get("transaction"))]}
         case "POST", "calls/reset":
-            RECORDER.forget_calls()
+            RECORDER.forget_calls(body.get("transaction"))
         case "GET", "uses":
             uses, refusals = RECORDER.uses()
             return {
@@ -66,13 +79,13 @@ def answer(
                 "refusals": [asdict(refusal) | {"count": count} for refusal, count in refusals.items()],
             }
         case "GET", "sessions":
-            return {"sessions": issued_sessions()}
+            return {"sessions": [it for it in issued_sessions() if query.get("about", "") in str(it["arn"])]}
         case "GET", "faults":
-            return {"faults": [asdict(fault) for fault in RECORDER.faults()]}
+            return {"faults": [asdict(fault) for fault in RECORDER.faults(query.get("transaction"))]}
         case "POST", "faults":
             RECORDER.add_fault(Fault(**body))
         case "POST", "faults/reset":
-            RECORDER.forget_faults()
+            RECORDER.forget_faults(body.get("transaction"))
         case "GET", "settings":
             return asdict(SETTINGS)
         case "POST", "settings":
@@ -83,7 +96,11 @@ def answer(
                 raise ValueError("needs `execution_arn`")
             return {"ended": waits.end_delay(body["execution_arn"])}
         case "POST", "executions/end-delays":
-            return {"ended": waits.end_delays()}
+            return {"ended": waits.end_delays(body.get("transaction", ""))}
+        case "GET", "executions":
+            if not query.get("transaction"):
+                raise ValueError("needs `transaction`")
+            return {"executions": waits.executions(query["transaction"])}
         case _, below if below.startswith(issuer.PATH):
             return issuer.ISSUERS.answer(method, below, body, f"http://{host}", query, authorization)
         case "POST", "identity/user-status":
@@ -122,6 +139,7 @@ def serve_control(app: Asgi) -> Asgi:
 
     async def control(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            _peer.set(tuple(scope["client"]) if scope.get("client") else None)
             await app(scope, receive, send)
             return
         body = b""
@@ -176,6 +194,51 @@ def _written(action: str, body: bytes) -> dict[str, str]:
     return {"UpdateExpression": "; ".join(filter(None, (it.get("UpdateExpression") for it in updates)))}
 
 
+_room: Final[dict[str, tuple[float, float]]] = {}
+"""How many calls more IAM takes of an account, and since when that is so."""
+
+
+def _throttle(call: Call) -> Fault | None:
+    """Return IAM's refusal when an account, but for its root, calls more often than IAM takes calls."""
+    rate = SETTINGS.iam_calls_per_second
+    if rate is None or not call.action.startswith("iam:") or call.caller.endswith(":root"):
+        return None
+    now = time.monotonic()
+    left, since = _room.get(call.account, (rate, now))
+    left = min(rate, left + (now - since) * rate)
+    _room[call.account] = (left - 1 if left >= 1 else left, now)
+    return None if left >= 1 else Fault(call.action, error="Throttling", status=400, message="Rate exceeded")
+
+
+def _cut(content: bytes, after: str | None) -> bytes:
+    """Return an answer up to a text and with it, or its first half."""
+    if after is None:
+        return content[: len(content) // 2]
+    before, text, _ = content.partition(after.encode())
+    return before + text
+
+
+_kept: Final[set[asyncio.Task[None]]] = set()
+
+
+def keep(work: Coroutine[Any, Any, None]) -> None:
+    """Let something go on after its request has been answered."""
+    task = asyncio.get_running_loop().create_task(work)
+    _kept.add(task)
+    task.add_done_callback(_kept.discard)
+
+
+def close_connection() -> None:
+    """Reset the connection by which this request has come, so that nothing is answered."""
+    # The event loop alone knows the connections of its server.
+    transports = getattr(asyncio.get_running_loop(), "_transports", {})
+    for transport in list(transports.values()):
+        if transport.get_extra_info("peername") == _peer.get():
+            # Without lingering, closing is a reset.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+
+
 def record_calls() -> None:
     """Put the recorder between ministack's front door and its services."""
     import ministack.app
@@ -206,20 +269,48 @@ def record_calls() -> None:
             via=session.get("SourcePrincipalArn"),
             transactions=transactions_in(body),
         )
-        fault = RECORDER.take_fault(call)
-        if fault is None or fault.execute:
-            with judging(call):
-                answered = await original(method, path, headers, body, query_params, request_id)
-        if fault and fault.cut_after:
-            before, text, _ = answered[2].partition(fault.cut_after.encode())
-            answered = answered[0], answered[1], before + text
+        invocation = invocations.of(call, access_key)
+        if invocation:
+            call.transactions = sorted({*call.transactions, *invocation.transactions})
+            call.execution, call.state = invocation.execution, invocation.state
+
+        async def carry_out(as_call: Call) -> Any:
+            with judging(as_call):
+                return await original(method, path, headers, body, query_params, request_id)
+
+        async def carry_out_late(after: float) -> None:
+            again = copy.copy(call)
+            await asyncio.sleep(after)
+            answered = await carry_out(again)
+            again.status, again.error, again.fault = answered[0], _error_code(*answered), "late"
+            RECORDER.record(again)
+
+        fault = RECORDER.take_fault(call) or _throttle(call)
+        if fault is None or fault.execute or fault.passes:
+            answered = await carry_out(call)
+        if fault and fault.late is not None:
+            keep(carry_out_late(fault.late))
+        if fault and fault.passes:
+            if fault.twice:
+                await carry_out(copy.copy(call))
+            await asyncio.sleep(fault.slow or 0)
+        elif fault and (fault.cut_after or fault.cut_half):
+            answered = answered[0], answered[1], _cut(answered[2], fault.cut_after)
         elif fault:
             _, answer_headers, content = iam_actions.access_denied_response(
                 service, action, "", request_id, error_code=fault.error, message=fault.message, headers=headers
             )
             answered = fault.status, answer_headers, content
         call.status, call.error = answered[0], _error_code(*answered)
+        if fault and not fault.passes and fault.instead != "error":
+            call.status, call.error = 0, fault.instead
         RECORDER.record(call, fault)
+        if fault and not fault.passes and fault.instead != "error":
+            if fault.instead == "death" and invocation:
+                invocation.kill()
+            if fault.instead == "silence":
+                await asyncio.sleep(SILENCE_SECONDS)
+            close_connection()
         return answered
 
     original = replace(ministack.app, "_dispatch_service_request", dispatch)

@@ -21,6 +21,7 @@ from daypass_local.names import (
     REGION,
     REPOSITORY,
     TARGET_ACCOUNT,
+    THIRD_ACCOUNT,
 )
 from daypass_local.process import tail
 
@@ -43,24 +44,33 @@ CONFIGURATION: Final[dict[str, Any]] = {
 }
 
 
-def configuration(engine: str) -> dict[str, Any]:
+def _personas(three_accounts: bool) -> dict[str, Any]:
+    """Return the project's personas.json, on request with another account in the environment of `TARGET_ACCOUNT`."""
+    found: dict[str, Any] = json.loads((REPOSITORY / "personas.json").read_text())
+    if three_accounts:
+        (like,) = (account for account in found["accounts"] if account["id"] == TARGET_ACCOUNT)
+        found["accounts"].append(like | {"id": THIRD_ACCOUNT, "name": "payments-third"})
+    return found
+
+
+def configuration(engine: str, *, three_accounts: bool = False) -> dict[str, Any]:
     """Return the deployment's configuration for an engine at this URL.
 
     In the environment of `TARGET_ACCOUNT` a request by hand needs no CI: it may come without an identity token.
     """
     tokens = {"audience": issuer.AUDIENCE, "issuers": issuer.configuration(engine)}
-    return CONFIGURATION | {"identity_tokens": tokens, "personas_file": str(_open_personas())}
+    return CONFIGURATION | {"identity_tokens": tokens, "personas_file": str(_open_personas(three_accounts))}
 
 
-def _open_personas() -> Path:
+def _open_personas(three_accounts: bool) -> Path:
     """Write the project's personas.json with the environment of `TARGET_ACCOUNT` opened, and return where."""
-    personas = json.loads((REPOSITORY / "personas.json").read_text())
-    (name,) = {account["environment"] for account in personas["accounts"] if account["id"] == TARGET_ACCOUNT}
-    personas["environments"][name]["identity_token"] = "optional"
-    opened = REPOSITORY / ".local/personas.json"
+    opening = _personas(three_accounts)
+    (name,) = {account["environment"] for account in opening["accounts"] if account["id"] == TARGET_ACCOUNT}
+    opening["environments"][name]["identity_token"] = "optional"
+    opened = REPOSITORY / (".local/personas-of-three.json" if three_accounts else ".local/personas.json")
     opened.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=opened.parent, delete=False) as new:
-        json.dump(personas, new, indent=2)
+        json.dump(opening, new, indent=2)
     return Path(new.name).replace(opened)
 
 

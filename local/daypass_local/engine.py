@@ -50,6 +50,8 @@ def environment(port: int, state: Path) -> dict[str, str]:
         "DOCKER_HOST": f"unix://{state}/no-docker.sock",
         "S3_DATA_DIR": str(state / "s3"),
         "STATE_DIR": str(state / "persisted"),
+        # Each environment of a function asks ten times a second whether there is work: those that are idle go.
+        "LAMBDA_WARM_TTL_SECONDS": "45",
         # Functions call back to this engine.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
     }
@@ -61,11 +63,12 @@ async def serve(bind: str) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
-    from daypass_local import control, waits
+    from daypass_local import control, invocations, waits
 
     control.record_calls()
     control.record_grants()
     waits.install()
+    invocations.install()
     config = Config()
     config.bind = [bind]
     config.keep_alive_timeout = 75

@@ -3,12 +3,12 @@
 import contextvars
 import re
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 TRANSACTION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LONGEST_REQUEST: Final = 65_536
@@ -99,13 +99,20 @@ class Call:
     """Whom the caller's session names, as CloudTrail shows it for every call of the session."""
 
     transactions: list[str] = field(default_factory=list)
-    """The ids of transactions that the request names, wherever in it."""
+    """The ids of transactions that the request names, wherever in it, or that the function is at work for."""
+
+    execution: str = ""
+    """ARN of the execution whose task this is, or whose task the function is at work for."""
+
+    state: str = ""
+    """The name of that task's state."""
 
     status: int = 200
     """HTTP status of the answer."""
 
     fault: str | None = None
-    """Whether a fault has taken the place of the `answer` only, or of the whole `call`."""
+    """What a fault has done: taken the place of the `answer` only, or of the whole `call`; or `twice`, `slow`, and
+    `late` for the call that was carried out late, which is a call of its own."""
 
     error: str | None = None
     """AWS's error code, if the call failed."""
@@ -177,9 +184,12 @@ def granted(grant: Grant) -> None:
         call.grants.append(grant)
 
 
+Instead = Literal["error", "reset", "silence", "death"]
+
+
 @dataclass
 class Fault:
-    """Makes the next calls that fit it fail."""
+    """Makes the next calls that fit it fail, or happen in a way that nobody expects."""
 
     action: str
     """IAM's name of the call, `iam:CreateRole`."""
@@ -205,6 +215,32 @@ class Fault:
     cut_after: str | None = None
     """With `execute`: the answer is not lost, but ends with the first of this text in it."""
 
+    cut_half: bool = False
+    """With `execute`: the answer is not lost, but its second half is."""
+
+    instead: Instead = "error"
+    """What comes instead of the answer: an `error`; a `reset` of the connection (of a task: `SdkClientException`, which
+    is what Step Functions makes of it); `silence`, until the caller gives up; or the `death` of the function that has
+    called. Of a task it is that of the function which is called."""
+
+    late: float | None = None
+    """Without `execute`: the call is carried out all the same, so many seconds after it was answered."""
+
+    twice: bool = False
+    """The call is carried out twice; the first answer is the answer."""
+
+    slow: float | None = None
+    """The call is carried out, and its answer comes so many seconds later."""
+
+    def __post_init__(self) -> None:
+        if self.instead not in get_args(Instead):
+            raise ValueError(f"instead is one of {', '.join(get_args(Instead))}")
+
+    @property
+    def passes(self) -> bool:
+        """Whether the caller gets the answer that the call has."""
+        return self.twice or self.slow is not None
+
     account: str | None = None
     """Only calls with credentials of this account."""
 
@@ -215,7 +251,13 @@ class Fault:
     """Only calls whose resource's ARN contains this."""
 
     transaction: str | None = None
-    """Only calls whose request names this transaction."""
+    """Only calls whose request names this transaction, or of a function that is at work for it."""
+
+    execution: str | None = None
+    """Only calls for an execution whose ARN contains this: `:daypass-renew:` are those of a machine."""
+
+    state: str | None = None
+    """Only calls of a state of this name: its task's, and those of the function that it has called."""
 
     def fits(self, call: Call) -> bool:
         """Return whether `call` is one of those that this fault is about."""
@@ -225,6 +267,8 @@ class Fault:
             and (self.caller is None or self.caller in call.caller)
             and (self.resource is None or self.resource in call.resource)
             and (self.transaction is None or self.transaction in call.transactions)
+            and (self.execution is None or self.execution in call.execution)
+            and self.state in (None, call.state)
         )
 
 
@@ -233,21 +277,29 @@ class Recorder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: list[Call] = []
+        self._number = 0
+        self._calls: dict[int, Call] = {}
+        self._numbers: defaultdict[str, list[int]] = defaultdict(list)
         self._uses: Counter[Use] = Counter()
         self._refusals: Counter[Refusal] = Counter()
         self._faults: list[Fault] = []
 
     def record(self, call: Call, fault: Fault | None = None) -> None:
         """Append a call that was answered, by `fault` if it met one."""
-        if fault:
+        if fault and fault.passes:
+            call.fault = "twice" if fault.twice else "slow"
+        elif fault:
             call.fault = "answer" if fault.execute else "call"
-        refused = fault is None and "AccessDenied" in (call.error or "")
+        carried_out = fault is None or fault.execute or fault.passes
+        refused = (fault is None or fault.passes) and "AccessDenied" in (call.error or "")
         with self._lock:
-            self._calls.append(call)
+            self._number += 1
+            self._calls[self._number] = call
+            for transaction in call.transactions:
+                self._numbers[transaction].append(self._number)
             if refused:
                 self._refusals[call.refusal()] += 1
-            elif fault is None or fault.execute:
+            elif carried_out:
                 self._uses.update(call.uses())
 
     def uses(self) -> tuple[Counter[Use], Counter[Refusal]]:
@@ -255,30 +307,38 @@ class Recorder:
         with self._lock:
             return self._uses.copy(), self._refusals.copy()
 
-    def calls(self) -> list[Call]:
-        """Return all calls since the last reset, in the order in which they were answered."""
+    def calls(self, transaction: str | None = None) -> list[Call]:
+        """Return all calls since the last reset, or those about a transaction, in the order of their answers."""
         with self._lock:
-            return list(self._calls)
+            if transaction is None:
+                return list(self._calls.values())
+            numbers = self._numbers.get(transaction, [])
+            return [self._calls[number] for number in numbers if number in self._calls]
 
-    def forget_calls(self) -> None:
-        """Forget all calls."""
+    def forget_calls(self, transaction: str | None = None) -> None:
+        """Forget all calls, or those about a transaction."""
         with self._lock:
-            self._calls.clear()
+            if transaction is None:
+                self._calls.clear()
+                self._numbers.clear()
+            else:
+                for number in self._numbers.pop(transaction, []):
+                    self._calls.pop(number, None)
 
     def add_fault(self, fault: Fault) -> None:
         """Make the next calls that fit `fault` fail."""
         with self._lock:
             self._faults.append(fault)
 
-    def faults(self) -> list[Fault]:
-        """Return the faults that have not happened yet."""
+    def faults(self, transaction: str | None = None) -> list[Fault]:
+        """Return the faults that have not happened yet, or those about a transaction."""
         with self._lock:
-            return list(self._faults)
+            return [fault for fault in self._faults if transaction in (None, fault.transaction)]
 
-    def forget_faults(self) -> None:
-        """Cancel all faults."""
+    def forget_faults(self, transaction: str | None = None) -> None:
+        """Cancel all faults, or those about a transaction."""
         with self._lock:
-            self._faults.clear()
+            self._faults = [fault for fault in self._faults if transaction not in (None, fault.transaction)]
 
     def take_fault(self, call: Call) -> Fault | None:
         """Return the fault that `call` meets, if any, and count it as happened."""

@@ -16,6 +16,12 @@ class Settings:
     minimum_session_seconds: int = 900
     """The shortest DurationSeconds of AssumeRole; AWS's is 900. Lower it to see a session expire."""
 
+    iam_calls_per_second: float | None = None
+    """How many calls IAM takes of an account in a second, and as many at once; more are answered `Throttling`."""
+
+    most_attempts: int | None = None
+    """How often a state tries again at most, where its Retry allows more: a day of attempts takes moments then."""
+
     schedules: bool = True
     """Whether schedules fire. A test that counts every call, or lets some fail, switches them off."""
 
@@ -28,6 +34,10 @@ class Settings:
             raise ValueError(f"missing_role is one of {', '.join(get_args(MissingRole))}")
         if not isinstance(changes.get("minimum_session_seconds", 1), int):
             raise ValueError("minimum_session_seconds is a whole number")
+        if not isinstance(changes.get("iam_calls_per_second", 1), int | float | None):
+            raise ValueError("iam_calls_per_second is a number, or null")
+        if not isinstance(changes.get("most_attempts", 1), int | None):
+            raise ValueError("most_attempts is a whole number, or null")
         if not isinstance(changes.get("schedules", True), bool):
             raise ValueError("schedules is true or false")
         for name, value in changes.items():

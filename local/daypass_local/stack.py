@@ -23,8 +23,16 @@ from typing import Any, Final
 
 from daypass_local import process, seed
 from daypass_local.aws import Aws
-from daypass_local.deploy import Deployment, Report, check_prerequisites
-from daypass_local.names import HUB_ACCOUNT, IDENTITY_STORE_ID, REGION, REPOSITORY, STATE, TARGET_ACCOUNT
+from daypass_local.deploy import HUB, TARGETS, Deployment, Report, check_prerequisites, configuration
+from daypass_local.names import (
+    HUB_ACCOUNT,
+    IDENTITY_STORE_ID,
+    REGION,
+    REPOSITORY,
+    STATE,
+    TARGET_ACCOUNT,
+    THIRD_ACCOUNT,
+)
 
 STACKS: Final = STATE / "stacks"
 LATEST: Final = STATE / "env"
@@ -109,8 +117,8 @@ def live() -> list[Stack]:
     return found
 
 
-def up(port: int | None, report: Report, *, temporary: bool) -> Stack:
-    """Start an engine, seed it and deploy Daypass to it.
+def up(port: int | None, report: Report, *, temporary: bool, three_accounts: bool = False) -> Stack:
+    """Start an engine, seed it and deploy Daypass to it, with two target accounts or with three.
 
     Without a port a free one is taken. A temporary one ends with this process, whatever happens. Raises StackError,
     EngineError or DeployError; whatever was started has then been stopped, and the logs are kept.
@@ -129,9 +137,11 @@ def up(port: int | None, report: Report, *, temporary: bool) -> Stack:
         (state / "engine.json").write_text(json.dumps(known))
         report(f"engine on {engine.aws.url}", time.monotonic() - started)
         started = time.monotonic()
-        seed.seed(engine.aws, REPOSITORY / "personas.json")
+        settings = configuration(engine.aws.url, three_accounts=three_accounts)
+        seed.seed(engine.aws, Path(settings["personas_file"]))
         report(f"seed {len(seed.PEOPLE)} users and their groups", time.monotonic() - started)
-        Deployment(engine.aws, state, report).run()
+        third = [("DaypassTarget", THIRD_ACCOUNT)] if three_accounts else []
+        Deployment(engine.aws, state, report, settings=settings).run((HUB, *TARGETS, *third))
     except BaseException:
         process.stop(engine.pid)
         raise
@@ -173,9 +183,9 @@ def ending_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def temporary(report: Report) -> Iterator[Stack]:
+def temporary(report: Report, *, three_accounts: bool = False) -> Iterator[Stack]:
     """Run a stack for the length of a `with` block, on a free port. Its logs are kept when the block raises."""
-    stack = up(None, report, temporary=True)
+    stack = up(None, report, temporary=True, three_accounts=three_accounts)
     try:
         yield stack
     except BaseException:
@@ -192,12 +202,12 @@ class CommandError(Exception):
         self.status = status
 
 
-def run(command: list[str], report: Report, *, uses: Path | None = None) -> None:
+def run(command: list[str], report: Report, *, uses: Path | None = None, three_accounts: bool = False) -> None:
     """Run a command with the environment of a stack of its own; write what all calls needed to the file `uses`.
 
     Raises CommandError unless the command succeeds.
     """
-    with temporary(report) as stack:
+    with temporary(report, three_accounts=three_accounts) as stack:
         try:
             child = subprocess.Popen(command, env=os.environ | stack.environment())
         except OSError as error:

@@ -23,7 +23,8 @@ pub struct RecordedCall {
     pub source_identity: Option<String>,
     /// AWS's error code, when it failed.
     pub error: Option<String>,
-    /// What a fault took the place of, if one did: of its `answer` only, or of the whole `call`.
+    /// What a fault took the place of, if one did: of its `answer` only, or of the whole `call`. Or it let it happen `twice`,
+    /// made it `slow`; and what was carried out `late` is another call.
     pub fault: Option<String>,
     /// The accounts of the caller and of the resource.
     pub accounts: Vec<String>,
@@ -31,6 +32,10 @@ pub struct RecordedCall {
     pub transactions: Vec<String>,
     /// When it came in.
     pub at: String,
+    /// The execution whose task it is, or for whose task the function is at work; empty for anybody else.
+    pub execution: String,
+    /// The name of that task's state.
+    pub state: String,
 }
 
 /// A permission that somebody's calls needed, since the engine started. Ids of transactions are `<id>`.
@@ -123,6 +128,31 @@ pub struct Fault {
     resource: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    cut_half: bool,
+    instead: Instead,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late: Option<f64>,
+    twice: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow: Option<f64>,
+}
+
+/// What comes instead of an answer.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instead {
+    /// An error of AWS.
+    Error,
+    /// The connection is reset.
+    Reset,
+    /// Nothing, until the caller gives up.
+    Silence,
+    /// The function that has called dies; of a state machine's task, the one that is called.
+    Death,
 }
 
 impl Fault {
@@ -130,8 +160,25 @@ impl Fault {
     #[must_use]
     pub fn of(action: &str) -> Self {
         let (action, error) = (action.to_owned(), "ServiceUnavailable".to_owned());
-        let (cut_after, caller, resource, transaction) = (None, None, None, None);
-        Self { action, error, status: 503, times: 1, skip: 0, execute: false, cut_after, caller, resource, transaction }
+        Self {
+            action,
+            error,
+            status: 503,
+            times: 1,
+            skip: 0,
+            execute: false,
+            cut_after: None,
+            caller: None,
+            resource: None,
+            transaction: None,
+            execution: None,
+            state: None,
+            cut_half: false,
+            instead: Instead::Error,
+            late: None,
+            twice: false,
+            slow: None,
+        }
     }
 
     /// With this error instead.
@@ -150,6 +197,42 @@ impl Fault {
     #[must_use]
     pub fn cut_after(self, text: &str) -> Self {
         Self { execute: true, cut_after: Some(text.to_owned()), ..self }
+    }
+
+    /// The call is carried out; the second half of its answer is missing.
+    #[must_use]
+    pub fn cut_in_half(self) -> Self {
+        Self { execute: true, cut_half: true, ..self }
+    }
+
+    /// Instead of an answer, something else.
+    #[must_use]
+    pub fn instead(self, instead: Instead) -> Self {
+        Self { instead, ..self }
+    }
+
+    /// The call is carried out all the same, so much after it was answered.
+    #[must_use]
+    pub fn late(self, after: Duration) -> Self {
+        Self { late: Some(after.as_secs_f64()), ..self }
+    }
+
+    /// The call is carried out twice, and answered once.
+    #[must_use]
+    pub fn twice(self) -> Self {
+        Self { twice: true, ..self }
+    }
+
+    /// The answer comes so much later.
+    #[must_use]
+    pub fn slow(self, by: Duration) -> Self {
+        Self { slow: Some(by.as_secs_f64()), ..self }
+    }
+
+    /// Only calls of a state of a machine: its task's, and those of the function that it has called.
+    #[must_use]
+    pub fn of_state(self, machine: &str, state: &str) -> Self {
+        Self { execution: Some(format!(":daypass-{machine}:")), state: Some(state.to_owned()), ..self }
     }
 
     /// So many calls fail.
@@ -221,6 +304,20 @@ impl Engine {
         self.get::<Calls>("/_daypass/calls").await.calls
     }
 
+    /// Every AWS call that names a transaction, or that a function has made for it, in the order of the answers.
+    pub async fn calls_about(&self, transaction: TransactionId) -> Vec<RecordedCall> {
+        #[derive(Deserialize)]
+        struct Calls {
+            calls: Vec<RecordedCall>,
+        }
+        self.get::<Calls>(&format!("/_daypass/calls?transaction={transaction}")).await.calls
+    }
+
+    /// Forgets the calls about a transaction.
+    pub async fn forget_calls_about(&self, transaction: TransactionId) {
+        self.post("/_daypass/calls/reset", &json!({"transaction": transaction})).await;
+    }
+
     /// Forgets all calls.
     pub async fn forget_calls(&self) {
         self.post("/_daypass/calls/reset", &json!({})).await;
@@ -238,6 +335,24 @@ impl Engine {
             sessions: Vec<IssuedSession>,
         }
         self.get::<Sessions>("/_daypass/sessions").await.sessions
+    }
+
+    /// Every session that STS has issued in the name of a transaction.
+    pub async fn sessions_about(&self, transaction: TransactionId) -> Vec<IssuedSession> {
+        #[derive(Deserialize)]
+        struct Sessions {
+            sessions: Vec<IssuedSession>,
+        }
+        self.get::<Sessions>(&format!("/_daypass/sessions?about={transaction}")).await.sessions
+    }
+
+    /// The status of every execution that was started in the name of a transaction, by its ARN; `WAITING` is in a delay.
+    pub async fn executions_about(&self, transaction: TransactionId) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Executions {
+            executions: BTreeMap<String, String>,
+        }
+        self.get::<Executions>(&format!("/_daypass/executions?transaction={transaction}")).await.executions
     }
 
     /// The engine's process.
@@ -266,6 +381,21 @@ impl Engine {
     /// Cancels all faults.
     pub async fn disarm(&self) {
         self.post("/_daypass/faults/reset", &json!({})).await;
+    }
+
+    /// Cancels the faults about a transaction.
+    pub async fn disarm_about(&self, transaction: TransactionId) {
+        self.post("/_daypass/faults/reset", &json!({"transaction": transaction})).await;
+    }
+
+    /// Lets a state try again no more often than this, where its `Retry` allows more: a day of attempts takes moments then.
+    pub async fn most_attempts(&self, most: Option<u32>) {
+        self.post("/_daypass/settings", &json!({"most_attempts": most})).await;
+    }
+
+    /// Lets IAM take no more calls of an account in a second than this.
+    pub async fn iam_calls_per_second(&self, most: Option<f64>) {
+        self.post("/_daypass/settings", &json!({"iam_calls_per_second": most})).await;
     }
 
     /// Chooses the answer for a role that is not there.
@@ -329,9 +459,19 @@ impl Engine {
         serde_json::from_slice::<Answer>(&answer).expect("an answer").ended
     }
 
-    /// Ends every delay that an execution is in.
-    pub async fn end_delays(&self) {
-        self.post("/_daypass/executions/end-delays", &json!({})).await;
+    /// Ends every delay that an execution is in; returns how many there were.
+    pub async fn end_delays(&self) -> usize {
+        #[derive(Deserialize)]
+        struct Answer {
+            ended: usize,
+        }
+        let answer = self.post("/_daypass/executions/end-delays", &json!({})).await;
+        serde_json::from_slice::<Answer>(&answer).expect("an answer").ended
+    }
+
+    /// Ends every delay that an execution of a transaction is in.
+    pub async fn end_delays_about(&self, transaction: TransactionId) {
+        self.post("/_daypass/executions/end-delays", &json!({"transaction": transaction})).await;
     }
 
     /// Lets schedules fire, or not.
@@ -344,6 +484,8 @@ impl Engine {
         self.schedules(true).await;
         self.disarm().await;
         self.missing_role(MissingRole::NoSuchEntity).await;
+        self.most_attempts(None).await;
+        self.iam_calls_per_second(None).await;
         self.shortest_session(Duration::from_mins(15)).await;
         self.pace(1.0).await;
     }

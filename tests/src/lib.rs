@@ -15,4 +15,5 @@ pub mod escalation;
 pub mod identity;
 pub mod kinds;
 pub mod pipeline;
+pub mod random;
 pub mod stack;

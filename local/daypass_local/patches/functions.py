@@ -2,11 +2,14 @@
 
 import contextvars
 import os
+import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from daypass_local.invocations import PORTS
 from daypass_local.patches.tools import replace
 
 KEPT: Final = frozenset({"PATH", "LANG", "TZ", "AWS_ENDPOINT_URL"})
@@ -35,6 +38,64 @@ def clean_environment() -> None:
         }
 
     original = replace(lambda_svc, "_provided_worker_env", provided_worker_env)
+
+
+def own_credentials() -> None:
+    """Each environment of a function has credentials of its own.
+
+    On AWS two environments of one function have two sessions of its role. ministack derives one access key from the
+    names of function and role. Here a call tells which environment it comes from.
+    Unnecessary when ministack's `execution_credentials` issues a session for each environment.
+    """
+    from ministack.services import lambda_svc, sts
+
+    def provided_worker_env(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        environment: dict[str, str] = original(config, code_dir, port)
+        shared = sts._sessions.get(environment.get("AWS_ACCESS_KEY_ID"))
+        if shared is None:
+            return environment
+        own = {
+            "AWS_ACCESS_KEY_ID": f"ASIA{secrets.token_hex(8).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(32),
+            "AWS_SESSION_TOKEN": secrets.token_hex(32),
+        }
+        issued = {"SecretAccessKey": own["AWS_SECRET_ACCESS_KEY"], "SessionToken": own["AWS_SESSION_TOKEN"]}
+        sts.register_session(own["AWS_ACCESS_KEY_ID"], {"Arn": shared["Arn"], "UserId": shared["UserId"]} | issued)
+        PORTS[own["AWS_ACCESS_KEY_ID"]] = port
+        return environment | own
+
+    original = replace(lambda_svc, "_provided_worker_env", provided_worker_env)
+
+
+def environments_fail_alone() -> None:
+    """An environment that cannot start, or breaks, takes no other one with it.
+
+    On AWS each environment of a function lives and dies alone. When one fails to start, ministack drops all those of
+    that function, also those that are at work or are starting, which then fail in the same way.
+    Unnecessary when ministack drops the one that failed.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    def invalidate_worker(*args: Any, **kwargs: Any) -> None:
+        # New code and new settings concern all environments; an exception that is being handled is of one.
+        if sys.exc_info()[0] is None:
+            original(*args, **kwargs)
+
+    def invoke(worker: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original_invoke(worker, *args, **kwargs)
+        except Exception:
+            with lambda_runtime._lock:
+                for workers in lambda_runtime._workers.values():
+                    if worker in workers:
+                        workers.remove(worker)
+            lambda_runtime.kill_workers([worker])
+            raise
+
+    original = replace(lambda_svc, "invalidate_worker", invalidate_worker)
+    original_invoke: Any = lambda_runtime.ProvidedWorker.invoke
+    lambda_runtime.ProvidedWorker.invoke = invoke
 
 
 def logs_do_not_delay() -> None:
@@ -80,4 +141,9 @@ def logs_do_not_delay() -> None:
     lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain_stderr_bounded
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (clean_environment, logs_do_not_delay)
+PATCHES: Final[tuple[Callable[[], None], ...]] = (
+    clean_environment,
+    own_credentials,
+    environments_fail_alone,
+    logs_do_not_delay,
+)

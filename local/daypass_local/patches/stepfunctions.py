@@ -1,20 +1,25 @@
 """Patches of Step Functions: starting, names, roles, retries and logs of executions."""
 
+import contextlib
 import contextvars
 import json
 import re
+import threading
 import time
 import types
 import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from daypass_local import recorder
+from daypass_local import invocations, recorder
 from daypass_local.patches.tools import Call, Response, judge_by, replace
+from daypass_local.settings import SETTINGS
 
 INPUT_BYTES: Final = 262_144
 NAME_PATTERN: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 START_DELAY_SECONDS: Final = 0.15
+SILENCE_SECONDS: Final = 45.0
+"""Longer than any state waits."""
 
 ERROR_PREFIXES: Final = {
     "dynamodb": "DynamoDB",
@@ -213,6 +218,26 @@ def may(role_arn: str, action: str, resource: str, keys: dict[str, Any] | None =
     return bool(iam_evaluator.evaluate(context, policies, *limits).decision == "Allow")
 
 
+def _in_vain(call: Callable[[Any, Any], Any], resource: Any, arguments: Any) -> None:
+    """Call something whose answer nobody hears."""
+    from ministack.services import stepfunctions
+
+    with contextlib.suppress(stepfunctions._ExecutionError):
+        call(resource, arguments)
+
+
+def _instead_of_an_answer(fault: recorder.Fault, prefix: str) -> tuple[str, str]:
+    """Return the error of a task whose call meets a fault, and its cause."""
+    match fault.instead:
+        case "reset" | "silence":
+            return f"{prefix}.SdkClientException", fault.message
+        case "death":
+            exited = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited before returning a response"}
+            return exited["errorType"], json.dumps(exited)
+        case _:
+            return f"{prefix}.{fault.error}", fault.message
+
+
 def execution_role() -> None:
     """A task may do what the state machine's role may do; it is recorded, and faults apply to it.
 
@@ -226,9 +251,11 @@ def execution_role() -> None:
 
     def execute_task(state: Any, state_input: Any, execution: dict[str, Any], context: Any) -> Any:
         token = _execution_role.set(execution["events"][0]["executionStartedEventDetails"]["roleArn"])
+        task = invocations.TASK.set((execution["executionArn"], context["State"]["Name"]))
         try:
             return original_task(state, state_input, execution, context)
         finally:
+            invocations.TASK.reset(task)
             _execution_role.reset(token)
 
     def invoke_resource(resource: str, arguments: Any) -> Any:
@@ -241,7 +268,10 @@ def execution_role() -> None:
         if ":::aws-sdk:" in resource:
             prefix = SDK_ERROR_PREFIXES.get(service, prefix)
         keys = iam_actions.dynamodb_service_context(json.dumps(arguments).encode()) if service == "dynamodb" else None
+        execution, state = invocations.TASK.get()
         call = recorder.Call(
+            execution=execution,
+            state=state,
             caller=role_arn,
             account=role_arn.split(":")[4],
             action=action,
@@ -256,16 +286,25 @@ def execution_role() -> None:
             if not allowed:
                 message = f"User: {role_arn} is not authorized to perform: {action} on resource: {arn}"
                 raise stepfunctions._ExecutionError(f"{prefix}.AccessDeniedException", message)
-            if fault and not fault.execute:
-                raise stepfunctions._ExecutionError(f"{prefix}.{fault.error}", fault.message)
-            result = original_invoke(resource, arguments)
-            if fault:
-                raise stepfunctions._ExecutionError(f"{prefix}.{fault.error}", fault.message)
+            if fault and fault.late is not None:
+                # The account and the region of the task go along.
+                carry_out = contextvars.copy_context().run
+                threading.Timer(fault.late, carry_out, [_in_vain, original_invoke, resource, arguments]).start()
+            if fault is None or fault.execute or fault.passes:
+                result = original_invoke(resource, arguments)
+            if fault and fault.passes:
+                if fault.twice:
+                    _in_vain(original_invoke, resource, arguments)
+                time.sleep(fault.slow or 0)
+            elif fault:
+                raise stepfunctions._ExecutionError(*_instead_of_an_answer(fault, prefix))
         except stepfunctions._ExecutionError as error:
             call.error = error.error
             raise
         finally:
             recorder.RECORDER.record(call, fault)
+            if fault and fault.instead == "silence" and not fault.passes:
+                time.sleep(SILENCE_SECONDS)
         return result
 
     original_task = replace(stepfunctions, "_execute_task", execute_task)
@@ -296,11 +335,15 @@ def retry_delays() -> None:
 
     Without it a machine that retries for a day would back off to the engine's own cap. That cap stays: locally no delay
     is longer than 60 s times the wait scale. `JitterStrategy` is ignored: every delay is the longest one jitter allows.
+    With the setting `most_attempts` a state tries again no more often than that.
     Unnecessary when ministack's `_execute_task` reads MaxDelaySeconds.
     """
     from ministack.services import stepfunctions
 
     def find_matching_retrier(retriers: list[dict[str, Any]], error: str, counts: dict[int, int]) -> tuple[Any, int]:
+        most = SETTINGS.most_attempts
+        if most is not None:
+            retriers = [it | {"MaxAttempts": min(it.get("MaxAttempts", 3), most)} for it in retriers]
         retrier, index = original(retriers, error, counts)
         if retrier is None:
             return None, index

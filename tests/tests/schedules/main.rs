@@ -12,7 +12,6 @@
 mod checks;
 mod found;
 mod play;
-mod random;
 mod schedule;
 
 use std::{

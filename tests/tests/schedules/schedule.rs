@@ -3,9 +3,7 @@
 use std::fmt;
 
 use daypass::ids::TransactionId;
-use daypass_tests::{engine::Fault, pipeline::Account};
-
-use crate::random::Random;
+use daypass_tests::{engine::Fault, pipeline::Account, random::Random};
 
 /// Everything that is played for one seed.
 pub struct Schedule {

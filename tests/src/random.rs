@@ -6,10 +6,13 @@ use daypass::ids::TransactionId;
 use uuid::Builder;
 
 /// `SplitMix64`: small, and the same everywhere.
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
-    pub fn of(seed: u64) -> Self {
+    /// The choices of a seed.
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
         Self(seed)
     }
 
