@@ -20,7 +20,7 @@ use crate::{
         DELETED, END_RECORD, ENDING_SINCE, NewDeprovisioning, OLD_END_RECORD, OPEN_LEASE, ORIGINAL, ROLE_MAY_EXIST,
         RecordedTransaction, StatusChange, TRANSACTION_ID,
     },
-    table::{Change, Item},
+    table::{Change, Item, Store},
 };
 
 /// How often a write is tried that others overtake. Each of them has moved the transaction on, and there are not many
@@ -39,7 +39,7 @@ const DIED: (&str, &str) =
 const CANCELLED: (&str, &str) =
     ("Daypass.TransactionConflict", "it was released before it was provisioned; what there was of it is gone");
 
-impl Writer<'_> {
+impl<S: Store> Writer<'_, S> {
     /// Looks a lease's transaction up, before the lease may wait. One that comes before its time cancels the transaction.
     pub async fn waiting(&self, request: &Value) -> Result<Recorded, RecordError> {
         let request = read(request)?;
@@ -109,7 +109,7 @@ impl Writer<'_> {
             let original = if with_end { original.set(END_RECORD, &id.end())? } else { original };
             // A provisioning that has not ended may still be running: it finds out when it is about to go on.
             let original = if status == Status::Processing { original } else { original.to(&change)? };
-            let original = original.if_status(&[status])?.if_without(ENDING_SINCE).if_without(OLD_END_RECORD);
+            let original = original.if_status(&[status]).if_without(ENDING_SINCE).if_without(OLD_END_RECORD);
             original.if_not(ROLE_MAY_EXIST, &!transaction.role_may_exist)
         };
         let begun = |end_record| RecordedTransaction {
@@ -152,7 +152,7 @@ impl Writer<'_> {
                 return Err(RecordError::Contended(id));
             }
             let to = self.without_role(&transaction);
-            let change = Change::of(&id).to(&to)?.remove(OPEN_LEASE).if_status(&[transaction.status])?;
+            let change = Change::of(&id).to(&to)?.remove(OPEN_LEASE).if_status(&[transaction.status]);
             if self.table.change(change.if_not(ROLE_MAY_EXIST, &true)?).await? {
                 return Ok(ended(id, &transaction, to.status));
             }
@@ -210,7 +210,7 @@ impl Writer<'_> {
             {
                 return Err(RecordError::StillProvisioning(id));
             }
-            let original = Change::of(&id).to(&to)?.if_status(&[from])?;
+            let original = Change::of(&id).to(&to)?.if_status(&[from]);
             let original = match end {
                 End::Deprovisioned(_) => original.remove(OPEN_LEASE),
                 End::Failed(_) => original,
@@ -223,7 +223,7 @@ impl Writer<'_> {
                     }
                     End::Failed(_) => record.to(&to)?,
                 };
-                let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
+                let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed]);
                 self.table.change_both([original, record]).await?
             } else {
                 let original = match end {
