@@ -69,6 +69,7 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::N(number) => number.parse().map_or(Value::Null, Value::Number),
         AttributeValue::Bool(it) => Value::Bool(*it),
         AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::Ss(set) => set.iter().map(|text| Value::String(text.clone())).collect(),
         AttributeValue::M(map) => map.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         _ => Value::Null,
     }
