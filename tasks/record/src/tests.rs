@@ -238,6 +238,7 @@ async fn the_record_says_what_the_requester_was_told() {
     for (begun, noted, says) in told {
         let table = FakeTable::after(&[LEASED, &noted[..]].concat()).await;
         table.tell_at(begun, LEASE, say("deprovisioning")).await.unwrap();
+        table.tell_at(late, LEASE, say("deprovisioning")).await.unwrap();
         table.tell_at(late, LEASE, say("deprovisioned")).await.unwrap();
         let item = &table.plain()[samples::transaction().transaction_id.to_string()];
         let said = format!("{}: {}", item["error"].as_str().unwrap(), item["reason"].as_str().unwrap());
@@ -390,6 +391,7 @@ async fn a_machine_of_the_version_before_may_make_a_role_at_any_time() {
     assert_eq!(table.tell(RELEASE, say("deprovisioning")).await.unwrap()["role_may_exist"], json!(true));
     assert_eq!(table.tell(PROVISION, say("provisioned")).await.unwrap_err().name(), ErrorName::TransactionConflict);
     let late = samples::requested_at().plus(LONGEST);
+    table.tell_at(late, RELEASE, say("deprovisioning")).await.unwrap();
     table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap();
 }
 

@@ -1016,7 +1016,9 @@ fn written(change: &daypass_record::Change) -> String {
         Assignment::Set(name, _) | Assignment::Append(name, _) if told.contains(name.as_str()) => Some(name.clone()),
         _ => None,
     });
-    format!("{} ({})", change.id, words.collect::<Vec<_>>().join(", "))
+    // A change made of a map has no order of its own.
+    let words: BTreeSet<String> = words.collect();
+    format!("{} ({})", change.id, words.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The input of a request.
