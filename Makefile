@@ -116,6 +116,10 @@ test-schedules: build $(VENV)/.stamp $(CDK) ## seeded schedules of requests, end
 	$(E2E) --test schedules --no-run
 	DAYPASS_SEEDS=$(or $(SEEDS),1000) DAYPASS_SEED=$(SEED) $(LOCAL) run -- $(E2E) --test schedules -- --nocapture
 
+# `make test` looks at smaller bounds. What it has found is printed as it goes, and so is how far it is.
+model: ## every state of the protocol's model within larger bounds: minutes to hours
+	DAYPASS_MODEL=1 cargo test $(CRATES) --test model -- --include-ignored --nocapture
+
 # Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
 # and stops the work of somebody who has changed something else.
 TIMES ?= 50

@@ -528,7 +528,7 @@ impl World {
         let words = self.say(&exec, words);
         // What follows from what there is passes: that it does not is a fault.
         let later = Said::Error("Daypass.AwsUnavailable".to_owned());
-        let passes = cost == 0 && **self.recorder.outcomes.get(outcome.0) == later;
+        let passes = !exec.stopped && cost == 0 && **self.recorder.outcomes.get(outcome.0) == later;
         for turn in self.turns(id, outcome).iter() {
             let cost = cost + u8::from(passes && turn.exec != id);
             let mut s = s.clone();
