@@ -411,7 +411,10 @@ impl World {
                     self.react(exec, lost, fault, out);
                     for (end, words, flags) in ends {
                         let mut turn = turn.clone();
-                        turn.flags.0 |= flags.0;
+                        // It is the request that is refused, not a renewal.
+                        if exec.machine == PROVISION {
+                            turn.flags.0 |= flags.0;
+                        }
                         if !words.is_empty() {
                             turn.words += &format!("; {words}");
                         }
