@@ -123,6 +123,10 @@ faults: build $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each
 	DAYPASS_FAULTS=all DAYPASS_ONLY='$(ONLY)' DAYPASS_SEED=$(SEED) DAYPASS_CONTINUE=$(CONTINUE) DAYPASS_MINUTES=$(MINUTES) \
 	  $(LOCAL) run -- $(E2E) --test fault_matrix -- --nocapture
 
+# `make test` looks at smaller bounds. What it has found is printed as it goes, and so is how far it is.
+model: ## every state of the protocol's model within larger bounds: minutes to hours
+	DAYPASS_MODEL=1 cargo test $(CRATES) --test model -- --include-ignored --nocapture
+
 # Not a part of test: it runs for an hour. A test that depends on chance (keys, ids, ports, orders, clocks) fails now and then,
 # and stops the work of somebody who has changed something else.
 TIMES ?= 50

@@ -17,15 +17,18 @@ use serde_json::Value;
 use crate::{
     RecordError, Recorded, Writer,
     item::{
-        DELETED, END_RECORD, ENDING_SINCE, NewDeprovisioning, OLD_END_RECORD, OPEN_LEASE, ORIGINAL, ROLE_MAY_EXIST,
-        RecordedTransaction, StatusChange, TRANSACTION_ID,
+        DELETED, END_RECORD, ENDING_SINCE, LOOK_LAST, NewDeprovisioning, OLD_END_RECORD, OPEN_LEASE, ORIGINAL,
+        ROLE_MAY_EXIST, RecordedTransaction, StatusChange, TRANSACTION_ID,
     },
-    table::{Change, Item},
+    table::{Change, Item, Store},
 };
 
 /// How often a write is tried that others overtake. Each of them has moved the transaction on, and there are not many
 /// statuses to go through.
 const ROUNDS: usize = 4;
+
+/// How many executions can be in [`LOOK_LAST`]: an item has an end. One of them closes the transaction.
+const MOST_LOOKS: usize = 100;
 
 /// The longest that a provisioning can do anything: Step Functions ends an EXPRESS execution after five minutes, and a function
 /// that it has called may go on for as long as a state waits for one.
@@ -39,7 +42,7 @@ const DIED: (&str, &str) =
 const CANCELLED: (&str, &str) =
     ("Daypass.TransactionConflict", "it was released before it was provisioned; what there was of it is gone");
 
-impl Writer<'_> {
+impl<S: Store> Writer<'_, S> {
     /// Looks a lease's transaction up, before the lease may wait. One that comes before its time cancels the transaction.
     pub async fn waiting(&self, request: &Value) -> Result<Recorded, RecordError> {
         let request = read(request)?;
@@ -82,7 +85,16 @@ impl Writer<'_> {
         for _ in 0..ROUNDS {
             let (item, transaction) = self.transaction(id).await?;
             check(&request, &transaction)?;
-            if transaction.is_ending() || transaction.status.is_terminal() {
+            if transaction.status.is_terminal() {
+                return Ok(found(id, transaction));
+            }
+            if transaction.is_ending() {
+                if self.makes_nothing_more(&transaction) && self.has_to_look_last(id, &transaction) {
+                    let looks = Change::of(&id).add(LOOK_LAST, self.execution_arn, MOST_LOOKS);
+                    if !self.table.change(looks.if_status(&[Status::Processing])).await? {
+                        continue;
+                    }
+                }
                 return Ok(found(id, transaction));
             }
             if let Some(begun) = self.begin(id, item, transaction).await? {
@@ -103,14 +115,16 @@ impl Writer<'_> {
         // What provision told the requester, if it could not clean up.
         let (error, reason) = (transaction.error.clone(), transaction.reason.clone());
         let change = StatusChange { error, reason, ..self.change_to(Status::Deprovisioning) };
-        let status = transaction.status;
+        let (status, role_may_exist) = (transaction.status, transaction.role_may_exist);
+        let looks_last = role_may_exist && self.makes_nothing_more(&transaction);
         let original = |with_end: bool| {
             let original = Change::of(&id).set(ENDING_SINCE, &self.now)?;
             let original = if with_end { original.set(END_RECORD, &id.end())? } else { original };
             // A provisioning that has not ended may still be running: it finds out when it is about to go on.
             let original = if status == Status::Processing { original } else { original.to(&change)? };
-            let original = original.if_status(&[status])?.if_without(ENDING_SINCE).if_without(OLD_END_RECORD);
-            original.if_not(ROLE_MAY_EXIST, &!transaction.role_may_exist)
+            let original = original.if_status(&[status]).if_without(ENDING_SINCE).if_without(OLD_END_RECORD);
+            let original = if looks_last { original.add(LOOK_LAST, self.execution_arn, MOST_LOOKS) } else { original };
+            original.if_not(ROLE_MAY_EXIST, &!role_may_exist)
         };
         let begun = |end_record| RecordedTransaction {
             ending_since: Some(self.now),
@@ -152,7 +166,7 @@ impl Writer<'_> {
                 return Err(RecordError::Contended(id));
             }
             let to = self.without_role(&transaction);
-            let change = Change::of(&id).to(&to)?.remove(OPEN_LEASE).if_status(&[transaction.status])?;
+            let change = Change::of(&id).to(&to)?.remove(OPEN_LEASE).if_status(&[transaction.status]);
             if self.table.change(change.if_not(ROLE_MAY_EXIST, &true)?).await? {
                 return Ok(ended(id, &transaction, to.status));
             }
@@ -175,6 +189,19 @@ impl Writer<'_> {
     /// Whether the execution that provisions may still be at work.
     fn may_be_provisioning(&self, it: &RecordedTransaction) -> bool {
         it.status == Status::Processing && self.now.since(it.requested_at) < LONGEST_PROVISIONING
+    }
+
+    /// Whether the execution that provisions has made its last call of the target account, or said that it makes none any more.
+    fn makes_nothing_more(&self, it: &RecordedTransaction) -> bool {
+        it.status == Status::Processing && (it.error.is_some() || !self.may_be_provisioning(it))
+    }
+
+    /// Whether this execution has to look for the role, once the one that provisions makes nothing more.
+    fn has_to_look_last(&self, id: TransactionId, it: &RecordedTransaction) -> bool {
+        it.status == Status::Processing
+            && it.role_may_exist
+            && !self.has_waited_for(id, it)
+            && !it.look_last.iter().any(|execution| execution == self.execution_arn)
     }
 
     /// The role is gone, and so is the transaction.
@@ -202,15 +229,11 @@ impl Writer<'_> {
             if !transaction.is_ending() {
                 return Err(RecordError::NotEnding(id));
             }
-            // Its maker may find the role gone, and make it again, as long as it has neither ended nor given up.
-            if matches!(end, End::Deprovisioned(_))
-                && transaction.error.is_none()
-                && !self.has_waited_for(id, &transaction)
-                && self.may_be_provisioning(&transaction)
-            {
+            // Its maker may have found the role gone, and made it again, after this execution has looked for it.
+            if matches!(end, End::Deprovisioned(_)) && self.has_to_look_last(id, &transaction) {
                 return Err(RecordError::StillProvisioning(id));
             }
-            let original = Change::of(&id).to(&to)?.if_status(&[from])?;
+            let original = Change::of(&id).to(&to)?.if_status(&[from]);
             let original = match end {
                 End::Deprovisioned(_) => original.remove(OPEN_LEASE),
                 End::Failed(_) => original,
@@ -223,7 +246,7 @@ impl Writer<'_> {
                     }
                     End::Failed(_) => record.to(&to)?,
                 };
-                let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
+                let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed]);
                 self.table.change_both([original, record]).await?
             } else {
                 let original = match end {

@@ -24,6 +24,9 @@ pub const ROLE_MAY_EXIST: &str = "role_may_exist";
 /// Since when the transaction is being ended. From then on nobody makes a role for it; and where one may exist already,
 /// nobody but the executions that end the transaction may change its status.
 pub const ENDING_SINCE: &str = "ending_since";
+/// Of a transaction that was not provisioned: the executions that have looked for its role, or are about to, when its maker had
+/// made its last call. What others have found may have been made again since.
+pub const LOOK_LAST: &str = "look_last";
 /// The id of the item that records the end; there when that item is.
 pub const END_RECORD: &str = "end_record";
 /// The same as the version before writes it, and the sign for it that the end has begun. That version reads a UUID there,
@@ -228,6 +231,8 @@ pub struct RecordedTransaction {
     pub role_may_exist: bool,
     #[serde(default)]
     pub ending_since: Option<Timestamp>,
+    #[serde(default)]
+    pub look_last: Vec<String>,
     #[serde(default)]
     pub end_record: Option<EndId>,
     #[serde(default)]

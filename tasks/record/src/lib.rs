@@ -21,7 +21,7 @@ use serde::Serialize;
 use self::{
     item::{ORIGINAL_ID, RecordedTransaction, StatusChange, TRANSACTION_ID},
     open_roles::{HOLDER, OpenRoles},
-    table::{Item, Table, TableError, read},
+    table::read,
 };
 
 mod deprovisioning;
@@ -33,7 +33,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::open_roles::{Limits, LimitsError};
+pub use self::{
+    open_roles::{Limits, LimitsError},
+    table::{Assignment, Change, Condition, Item, Store, Table, TableError, Together},
+};
 
 /// What each operation of record, by its name on the wire, can end with.
 pub const RAISES: &[(&str, &[ErrorName])] = {
@@ -102,11 +105,11 @@ pub const RAISES: &[(&str, &[ErrorName])] = {
     ]
 };
 
-/// The task.
+/// The task, with its tables: of DynamoDB, unless a model has its own.
 #[derive(Clone, Debug)]
-pub struct Record {
-    table: Table,
-    open_roles: Table,
+pub struct Record<S = Table> {
+    table: S,
+    open_roles: S,
     limits: Limits,
 }
 
@@ -116,7 +119,43 @@ impl Record {
     #[must_use]
     pub fn new(client: Client, table: String, open_roles: String, limits: Limits) -> Self {
         let open_roles = Table::new(client.clone(), open_roles, HOLDER);
-        Self { table: Table::new(client, table, TRANSACTION_ID), open_roles, limits }
+        Self::on(Table::new(client, table, TRANSACTION_ID), open_roles, limits)
+    }
+}
+
+impl<S: Store> Record<S> {
+    /// A task on the table of transactions, and the one that counts open roles.
+    #[must_use]
+    pub fn on(table: S, open_roles: S, limits: Limits) -> Self {
+        Self { table, open_roles, limits }
+    }
+
+    /// Carries one operation out.
+    ///
+    /// # Errors
+    /// [`RecordError`]: it is not on record.
+    pub async fn carry_out(&self, input: RecordInput, now: Timestamp) -> Result<Recorded, RecordError> {
+        let open_roles = OpenRoles { places: &self.open_roles, transactions: &self.table };
+        let execution_arn = &input.execution_arn;
+        let by = Writer { table: &self.table, open_roles, limits: self.limits, execution_arn, now };
+        match input.operation {
+            Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await.map_err(in_hub),
+            Operation::Processing(transaction) => by.processing(&transaction, None).await.map_err(in_hub),
+            Operation::Denied(ended) => by.denied(&ended).await,
+            Operation::Failed(ended) => by.failed(&ended).await,
+            Operation::Leasing(leasing) => by.leasing(&leasing).await.map_err(in_hub),
+            Operation::Failing(ended) => by.failing(&ended).await,
+            Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
+            Operation::Renewing(renewal) => by.renewing(renewal).await.map_err(in_hub),
+            Operation::Renewed(renewed) => by.renewed(*renewed).await,
+            Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,
+            Operation::Waiting(request) => by.waiting(&request).await,
+            Operation::Deprovisioning(request) => by.deprovisioning(&request).await,
+            Operation::LookUp(request) => by.look_up(&request).await,
+            Operation::Cancelled(cancelled) => by.cancelled(cancelled.transaction_id).await,
+            Operation::Deprovisioned(gone) => by.deprovisioned(&gone).await,
+            Operation::DeprovisionFailed(ended) => by.deprovision_failed(&ended).await,
+        }
     }
 }
 
@@ -147,27 +186,7 @@ impl Stage for Record {
     type Error = RecordError;
 
     async fn run(&self, input: RecordInput, now: Timestamp) -> Result<Recorded, RecordError> {
-        let open_roles = OpenRoles { places: &self.open_roles, transactions: &self.table };
-        let execution_arn = &input.execution_arn;
-        let by = Writer { table: &self.table, open_roles, limits: self.limits, execution_arn, now };
-        match input.operation {
-            Operation::Requested(transaction) => by.processing(&transaction, Some(false)).await.map_err(in_hub),
-            Operation::Processing(transaction) => by.processing(&transaction, None).await.map_err(in_hub),
-            Operation::Denied(ended) => by.denied(&ended).await,
-            Operation::Failed(ended) => by.failed(&ended).await,
-            Operation::Leasing(leasing) => by.leasing(&leasing).await.map_err(in_hub),
-            Operation::Failing(ended) => by.failing(&ended).await,
-            Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
-            Operation::Renewing(renewal) => by.renewing(renewal).await.map_err(in_hub),
-            Operation::Renewed(renewed) => by.renewed(*renewed).await,
-            Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,
-            Operation::Waiting(request) => by.waiting(&request).await,
-            Operation::Deprovisioning(request) => by.deprovisioning(&request).await,
-            Operation::LookUp(request) => by.look_up(&request).await,
-            Operation::Cancelled(cancelled) => by.cancelled(cancelled.transaction_id).await,
-            Operation::Deprovisioned(gone) => by.deprovisioned(&gone).await,
-            Operation::DeprovisionFailed(ended) => by.deprovision_failed(&ended).await,
-        }
+        self.carry_out(input, now).await
     }
 
     async fn warm_up(&self, _now: Timestamp) {
@@ -185,15 +204,15 @@ fn in_hub(error: RecordError) -> RecordError {
 }
 
 /// The one who changes statuses: an execution, now.
-struct Writer<'a> {
-    table: &'a Table,
-    open_roles: OpenRoles<'a>,
+struct Writer<'a, S> {
+    table: &'a S,
+    open_roles: OpenRoles<'a, S>,
     limits: Limits,
     execution_arn: &'a str,
     now: Timestamp,
 }
 
-impl Writer<'_> {
+impl<S: Store> Writer<'_, S> {
     fn change_to(&self, status: Status) -> StatusChange {
         let execution_arn = self.execution_arn.to_owned();
         StatusChange { status, at: self.now, execution_arn, error: None, reason: None }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::{
     RecordError,
     item::{ENDING_SINCE, STATUS},
-    table::{Change, Item, Table, TableError},
+    table::{Change, Item, Store, TableError},
 };
 
 /// How many transactions a reason names: an answer of a task has about a thousand characters.
@@ -121,11 +121,11 @@ impl Place {
         let change = Change::of(&self.key);
         if let Of::Job(_) = self.of {
             let role = role_in(&self.account);
-            let change = change.add(ACCOUNTS, self.account.as_str()).if_room(ACCOUNTS, self.most)?;
+            let change = change.add(ACCOUNTS, self.account.as_str(), self.most);
             let forget_at = now.plus(LONGEST_RUN).unix_seconds();
             return change.set(&role, &id)?.set(FORGET_AT, &forget_at)?.if_free(&role, &id);
         }
-        change.add(OPEN, &id.to_string()).if_room(OPEN, self.most)
+        Ok(change.add(OPEN, &id.to_string(), self.most))
     }
 }
 
@@ -135,12 +135,12 @@ fn role_in(account: &AccountId) -> String {
 }
 
 /// The table, beside the one that says which transactions have ended.
-pub struct OpenRoles<'a> {
-    pub places: &'a Table,
-    pub transactions: &'a Table,
+pub struct OpenRoles<'a, S> {
+    pub places: &'a S,
+    pub transactions: &'a S,
 }
 
-impl OpenRoles<'_> {
+impl<S: Store> OpenRoles<'_, S> {
     /// Takes the places of transactions that have ended away from a place that is full.
     ///
     /// # Errors

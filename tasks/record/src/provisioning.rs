@@ -6,7 +6,6 @@ use daypass::{
     contract::{Ended, Leasing, Provisioned, Status, Transaction},
     ids::TransactionId,
 };
-use tokio::time::sleep;
 
 use crate::{
     RecordError, Recorded, Writer,
@@ -14,13 +13,13 @@ use crate::{
         END_RECORD, ENDING_SINCE, ERROR, EXECUTION_ARN, NewTransaction, OLD_END_RECORD, OPEN_LEASE, REASON,
         ROLE_MAY_EXIST, RecordedTransaction, RoleFacts, TRANSACTION_ID, WhoAndWhy,
     },
-    table::{Change, TableError, Together},
+    table::{Change, Store, TableError, Together},
 };
 
 /// How often a transaction is tried that others get in the way of.
 const ROUNDS: u32 = 6;
 
-impl Writer<'_> {
+impl<S: Store> Writer<'_, S> {
     /// A new transaction, with a lease from now on as far as the index knows: it is the safe side.
     /// `role_may_exist` is for a machine that says when one may.
     pub async fn processing(
@@ -78,7 +77,7 @@ impl Writer<'_> {
                     for full in unlike.into_iter().filter_map(|part| places.get(part - 1)) {
                         self.open_roles.make_room(full).await?;
                     }
-                    sleep(pause(id, round)).await;
+                    self.table.pause(pause(id, round)).await;
                 }
             }
         }
@@ -101,7 +100,7 @@ impl Writer<'_> {
             return self.move_on(id, status, original.if_without(END_RECORD)).await;
         };
         let record = Change::of(&end).to(&self.change_to(Status::Deprovisioned))?;
-        let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed])?;
+        let record = record.if_status(&[Status::Deprovisioning, Status::DeprovisionFailed]);
         if self.table.change_both([self.if_processing(original)?, record]).await? {
             return Ok(Recorded::Status { transaction_id: id, status });
         }
@@ -117,7 +116,7 @@ impl Writer<'_> {
             return Ok(Recorded::Status { transaction_id: id, status: Status::Failed });
         }
         let change = Change::of(&id).set(ERROR, &ended.error)?.set(REASON, &ended.reason)?.set_all(&who(ended))?;
-        let change = change.if_status(&[Status::Processing, Status::Provisioned])?;
+        let change = change.if_status(&[Status::Processing, Status::Provisioned]);
         let noted = self.table.change(change.if_is(EXECUTION_ARN, &self.execution_arn)?).await?;
         let status = self.own(id).await?.status;
         if noted || status.is_terminal() {
@@ -144,7 +143,7 @@ impl Writer<'_> {
 
     /// If the transaction is this execution's, and neither decided nor being ended by the version before.
     fn if_processing(&self, change: Change) -> Result<Change, TableError> {
-        let change = change.if_status(&[Status::Processing])?.if_is(EXECUTION_ARN, &self.execution_arn)?;
+        let change = change.if_status(&[Status::Processing]).if_is(EXECUTION_ARN, &self.execution_arn)?;
         Ok(change.if_without(OLD_END_RECORD))
     }
 

@@ -8,7 +8,7 @@ use daypass::{
 use crate::{
     RecordError, Recorded, Writer,
     item::{NewRenewal, RENEWALS, RecordedProof, RecordedTransaction},
-    table::{Change, read},
+    table::{Change, Store, read},
 };
 
 /// How often a write is tried that others overtake: by then they are too many at once, and the machine tries again.
@@ -21,7 +21,7 @@ pub const MOST_RENEWALS: usize = 250;
 /// How many refused renewals are recorded, for the same reason; what comes after them is in the machine's log only.
 pub const MOST_REFUSALS: usize = 50;
 
-impl Writer<'_> {
+impl<S: Store> Writer<'_, S> {
     /// Looks a transaction up for a renewal.
     pub async fn renewing(&self, renewal: Renewal) -> Result<Recorded, RecordError> {
         let id = renewal.transaction_id;
@@ -47,7 +47,7 @@ impl Writer<'_> {
             if !self.has_recorded(&recorded) {
                 self.check_renewable(id, &recorded)?;
                 let change = Change::of(&id).append(RENEWALS, recorded.renewals.len(), &entry)?;
-                if !self.table.change(change.if_status(&[Status::Provisioned])?).await? {
+                if !self.table.change(change.if_status(&[Status::Provisioned])).await? {
                     continue;
                 }
             }

@@ -238,6 +238,7 @@ async fn the_record_says_what_the_requester_was_told() {
     for (begun, noted, says) in told {
         let table = FakeTable::after(&[LEASED, &noted[..]].concat()).await;
         table.tell_at(begun, LEASE, say("deprovisioning")).await.unwrap();
+        table.tell_at(late, LEASE, say("deprovisioning")).await.unwrap();
         table.tell_at(late, LEASE, say("deprovisioned")).await.unwrap();
         let item = &table.plain()[samples::transaction().transaction_id.to_string()];
         let said = format!("{}: {}", item["error"].as_str().unwrap(), item["reason"].as_str().unwrap());
@@ -390,6 +391,7 @@ async fn a_machine_of_the_version_before_may_make_a_role_at_any_time() {
     assert_eq!(table.tell(RELEASE, say("deprovisioning")).await.unwrap()["role_may_exist"], json!(true));
     assert_eq!(table.tell(PROVISION, say("provisioned")).await.unwrap_err().name(), ErrorName::TransactionConflict);
     let late = samples::requested_at().plus(LONGEST);
+    table.tell_at(late, RELEASE, say("deprovisioning")).await.unwrap();
     table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap();
 }
 
@@ -406,7 +408,11 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     let error = table.tell(PROVISION, say("provisioned")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::TransactionConflict);
     assert_eq!(table.items(), items);
+    // Time alone shows nothing: the role may have been made again after it was looked for.
     let late = samples::requested_at().plus(LONGEST);
+    let error = table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::RoleNotVisibleYet);
+    table.tell_at(late, RELEASE, say("deprovisioning")).await.unwrap();
     assert_eq!(table.tell_at(late, RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
     let lease = &format!(
         "arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{}",
@@ -422,6 +428,14 @@ async fn an_end_waits_for_the_maker_of_the_role() {
     for (gives_up, status) in [("failing", "processing"), ("failed", "failed")] {
         let table = FakeTable::after(ending).await;
         assert_eq!(table.tell(PROVISION, say(gives_up)).await.unwrap()["status"], status);
+        if gives_up == "failing" {
+            let error = table.tell(RELEASE, say("deprovisioned")).await.unwrap_err();
+            assert_eq!(error.name(), ErrorName::RoleNotVisibleYet, "it has looked before");
+            table.tell(RELEASE, say("deprovisioning")).await.unwrap();
+            let items = table.items();
+            table.tell(RELEASE, say("deprovisioning")).await.unwrap();
+            assert_eq!(table.items(), items);
+        }
         assert_eq!(table.tell(RELEASE, say("deprovisioned")).await.unwrap()["status"], "failed");
     }
 }

@@ -5,6 +5,7 @@
 
 mod adversary;
 mod calls;
+mod changes;
 mod concurrency;
 mod denials;
 mod duplicates;
