@@ -282,7 +282,7 @@ pub enum Condition {
 /// A change to one item, and what the item must be like for it. An item that is not there yet has no attributes, and comes
 /// into being with those that are set: one kind of write does for everything.
 ///
-/// It is data. DynamoDB applies it as [`Expressions`], everything else by [`Change::apply`]; a scenario holds the two together.
+/// It is data. DynamoDB applies it as expressions, everything else by [`Change::apply`]; a scenario holds the two together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The key of the item.

@@ -161,7 +161,7 @@ impl World {
                     self.goes_on(&done, at, phase(3), 0, call, out);
                 } else {
                     let role = json!({
-                        "role_arn": self.role_arn(), "role_id": "AROAEXAMPLE", "created_at": self.moments[0],
+                        "role_arn": role_arn(), "role_id": "AROAEXAMPLE", "created_at": self.moments[0],
                     });
                     let outcome = Outcome::answer(&mut self.recorder.outcomes, &role);
                     self.end_call(&done, at, outcome, done.content, 0, call, out);
@@ -251,9 +251,9 @@ impl World {
             self.fails(s, at, "Daypass.RoleNotVisibleYet", cost, &format!("{words}, but it may be too young"), out);
         }
     }
+}
 
-    pub fn role_arn(&self) -> Value {
-        let id: TransactionId = V.parse().expect("an id");
-        json!(id.role_arn("aws", &samples::transaction().target_aws_account_id))
-    }
+fn role_arn() -> Value {
+    let id: TransactionId = V.parse().expect("an id");
+    json!(id.role_arn("aws", &samples::transaction().target_aws_account_id))
 }

@@ -100,9 +100,7 @@ impl World {
             Promise::DeniedMeansUntouched
         } else if there && after.flags.has(Flags::RELEASED) {
             Promise::ReleaseEndsAccess
-        } else if there && is.has_ended() {
-            Promise::OneTrueStatus
-        } else if is.has_ended() && is.end.as_ref().is_some_and(|it| it != "deprovisioned") {
+        } else if is.has_ended() && (there || is.end.as_ref().is_some_and(|it| it != "deprovisioned")) {
             Promise::OneTrueStatus
         } else if after.clock >= 3
             && after.flags.has(Flags::GRANTED)
@@ -132,14 +130,6 @@ impl World {
             let state = &self.machines[exec.machine as usize].states[exec.at as usize];
             matches!(exec.phase, Phase::Done(_)) || matches!(state.kind, StateKind::Wait(_)) || exec.machine == RENEW
         })
-    }
-
-    /// An end has been given up. That takes a day of attempts; and where the record was the trouble, the role is gone.
-    pub fn told_operators(&self, s: &mut State) {
-        let excused = s.flags.has(Flags::GAVE_UP_IAM) || s.flags.has(Flags::GAVE_UP_READING);
-        if !s.flags.has(Flags::DAY) || (s.role.has(Role::THERE) && !excused) {
-            s.bad = Promise::PatientAndThenAPerson as u8;
-        }
     }
 
     /// What an execution has told whoever started it.
@@ -191,3 +181,11 @@ impl World {
 
 /// So that every state is looked at once.
 pub type Known = FastMap<State, u32>;
+
+/// An end has been given up. That takes a day of attempts; and where the record was the trouble, the role is gone.
+pub fn told_operators(s: &mut State) {
+    let excused = s.flags.has(Flags::GAVE_UP_IAM) || s.flags.has(Flags::GAVE_UP_READING);
+    if !s.flags.has(Flags::DAY) || (s.role.has(Role::THERE) && !excused) {
+        s.bad = Promise::PatientAndThenAPerson as u8;
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
     functions::{E, V},
     intern::{FastMap, Interned},
     machines::{Call, Kind as StateKind, Machine, Scope},
-    properties::Facts,
+    properties::{self, Facts},
     record::{Answer, Next, Of, Question, Recorder, shown},
     weakened::{Weakness, shipped},
 };
@@ -376,7 +376,7 @@ impl World {
             match &state.kind {
                 StateKind::Succeed | StateKind::Fail => {
                     exec.phase = Phase::Done(Some(exec.at));
-                    turn.words += &format!(" → {}", state.name);
+                    turn.words.extend([" → ", &state.name]);
                     turn.exec = self.execs.of(exec);
                     out.push(turn);
                     return;
@@ -406,7 +406,7 @@ impl World {
                     };
                     let mut fault = turn.clone();
                     fault.cost += 1;
-                    fault.words += &format!("; {} fails", state.name);
+                    fault.words.extend(["; ", &state.name, " fails"]);
                     let lost = Outcome::error(&mut self.recorder.outcomes, "Daypass.AwsUnavailable");
                     self.react(exec, lost, fault, out);
                     for (end, words, flags) in ends {
@@ -416,7 +416,7 @@ impl World {
                             turn.flags.0 |= flags.0;
                         }
                         if !words.is_empty() {
-                            turn.words += &format!("; {words}");
+                            turn.words.extend(["; ", words]);
                         }
                         let outcomes = &mut self.recorder.outcomes;
                         let outcome = match end {
@@ -472,7 +472,7 @@ impl World {
                     out.push(Turn { exec: again, words, ..turn.clone() });
                 }
                 let mut turn = turn;
-                turn.words += &format!(" → {error}");
+                turn.words.extend([" → ", error]);
                 if attempts >= LONG {
                     turn.cost += 1;
                     turn.after_a_day = true;
@@ -540,7 +540,7 @@ impl World {
             }
             s.flags.0 |= turn.flags.0;
             if turn.flags.has(Flags::TOLD_OPERATORS) {
-                self.told_operators(&mut s);
+                properties::told_operators(&mut s);
             }
             s.content = content;
             let kind = if cost + turn.cost > 0 { Kind::Fault } else { Kind::Progress };
@@ -561,12 +561,7 @@ impl World {
         if matches!(self.exec(exec).phase, Phase::Done(_)) {
             self.finished(&mut next, at);
         }
-        self.push(next, kind, words, out);
-    }
-
-    fn push(&mut self, mut next: State, kind: Kind, words: String, out: &mut Vec<Step>) {
-        next.execs.sort_unstable_by(|one, other| other.cmp(one));
-        out.push(Step { state: next, kind, words });
+        push(next, kind, words, out);
     }
 
     fn finished(&mut self, s: &mut State, at: usize) {
@@ -794,7 +789,8 @@ impl World {
         let mut name = arguments["Name"].as_str().expect("a name").to_owned();
         let by = if name == V { By::Lease } else { By::CleanUp };
         if by == By::CleanUp {
-            let free = (1..).map(|number| format!("{name}-{number}")).find(|it| self.named(s, it).is_none());
+            let mut numbered = (1..=MOST).map(|number| format!("{name}-{number}"));
+            let free = numbered.find(|it| self.named(s, it).is_none());
             name = free.expect("a number is free");
         }
         let arn = format!("arn:aws:states:eu-central-1:111111111111:execution:daypass-deprovision:{name}");
@@ -841,7 +837,7 @@ impl World {
                 next.flags.0 |= Flags::RELEASED.0;
                 let words =
                     format!("release {number}: the name {name} is taken, so it is told to be released").replace(V, "T");
-                self.push(next, Kind::Act, words, out);
+                push(next, Kind::Act, words, out);
             }
         }
         if s.renewals > 0 {
@@ -878,7 +874,7 @@ impl World {
         if s.role.has(Role::THERE) && !s.role.has(Role::SHOWN) {
             let mut next = s.clone();
             next.role.0 |= Role::SHOWN;
-            self.push(next, Kind::Progress, "IAM: shows the role".to_owned(), out);
+            push(next, Kind::Progress, "IAM: shows the role".to_owned(), out);
         }
         if let Some(cost) = self.time_passes(s).filter(|cost| s.clock < LAST && *cost <= s.faults) {
             let mut next = s.clone();
@@ -895,7 +891,7 @@ impl World {
             ];
             let failing = if cost > 0 { "; what is tried again has failed all the time" } else { "" };
             let kind = if cost > 0 { Kind::Fault } else { Kind::Progress };
-            self.push(next, kind, format!("clock: {}{failing}", moments[s.clock as usize]), out);
+            push(next, kind, format!("clock: {}{failing}", moments[s.clock as usize]), out);
         }
         if self.sweeps(s) {
             let input = json!({"schema": 1, "transaction_id": V});
@@ -1027,4 +1023,9 @@ fn written(change: &daypass_record::Change) -> String {
 /// The input of a request.
 pub fn request(email: &str, recipient: &str, run: &str) -> Value {
     json!({"email": email, "recipient": recipient, "identity_token": format!("TOKEN of run {run}")})
+}
+
+fn push(mut next: State, kind: Kind, words: String, out: &mut Vec<Step>) {
+    next.execs.sort_unstable_by(|one, other| other.cmp(one));
+    out.push(Step { state: next, kind, words });
 }

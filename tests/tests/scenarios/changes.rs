@@ -135,33 +135,29 @@ async fn record_and_its_model_change_items_alike() {
     for number in 0..150 {
         // Alone.
         let (id, before) = (format!("{number}"), chance.item());
-        let change = chance.change(&id, before.as_ref());
+        let made_up = chance.change(&id, before.as_ref());
         put(&id, &before).await;
-        let expected = change.apply(before.as_ref());
-        let changed = table.change(change.clone()).await.unwrap();
-        assert_eq!(changed, expected.is_some(), "{change:?} of {before:?}");
+        let expected = made_up.apply(before.as_ref());
+        let changed = table.change(made_up.clone()).await.unwrap();
+        assert_eq!(changed, expected.is_some(), "{made_up:?} of {before:?}");
         let after = table.read(&id).await.unwrap().map(sorted);
-        assert_eq!(after, expected.or(before).map(sorted), "{change:?}");
+        assert_eq!(after, expected.or(before).map(sorted), "{made_up:?}");
         made[usize::from(changed)] += 1;
         // Two together.
         let ids = ["one", "other"].map(|it| format!("{number}-{it}"));
         let before = [chance.item(), chance.item()];
-        let changes = [0, 1].map(|it| chance.change(&ids[it], before[it].as_ref()));
+        let both = [0, 1].map(|it| chance.change(&ids[it], before[it].as_ref()));
         for (id, item) in ids.iter().zip(&before) {
             put(id, item).await;
         }
-        let expected = [0, 1].map(|it| changes[it].apply(before[it].as_ref()));
+        let expected = [0, 1].map(|it| both[it].apply(before[it].as_ref()));
         let unlike: Vec<usize> = (0..2).filter(|it| expected[*it].is_none()).collect();
-        let together = table.change_all(changes.iter().map(|it| (&table, it.clone())).collect()).await.unwrap();
+        let together = table.change_all(both.iter().map(|it| (&table, it.clone())).collect()).await.unwrap();
         let all = unlike.is_empty();
-        assert_eq!(
-            together,
-            if all { Together::Changed } else { Together::Unlike(unlike) },
-            "{changes:?} of {before:?}"
-        );
+        assert_eq!(together, if all { Together::Changed } else { Together::Unlike(unlike) }, "{both:?} of {before:?}");
         for ((id, before), expected) in ids.iter().zip(before).zip(expected) {
             let after = table.read(id).await.unwrap().map(sorted);
-            assert_eq!(after, expected.filter(|_| all).or(before).map(sorted), "{changes:?}");
+            assert_eq!(after, expected.filter(|_| all).or(before).map(sorted), "{both:?}");
         }
     }
     assert!(made.iter().all(|count| *count > 20), "both verdicts are seen: {made:?}");
