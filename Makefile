@@ -144,7 +144,7 @@ test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this 
 
 # Most scenarios have to be alone on their engine, and most of their time they wait: so three engines play them side by side, that of the
 # environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
-# action, or with the GitLab component, and the command that the scenarios have built.
+# action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 SCENARIOS := $(E2E) --no-fail-fast --test scenarios
 USES := .local/uses/command.json .local/uses/second.json
@@ -166,17 +166,14 @@ SECOND := faults:: patience:: secrets:: sweep::
 scenarios-first:
 	$(SCENARIOS) -- $(SECOND:%=--skip %)
 	$(E2E) --test schedules
+	$(JOBS)
 
 scenarios-second:
 	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
 	$(LOCAL) run -- $(E2E) --test fault_matrix
 
 scenarios-command:
-	$(LOCAL) run --uses .local/uses/command.json -- $(MAKE) scenarios-of-the-command
-
-scenarios-of-the-command:
-	$(E2E) --no-fail-fast --test scenarios_of_the_command
-	$(JOBS)
+	$(LOCAL) run --uses .local/uses/command.json -- $(E2E) --no-fail-fast --test scenarios_of_the_command
 
 BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own

@@ -607,6 +607,7 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::N(number) => serde_json::from_str(number).expect("a number"),
         AttributeValue::Bool(flag) => json!(flag),
         AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::Ss(set) => json!(set),
         AttributeValue::M(map) => object(map),
         AttributeValue::Null(_) => Value::Null,
         other => panic!("an attribute of a type that no item has: {other:?}"),

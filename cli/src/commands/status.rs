@@ -85,6 +85,7 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::N(number) => serde_json::from_str(number).unwrap_or_else(|_| number.as_str().into()),
         AttributeValue::Bool(flag) => (*flag).into(),
         AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::Ss(set) => set.as_slice().into(),
         AttributeValue::M(map) => {
             map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
         }
