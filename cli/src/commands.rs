@@ -15,30 +15,33 @@ pub mod status;
 
 mod session;
 
-use daypass::ids::{AccountId, Email};
+use daypass::{
+    contract::{Request, in_hours},
+    ids::{AccountId, Email},
+};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    client::access,
-    error::Error,
-    settings::{Key, Origin, Settings},
+    error::{Error, Kind},
+    settings::{Key, Settings},
 };
 
-/// The request that the settings describe.
-fn request_of(settings: &Settings) -> Result<access::Request, Error> {
-    let text = |key| settings.text(key).map(str::to_owned);
-    let email: Email = settings.parsed(Key::Email, str::parse)?;
-    Ok(access::Request {
-        account: settings.required(Key::Account)?.value.clone(),
-        account_id: account_id(settings)?,
-        email: email.to_string(),
-        branch: settings.required(Key::Branch)?.value.clone(),
-        group_type: text(Key::GroupType),
-        role_ttl_hours: settings.duration(Key::Ttl)?.map(daypass::contract::in_hours),
-        ttl_is_ours: settings.get(Key::Ttl).is_some_and(|ttl| matches!(ttl.origin, Origin::From(_))),
-        repository: text(Key::Repository),
-        run_url: text(Key::RunUrl),
-        justification: text(Key::Justification),
-    })
+/// The request that the settings describe: each field of the contract is the value of the setting that is sent as it.
+fn request_of(settings: &Settings) -> Result<Request, Error> {
+    let mut fields = Map::new();
+    for field in Request::FIELDS {
+        let Some(key) = Key::sent_as(field.name) else { continue };
+        let value = match key {
+            Key::Email => Some(json!(settings.parsed::<Email, _>(key, str::parse)?)),
+            Key::AccountId => Some(json!(account_id(settings)?)),
+            Key::Ttl => settings.duration(key)?.map(|ttl| json!(in_hours(ttl))),
+            _ if field.is_required => Some(settings.required(key)?.value.as_str().into()),
+            _ => settings.text(key).map(Value::from),
+        };
+        fields.extend(value.map(|value| (field.name.to_owned(), value)));
+    }
+    serde_json::from_value(fields.into())
+        .map_err(|error| Error::new(Kind::Failed, format!("the settings make no request: {error}")))
 }
 
 fn account_id(settings: &Settings) -> Result<AccountId, Error> {

@@ -227,6 +227,11 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether the lifetime is what [`Settings::complete_the_lifetime`] makes of it, and nobody's wish.
+    pub fn ttl_is_derived(&self) -> bool {
+        self.get(Key::Ttl).is_some_and(|ttl| matches!(ttl.origin, Origin::From(_)))
+    }
+
     /// A value with its origin.
     pub fn get(&self, key: Key) -> Option<&Setting> {
         self.values.get(&key)

@@ -2,14 +2,18 @@
 //!
 //! `statemachine/README.md` draws the machines. Field names are the wire names; durations carry their unit in the name.
 
-use std::time::Duration;
+pub mod fields;
+mod request;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use self::request::{
+    Derived, ProvisionInput, RenewInput, Renewal, Request, Transaction, in_hours, read_renewal, read_request,
+};
 use crate::{
-    ids::{AccountId, Email, EndId, RoleArn, TransactionId},
+    ids::{AccountId, EndId, RoleArn, TransactionId},
     issuer::Provider,
     timestamp::Timestamp,
 };
@@ -67,95 +71,6 @@ impl TryFrom<ValidateFields> for ValidateInput {
             _ => Err("expected `transaction_id`, `requested_at` and `request`, or `renewal` alone"),
         }
     }
-}
-
-/// A request that was understood, and all that derives from it: output of validate, input of all that follow. Of a
-/// renewal it is what was recorded, but for the recipient.
-///
-/// Optional fields are absent, never null.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Transaction {
-    /// The name of the execution.
-    pub transaction_id: TransactionId,
-    /// When the execution started.
-    pub requested_at: Timestamp,
-    /// When the access ends, whatever else happens.
-    pub expires_at: Timestamp,
-    /// From `requested_at` to `expires_at`, in hours.
-    pub role_ttl_hours: f64,
-    /// Who triggered the pipeline, as the request says.
-    pub email: Email,
-    /// The branch that is deployed, without `refs/heads/`.
-    pub branch: String,
-    /// The target account's name.
-    pub target_aws_account: String,
-    /// The target account.
-    pub target_aws_account_id: AccountId,
-    /// The target account's environment; absent when the account is unknown, which authz denies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// The group type as requested, or the default.
-    pub group_type: String,
-    /// The persona that the group type names.
-    pub persona: String,
-    /// The Identity Center group of this account and persona.
-    pub group_name: String,
-    /// The name of the deploy role.
-    pub role_name: String,
-    /// The ARN that the deploy role will have.
-    pub role_arn: RoleArn,
-    /// The age X25519 public key that the credentials are sealed to.
-    pub recipient: String,
-    /// The repository that is deployed, as the request says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// Where to see the pipeline's run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_url: Option<String>,
-    /// Why the access is needed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub justification: Option<String>,
-}
-
-impl Transaction {
-    /// Its fields: what of a transaction's item is the transaction itself.
-    pub const FIELDS: [&str; 18] = [
-        "transaction_id",
-        "requested_at",
-        "expires_at",
-        "role_ttl_hours",
-        "email",
-        "branch",
-        "target_aws_account",
-        "target_aws_account_id",
-        "environment",
-        "group_type",
-        "persona",
-        "group_name",
-        "role_name",
-        "role_arn",
-        "recipient",
-        "repository",
-        "run_url",
-        "justification",
-    ];
-}
-
-/// A renewal that was understood: output of validate, input of record's look-up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Renewal {
-    /// The transaction whose credentials are to be renewed.
-    pub transaction_id: TransactionId,
-    /// The age X25519 public key that the new credentials are sealed to.
-    pub recipient: String,
-}
-
-/// `ttl` in hours, as `role_ttl_hours` has it.
-#[must_use]
-pub fn in_hours(ttl: Duration) -> f64 {
-    ttl.as_secs_f64() / 3600.0
 }
 
 /// Input of prove.
@@ -557,7 +472,7 @@ impl Status {
 
 /// What the pipeline gets, less the sealed credentials, which never pass through record: output of `provisioned` and of
 /// `renewed`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     /// The transaction.
     pub transaction_id: TransactionId,
@@ -589,24 +504,53 @@ impl From<Transaction> for Grant {
     }
 }
 
-/// What the caller of the deprovision machine sends. A lease sends the first three.
+/// Output of the machine that provisions and of the one that renews, as their callers read it. What a newer version adds is ignored.
 #[derive(Clone, Debug, Deserialize)]
+pub struct Granted {
+    /// What is granted.
+    #[serde(flatten)]
+    pub grant: Grant,
+    /// [`IssuedCredentials::sealed_credentials`].
+    pub sealed_credentials: String,
+}
+
+/// The `cause` of an execution that failed, as its caller reads it. What a newer version adds is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The transaction, or the name that was to become one.
+    pub transaction_id: String,
+    /// `denied` or `failed`.
+    pub status: String,
+    /// What happened and what to do about it.
+    pub reason: String,
+}
+
+/// What the caller of the deprovision machine sends. A lease sends the first three.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeprovisionRequest {
     /// The version of this input; 1, and the same when it is absent. Newer functions accept every older number.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<u32>,
     /// The transaction to end.
     pub transaction_id: TransactionId,
     /// When to end it: the lease's only; the machine has waited for it already.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The target account's name, which must be the recorded one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_aws_account: Option<String>,
     /// The deploy role, which must be the recorded one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<RoleArn>,
+}
+
+impl DeprovisionRequest {
+    /// A release, which says no more than it has to.
+    #[must_use]
+    pub const fn release(transaction_id: TransactionId) -> Self {
+        Self { schema: None, transaction_id, expires_at: None, target_aws_account: None, role_arn: None }
+    }
 }
 
 /// What is to be deleted: output of `waiting`, `deprovisioning` and `look_up`.
@@ -657,8 +601,9 @@ pub struct DeletedRole {
     pub left_instance_profiles: Vec<String>,
 }
 
-/// The end of a transaction: output of `deprovisioned`, and of the deprovision machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The end of a transaction: output of `deprovisioned`, and of the deprovision machine, whose callers ignore what a newer version
+/// adds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deprovisioned {
     /// The id of the item that records the end; null when there is none, as when no role could exist.
     pub deprovisioning_transaction_id: Option<EndId>,
@@ -672,7 +617,7 @@ pub struct Deprovisioned {
 ///
 /// There is no `Serialize` on purpose: the only way out is the seal of issue-creds, which names each field. Their memory
 /// is wiped when they are dropped.
-#[derive(Zeroize, ZeroizeOnDrop)]
+#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct SessionCredentials {
     /// The access key id.
     pub access_key_id: String,
@@ -711,7 +656,7 @@ mod tests {
         let full = Transaction { justification: Some("CHG-1234".to_owned()), ..crate::samples::transaction() };
         let full = serde_json::to_value(full).unwrap();
         let fields: BTreeSet<&str> = full.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, BTreeSet::from(Transaction::FIELDS));
+        assert_eq!(fields, Transaction::FIELDS.iter().copied().collect());
     }
 
     /// What a caller sent is told from what they did not, also when it is nothing.

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use age::x25519::Identity;
 use aws_credential_types::Credentials;
-use daypass::{ids::TransactionId, timestamp::Timestamp};
+use daypass::{
+    contract::{self, Cause, Grant, ProvisionInput, SessionCredentials},
+    ids::TransactionId,
+    timestamp::Timestamp,
+};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 /// A target account of the local deployment.
@@ -62,13 +66,19 @@ impl Request {
     #[must_use]
     pub fn by(login: &str) -> Self {
         let key = Identity::generate();
-        let body = json!({
-            "email": format!("{login}@example.com"),
-            "branch": "feature/receipts",
-            "target_aws_account": Account::Development.name(),
-            "target_aws_account_id": Account::Development.id(),
-            "recipient": key.to_public().to_string(),
-        });
+        let request = contract::Request {
+            email: format!("{login}@example.com").parse().expect("an address"),
+            branch: "feature/receipts".to_owned(),
+            target_aws_account: Account::Development.name().to_owned(),
+            target_aws_account_id: Account::Development.id().parse().expect("an id"),
+            group_type: None,
+            role_ttl_hours: None,
+            repository: None,
+            run_url: None,
+            justification: None,
+        };
+        let recipient = key.to_public().to_string();
+        let body = json!(ProvisionInput { request: &request, recipient: &recipient, identity_token: None });
         Self { name: new_transaction_id().to_string(), body, key }
     }
 
@@ -168,18 +178,6 @@ pub struct Failure {
     pub cause: Cause,
 }
 
-/// The `cause` of a failed provisioning, or renewal.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cause {
-    /// The transaction, or the name that was to become one.
-    pub transaction_id: String,
-    /// `denied` or `failed`.
-    pub status: String,
-    /// What happened and what to do about it.
-    pub reason: String,
-}
-
 /// The answer to a request that was granted, opened.
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -201,29 +199,23 @@ impl Access {
     /// Reads the answer to `request`.
     #[must_use]
     pub fn open(request: &Request, execution_arn: String, grant: Value) -> Self {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Inside {
-            access_key_id: String,
-            secret_access_key: String,
-            session_token: String,
-            expiration: Timestamp,
-        }
         let text = |field: &str| grant[field].as_str().expect("a string").to_owned();
-        let inside: Inside =
-            serde_json::from_value(request.unseal(&text("sealed_credentials"))).expect("the four fields");
+        let inside = request.unseal(&text("sealed_credentials"));
+        assert_eq!(inside.as_object().map(Map::len), Some(4), "nothing else is sealed");
+        let inside = SessionCredentials::deserialize(inside).expect("the four fields");
+        let granted = Grant::deserialize(&grant).expect("what the contract says");
         let expires = time_of(inside.expiration);
         let session = Credentials::new(
-            inside.access_key_id,
-            inside.secret_access_key,
-            Some(inside.session_token),
+            inside.access_key_id.clone(),
+            inside.secret_access_key.clone(),
+            Some(inside.session_token.clone()),
             Some(expires),
             "daypass",
         );
         Self {
             transaction_id: request.transaction_id(),
-            role_arn: text("iam_role_arn"),
-            expires_at: text("expires_at").parse().expect("a timestamp"),
+            role_arn: granted.iam_role_arn.to_string(),
+            expires_at: granted.expires_at,
             execution_arn,
             grant,
             session,

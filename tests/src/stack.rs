@@ -15,7 +15,7 @@ use aws_sdk_sfn::{
     types::{ExecutionStatus, SyncExecutionStatus},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use daypass::{ids::TransactionId, timestamp::Timestamp};
+use daypass::{contract::Cause, ids::TransactionId, timestamp::Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -203,7 +203,10 @@ impl Stack {
             assert_eq!(answer.status, SyncExecutionStatus::Failed, "{:?} {:?}", answer.error, answer.cause);
             assert_eq!(answer.output, None, "a failed execution has no output");
             let (error, cause) = (answer.error.expect("an error"), answer.cause.expect("a cause"));
-            let cause = serde_json::from_str(&cause).unwrap_or_else(|e| panic!("{error}: the cause ({e}): {cause}"));
+            let cause: Value =
+                serde_json::from_str(&cause).unwrap_or_else(|e| panic!("{error}: the cause ({e}): {cause}"));
+            assert_eq!(cause.as_object().map(Map::len), Some(3), "{error}: {cause}");
+            let cause = Cause::deserialize(&cause).unwrap_or_else(|e| panic!("{error}: the cause ({e}): {cause}"));
             Err(Failure { error, cause })
         };
         Ok(Answer { execution_arn: answer.execution_arn, result })

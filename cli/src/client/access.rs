@@ -1,96 +1,14 @@
-//! What a granted request is: the grant, the key that answers are sealed to, and the sessions that come of it.
+//! The key that answers are sealed to, and the sessions of a role.
 
 use std::time::{Duration, SystemTime};
 
 use age::{secrecy::ExposeSecret, x25519::Identity};
-use daypass::{
-    contract::SessionCredentials,
-    ids::{AccountId, TransactionId},
-    timestamp::Timestamp,
-};
-use serde::{Deserialize, Serialize};
+use daypass::{contract::SessionCredentials, timestamp::Timestamp};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::secret::Secret;
 use crate::error::{Error, Kind};
-
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// The target account's name.
-    pub account: String,
-    /// The target account.
-    pub account_id: AccountId,
-    /// Who triggered the deployment.
-    pub email: String,
-    /// The branch that is deployed.
-    pub branch: String,
-    /// Names the persona.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group_type: Option<String>,
-    /// How long at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role_ttl_hours: Option<f64>,
-    /// Whether that is what this command makes of it, and nobody's wish: then the deployment's default is as good.
-    #[serde(skip)]
-    pub ttl_is_ours: bool,
-    /// The repository that is deployed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// Where to see the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_url: Option<String>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub justification: Option<String>,
-}
-
-impl Request {
-    /// The machine's input. Optional fields are absent, never null.
-    pub fn input(&self, key: &Key, identity_token: Option<&str>) -> Value {
-        let mut input = json!({
-            "email": self.email,
-            "branch": self.branch,
-            "target_aws_account": self.account,
-            "target_aws_account_id": self.account_id,
-            "recipient": key.recipient(),
-        });
-        let optional = [
-            ("group_type", self.group_type.clone().map(Value::from)),
-            ("role_ttl_hours", self.role_ttl_hours.map(Value::from)),
-            ("repository", self.repository.clone().map(Value::from)),
-            ("run_url", self.run_url.clone().map(Value::from)),
-            ("justification", self.justification.clone().map(Value::from)),
-            ("identity_token", identity_token.map(Value::from)),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                input[name] = value;
-            }
-        }
-        input
-    }
-}
-
-/// What Daypass has granted, less the sealed credentials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The transaction.
-    pub transaction_id: TransactionId,
-    /// The deploy role.
-    pub iam_role_arn: String,
-    /// Its name.
-    pub role_name: String,
-    /// From the request to the end of the access, in hours.
-    pub role_ttl_hours: f64,
-    /// When the access ends.
-    pub expires_at: Timestamp,
-    /// The persona that the role has.
-    pub persona: String,
-    /// `provisioned`.
-    pub status: String,
-}
 
 /// The key of one transaction. Every answer about it is sealed to this one.
 pub struct Key(Identity);
@@ -121,20 +39,11 @@ impl Key {
     /// # Errors
     /// When it was sealed to another key, or holds something else.
     pub fn unseal(&self, sealed: &str) -> Result<SessionCredentials, Error> {
-        #[derive(Deserialize)]
-        struct Inside {
-            access_key_id: String,
-            secret_access_key: String,
-            session_token: String,
-            expiration: Timestamp,
-        }
         // Neither error says what was inside.
         let failed = |what| Error::new(Kind::Failed, format!("the answer's sealed credentials {what}"));
         let opened = age::decrypt(&self.0, sealed.as_bytes()).map_err(|_| failed("do not open with this run's key"))?;
         let opened = Zeroizing::new(opened);
-        let inside: Inside = serde_json::from_slice(&opened).map_err(|_| failed("are not what the contract says"))?;
-        let Inside { access_key_id, secret_access_key, session_token, expiration } = inside;
-        Ok(SessionCredentials { access_key_id, secret_access_key, session_token, expiration })
+        serde_json::from_slice(&opened).map_err(|_| failed("are not what the contract says"))
     }
 }
 
@@ -225,28 +134,5 @@ mod tests {
         assert_eq!(session.credential_process(), expected);
         let shown = format!("{session:?}");
         assert!(!shown.contains("wJalr") && !shown.contains("FwoGZ"), "{shown}");
-    }
-
-    #[test]
-    fn a_request_leaves_out_what_is_not_set() {
-        let request = Request {
-            account: "payments-dev".to_owned(),
-            account_id: "222222222222".parse().unwrap(),
-            email: "alex@example.com".to_owned(),
-            branch: "main".to_owned(),
-            group_type: None,
-            role_ttl_hours: Some(0.5),
-            ttl_is_ours: true,
-            repository: None,
-            run_url: None,
-            justification: None,
-        };
-        let key = Key::generate();
-        let expected = json!({
-            "email": "alex@example.com", "branch": "main", "target_aws_account": "payments-dev",
-            "target_aws_account_id": "222222222222", "recipient": key.recipient(), "role_ttl_hours": 0.5,
-        });
-        assert_eq!(request.input(&key, None), expected);
-        assert_eq!(request.input(&key, Some("a.b.c.d.e"))["identity_token"], "a.b.c.d.e");
     }
 }

@@ -9,19 +9,19 @@ use aws_sdk_sfn::{
 };
 use aws_types::SdkConfig;
 use daypass::{
-    contract::SessionCredentials,
+    contract::{Cause, Grant, Granted, ProvisionInput, RenewInput, Request, SessionCredentials},
     error::ErrorName,
     ids::TransactionId,
     lambda::{AwsError, Refusal},
     timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    access::{Grant, Key, Request, RoleSession, now},
+    access::{Key, RoleSession, now},
     aws,
     envelope::ContentKey,
     identity_token::{Tokens, ready},
@@ -185,7 +185,8 @@ impl Daypass {
         id.parse().map_err(|_| Error::new(Kind::Failed, "no transaction id can be made"))
     }
 
-    /// Asks for a role, with a token of [`Daypass::identity_token`].
+    /// Asks for a role, with a token of [`Daypass::identity_token`]. A lifetime that nobody has wished for is given up when the
+    /// deployment refuses it: `ttl_is_derived`.
     ///
     /// # Errors
     /// When it is not granted, or nobody knows whether it is; then what there may be has been given back.
@@ -193,21 +194,22 @@ impl Daypass {
         &self,
         transaction: TransactionId,
         request: &Request,
+        ttl_is_derived: bool,
         key: &Key,
         token: Option<&str>,
     ) -> Result<(Grant, SessionCredentials), Error> {
         let Some(machine) = &self.deployment.provision else {
             return Err(Error::usage("`provision_arn` is not set: the output ProvisionArn of the hub stack"));
         };
-        let what = format!("asking for a role in {} as {} ({transaction})", request.account, request.email);
+        let what = format!("asking for a role in {} as {} ({transaction})", request.target_aws_account, request.email);
         let progress = self.output.progress(&what);
         let asked = async |request: &Request| {
-            let input = request.input(key, token);
+            let input = ProvisionInput { request, recipient: &key.recipient(), identity_token: token };
             self.ask(machine, &transaction.to_string(), &input).await.map(|answer| opened(answer, transaction, key))
         };
         let mut answer = asked(request).await;
         if let Ok(Err(error)) = &answer
-            && request.ttl_is_ours
+            && ttl_is_derived
             && is_about_the_lifetime(error)
         {
             // Refused before anything was recorded, so the id and the token are as good as new.
@@ -254,10 +256,8 @@ impl Daypass {
         let Some(machine) = &self.deployment.renew else {
             return Err(Error::usage("`renew_arn` is not set: the output RenewArn of the hub stack"));
         };
-        let mut input = json!({"transaction_id": transaction, "recipient": key.recipient()});
-        if let Some(token) = self.identity_token().await? {
-            input["identity_token"] = token.into();
-        }
+        let (recipient, token) = (key.recipient(), self.identity_token().await?);
+        let input = RenewInput { transaction_id: transaction, recipient: &recipient, identity_token: token.as_deref() };
         let answer = self.ask(machine, &Uuid::new_v4().to_string(), &input).await?;
         let (grant, pipeline) = opened(answer, transaction, key).map_err(|error| error.about(transaction))?;
         let session = self.become_role(&grant, email, &pipeline, duration, Role::Known).await?;
@@ -266,7 +266,13 @@ impl Daypass {
 
     /// Starts an EXPRESS machine and waits for its answer. It is started once: only where AWS surely has not begun, because
     /// it asked to slow down, is it asked again.
-    async fn ask(&self, machine: &MachineArn, name: &str, input: &Value) -> Result<StartSyncExecutionOutput, AwsError> {
+    async fn ask(
+        &self,
+        machine: &MachineArn,
+        name: &str,
+        input: &impl Serialize,
+    ) -> Result<StartSyncExecutionOutput, AwsError> {
+        let input = json!(input).to_string();
         let once = aws_sdk_sfn::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(
             TimeoutConfig::builder()
                 .operation_attempt_timeout(ANSWER_TIMEOUT)
@@ -276,7 +282,7 @@ impl Daypass {
         let mut attempt = 1;
         loop {
             let call = self.states.start_sync_execution().state_machine_arn(machine.to_string()).name(name);
-            let call = call.input(input.to_string()).customize().config_override(once.clone());
+            let call = call.input(&input).customize().config_override(once.clone());
             let answer = call.send().await.map_err(AwsError::of("states:StartSyncExecution"));
             match answer {
                 Err(error) if attempt < ATTEMPTS && error.name() == ErrorName::Throttled => {
@@ -359,7 +365,8 @@ impl Daypass {
         let seconds = i32::try_from(duration.unwrap_or(settings::SESSION_DURATION).as_secs()).unwrap_or(i32::MAX);
         let (began, mut progress, mut pause) = (Instant::now(), None, Duration::from_millis(500));
         loop {
-            let call = sts.assume_role().role_arn(&grant.iam_role_arn).role_session_name(session_name(email));
+            let call =
+                sts.assume_role().role_arn(grant.iam_role_arn.to_string()).role_session_name(session_name(email));
             let failed = match call.duration_seconds(seconds).send().await.map_err(AwsError::of("sts:AssumeRole")) {
                 Ok(answer) => {
                     let Some(issued) = answer.credentials else {
@@ -481,12 +488,6 @@ fn opened(
     transaction: TransactionId,
     key: &Key,
 ) -> Result<(Grant, SessionCredentials), Error> {
-    #[derive(Deserialize)]
-    struct Granted {
-        #[serde(flatten)]
-        grant: Grant,
-        sealed_credentials: String,
-    }
     if answer.status != SyncExecutionStatus::Succeeded {
         return Err(refusal(answer.status == SyncExecutionStatus::TimedOut, answer.error, answer.cause));
     }
@@ -506,14 +507,9 @@ fn opened(
 }
 
 fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Error {
-    #[derive(Deserialize)]
-    struct Cause {
-        status: String,
-        reason: String,
-    }
     let (name, cause) = (error.unwrap_or_default(), cause.unwrap_or_default());
     match serde_json::from_str::<Cause>(&cause) {
-        Ok(Cause { status, reason }) => Error::named(&name, &status, &reason),
+        Ok(Cause { status, reason, .. }) => Error::named(&name, &status, &reason),
         Err(_) if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
         Err(_) => {
             Error::new(Kind::Failed, format!("Daypass failed: {name}: {}", daypass::text::shortened(&cause, 200)))
@@ -527,6 +523,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use daypass::samples::json_service;
+    use serde_json::Value;
 
     use super::*;
     use crate::client::release::tests::{
@@ -595,7 +592,7 @@ mod tests {
 
     fn request() -> Request {
         let request = json!({
-            "account": "payments-dev", "account_id": "222222222222", "email": "alex@example.com", "branch": "main",
+            "target_aws_account": "payments-dev", "target_aws_account_id": "222222222222", "email": "alex@example.com", "branch": "main",
         });
         serde_json::from_value(request).unwrap()
     }
@@ -607,7 +604,7 @@ mod tests {
         let fake = Arc::new(Mutex::new(fake));
         let daypass = answering(&fake, limit, move |_| answer.clone());
         let request = request();
-        let error = daypass.request(ID.parse().unwrap(), &request, &Key::generate(), None).await.unwrap_err();
+        let error = daypass.request(ID.parse().unwrap(), &request, false, &Key::generate(), None).await.unwrap_err();
         assert_eq!(error.json(None)["transaction_id"], ID);
         let released = fake.lock().unwrap().executions.len();
         (error, released)
@@ -668,7 +665,7 @@ mod tests {
             (true, "Daypass.InvalidRequest", "`branch`: it is not role_ttl_hours", vec![json!(1.0)]),
             (true, "Daypass.NotAMember", TOO_LONG, vec![json!(1.0)]),
         ];
-        for (ttl_is_ours, error, reason, expected) in cases {
+        for (ttl_is_derived, error, reason, expected) in cases {
             let fake = Arc::new(Mutex::new(Fake::default()));
             let asked = Arc::new(Mutex::new(Vec::new()));
             let seen = Arc::clone(&asked);
@@ -680,8 +677,8 @@ mod tests {
                     _ => refused(error, "failed", reason),
                 })
             });
-            let request = Request { role_ttl_hours: Some(1.0), ttl_is_ours, ..request() };
-            let refusal = daypass.request(ID.parse().unwrap(), &request, &Key::generate(), None).await.unwrap_err();
+            let (request, key) = (Request { role_ttl_hours: Some(1.0), ..request() }, Key::generate());
+            let refusal = daypass.request(ID.parse().unwrap(), &request, ttl_is_derived, &key, None).await.unwrap_err();
             assert_eq!(*asked.lock().unwrap(), expected, "{error} {reason}");
             let said = if expected.len() == 1 { reason } else { "so it is" };
             assert_eq!(refusal.reason(), said, "it is the last answer that counts");

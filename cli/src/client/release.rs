@@ -10,7 +10,14 @@ use aws_sdk_sfn::{
     config::{retry::RetryConfig, timeout::TimeoutConfig},
     types::ExecutionStatus,
 };
-use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, timestamp::Timestamp};
+use daypass::{
+    contract::{DeprovisionRequest, Deprovisioned, Status},
+    error::ErrorName,
+    ids::TransactionId,
+    lambda::AwsError,
+    timestamp::Timestamp,
+};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -32,10 +39,14 @@ pub enum End {
 }
 
 impl End {
-    fn of(status: &str) -> Option<Self> {
-        [Self::Deprovisioned, Self::Deprovisioning, Self::Failed, Self::Denied]
-            .into_iter()
-            .find(|end| end.status() == status)
+    const fn of(status: Status) -> Option<Self> {
+        match status {
+            Status::Deprovisioned => Some(Self::Deprovisioned),
+            Status::Deprovisioning => Some(Self::Deprovisioning),
+            Status::Failed => Some(Self::Failed),
+            Status::Denied => Some(Self::Denied),
+            Status::Processing | Status::Provisioned | Status::DeprovisionFailed => None,
+        }
     }
 
     /// The transaction's status.
@@ -338,7 +349,7 @@ fn release_name(transaction: TransactionId) -> String {
 }
 
 fn input(transaction: TransactionId) -> Value {
-    json!({"transaction_id": transaction})
+    json!(DeprovisionRequest::release(transaction))
 }
 
 /// Whether a start that has failed may have begun an execution, or may succeed yet.
@@ -362,14 +373,14 @@ pub fn unreleased(transaction: TransactionId, error: &Error) -> String {
 
 /// How the machine says that the transaction ends.
 fn end(output: Option<&Value>, transaction: TransactionId) -> Result<End, Error> {
-    let text = |name: &str| output.and_then(|output| output[name].as_str()).unwrap_or_default();
-    let original = text("original_transaction_id");
-    let end = End::of(text("status")).filter(|_| original == transaction.to_string());
-    end.ok_or_else(|| {
-        let (original, status) = (daypass::text::Quoted(original), daypass::text::Quoted(text("status")));
-        let reason =
-            format!("the answer to the release does not show an end of the transaction: {status} of {original}");
-        Error::new(Kind::Failed, reason)
+    let shown = Deprovisioned::deserialize(output.unwrap_or(&Value::Null)).map_err(|error| error.to_string());
+    let end = shown.and_then(|shown| match End::of(shown.status) {
+        Some(end) if shown.original_transaction_id == transaction => Ok(end),
+        _ => Err(format!("`{}` of `{}`", shown.status.as_str(), shown.original_transaction_id)),
+    });
+    end.map_err(|why| {
+        let why = daypass::text::shortened(&why, 200);
+        Error::new(Kind::Failed, format!("the answer to the release does not show an end of the transaction: {why}"))
             .remedy("see whether this `daypass` is as new as the deployment; the lease ends the access all the same")
             .about(transaction)
     })

@@ -16,7 +16,10 @@ use std::{
 };
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use daypass::ids::TransactionId;
+use daypass::{
+    contract::{Grant, Request},
+    ids::TransactionId,
+};
 use ring::digest::{SHA256, digest};
 use rustix::{
     fs::{AtFlags, Dir, Mode, OFlags, fstat, openat, renameat, statat, unlinkat},
@@ -28,7 +31,7 @@ use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
-    access::{Grant, Key, Request, RoleSession},
+    access::{Key, RoleSession},
     daypass::Deployment,
     holders,
     secret::Secret,
@@ -84,7 +87,7 @@ struct Secrets {
     renew_at: Option<daypass::timestamp::Timestamp>,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Session {
     /// Goes on with the next session of the role.
@@ -476,10 +479,10 @@ mod tests {
             "deprovision": "arn:aws:states:us-east-1:111111111111:stateMachine:daypass-deprovision",
         });
         let request = serde_json::json!({
-            "account": "payments-dev", "account_id": "222222222222", "email": "alex@example.com", "branch": "main",
+            "target_aws_account": "payments-dev", "target_aws_account_id": "222222222222", "email": "alex@example.com", "branch": "main",
         });
         let grant = serde_json::json!({
-            "transaction_id": transaction, "iam_role_arn": "arn", "role_name": "name", "role_ttl_hours": 1.5,
+            "transaction_id": transaction, "iam_role_arn": "arn:aws:iam::222222222222:role/daypass/name", "role_name": "name", "role_ttl_hours": 1.5,
             "expires_at": "2026-11-23T11:00:00Z", "persona": "Product_Admin", "status": "provisioned",
         });
         Session {

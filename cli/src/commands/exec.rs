@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use daypass::{contract::SessionCredentials, ids::TransactionId, timestamp::Timestamp};
+use daypass::{
+    contract::{Grant, SessionCredentials},
+    ids::TransactionId,
+    timestamp::Timestamp,
+};
 use futures_util::FutureExt;
 use tokio::{
     process::{Child, Command},
@@ -24,7 +28,7 @@ use environment::{Changes, Files};
 use super::request_of;
 use crate::{
     client::{
-        access::{Grant, Key, RoleSession, now, until},
+        access::{Key, RoleSession, now, until},
         asking,
         daypass::{Daypass, Deployment},
         identity_token, profiles,
@@ -112,14 +116,14 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
         signals,
         key: daypass.key(&store),
         store: &store,
-        email: request.email.clone(),
+        email: request.email.to_string(),
         session_duration,
         serve: args.serve,
         environment,
     };
     let outcome = AssertUnwindSafe(async {
         // What is being granted has to be known to be given back.
-        let asked = daypass.request(transaction, &request, &job.key, proof.as_deref());
+        let asked = daypass.request(transaction, &request, settings.ttl_is_derived(), &job.key, proof.as_deref());
         let (granted, uninterrupted) = job.signals.outlasted(asked, output, "Daypass's answer").await;
         match (granted, uninterrupted) {
             (Ok((grant, pipeline)), Ok(())) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
@@ -248,7 +252,7 @@ impl Job<'_> {
     /// Opens the endpoint, and tells the command where it is.
     async fn endpoint(&self, grant: &Grant, current: &Current, command: &mut Command) -> Result<Server, Error> {
         let failed = |error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}"));
-        let server = Server::listen(&grant.iam_role_arn, current.clone()).await.map_err(failed)?;
+        let server = Server::listen(&grant.iam_role_arn.to_string(), current.clone()).await.map_err(failed)?;
         let variables = server.variables().map_err(failed)?;
         let (name, value) = environment::NOT_OF_THE_MACHINE;
         command.env(name, value).env(asking::OWN, &variables[0].1).envs(variables);
@@ -287,7 +291,8 @@ fn prepared(command: &[OsString], grant: &Grant, environment: &Environment) -> C
         let (ours, audience) = (environment.ours.iter().cloned(), environment.audience.as_deref());
         identity_token::withhold(prepared.as_std_mut(), ours, audience);
     }
-    prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string()).env("DAYPASS_ROLE_ARN", &grant.iam_role_arn);
+    prepared.env(TRANSACTION_VARIABLE, grant.transaction_id.to_string());
+    prepared.env("DAYPASS_ROLE_ARN", grant.iam_role_arn.to_string());
     prepared
 }
 
@@ -387,7 +392,8 @@ mod tests {
     #[test]
     fn the_command_has_no_other_credentials_and_no_identity_tokens() {
         let grant = serde_json::json!({
-            "transaction_id": ID, "iam_role_arn": "arn", "role_name": "name", "role_ttl_hours": 1,
+            "transaction_id": ID, "iam_role_arn": "arn:aws:iam::222222222222:role/daypass/name", "role_name": "name",
+            "role_ttl_hours": 1,
             "expires_at": "2026-11-23T11:00:00Z", "persona": "Product_Admin", "status": "provisioned",
         });
         let grant: Grant = serde_json::from_value(grant).unwrap();

@@ -52,8 +52,8 @@ fn granted(Session { grant, request, .. }: &Session) -> Value {
         "expires_at": grant.expires_at,
         "persona": grant.persona,
         "status": grant.status,
-        "account": request.account,
-        "account_id": request.account_id,
+        "account": request.target_aws_account,
+        "account_id": request.target_aws_account_id,
         "email": request.email,
         "branch": request.branch,
     })
@@ -62,10 +62,10 @@ fn granted(Session { grant, request, .. }: &Session) -> Value {
 fn text(Session { grant, request, .. }: &Session) -> String {
     let lines = [
         ("transaction", grant.transaction_id.to_string()),
-        ("role", grant.iam_role_arn.clone()),
+        ("role", grant.iam_role_arn.to_string()),
         ("persona", grant.persona.clone()),
-        ("account", format!("{} ({})", request.account, request.account_id)),
-        ("on behalf of", request.email.clone()),
+        ("account", format!("{} ({})", request.target_aws_account, request.target_aws_account_id)),
+        ("on behalf of", request.email.to_string()),
         ("expires at", grant.expires_at.to_string()),
     ];
     lines.map(|(name, value)| format!("{name:<13} {}\n", daypass::text::plain(&value))).concat()

@@ -1,13 +1,13 @@
 //! A session that is stored: made by a request, renewed when it is time, and shared by all processes that name it.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use daypass::{error::ErrorName, ids::TransactionId};
+use daypass::{contract::Request, error::ErrorName, ids::TransactionId};
 use ring::digest::{SHA256, digest};
 
 use super::request_of;
 use crate::{
     client::{
-        access::{Request, now},
+        access::now,
         daypass::{Daypass, Deployment, lease_ended},
         release::{Release, unreleased},
         store::{Locked, Session, Store},
@@ -45,12 +45,12 @@ pub async fn begin(
             .about(transaction));
     }
     let begun = async {
-        let asked = daypass.request(transaction, &request, &key, proof.as_deref());
+        let asked = daypass.request(transaction, &request, settings.ttl_is_derived(), &key, proof.as_deref());
         let (granted, uninterrupted) = signals.outlasted(asked, &context.output, "Daypass's answer").await;
         let (grant, pipeline) = granted?;
         let kept = async {
             uninterrupted?;
-            let role = signals.unless(daypass.assume(&grant, &request.email, &pipeline, duration)).await?;
+            let role = signals.unless(daypass.assume(&grant, request.email.as_str(), &pipeline, duration)).await?;
             let own = vec![role.access_key_id.clone()];
             let session = Session { deployment, request, duration, grant, key, role, own };
             file.put(&session)?;
@@ -184,7 +184,7 @@ async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> 
         daypass.check(&session.role, transaction).await?;
         return Ok(session);
     }
-    match daypass.renew(transaction, &session.key, &session.request.email, session.duration).await {
+    match daypass.renew(transaction, &session.key, session.request.email.as_str(), session.duration).await {
         Ok((grant, role)) => {
             session.go_on(grant, role);
             if let Err(error) = file.put(&session) {

@@ -146,6 +146,16 @@ impl Key {
         self.row().hint
     }
 
+    /// The setting that is sent as this field of a request: that of the same name, but for three that have shorter ones.
+    pub fn sent_as(field: &str) -> Option<Self> {
+        match field {
+            "target_aws_account" => Some(Self::Account),
+            "target_aws_account_id" => Some(Self::AccountId),
+            "role_ttl_hours" => Some(Self::Ttl),
+            same => Self::named(same),
+        }
+    }
+
     /// The setting of this name.
     pub fn named(text: &str) -> Option<Self> {
         Self::all().find(|key| key.name() == text)

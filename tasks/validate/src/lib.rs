@@ -5,7 +5,11 @@
 use std::time::Duration;
 
 use daypass::{
-    contract::{Renewal, Transaction, ValidateInput, in_hours},
+    contract::{
+        Derived, Renewal, Request, Transaction, ValidateInput,
+        fields::{Problem, Problems},
+        in_hours, read_renewal, read_request,
+    },
     decision::{self, PersonaAsked},
     error::ErrorName,
     ids::TransactionId,
@@ -17,15 +21,10 @@ use daypass::{
 use serde::Serialize;
 use serde_json::Value;
 
-mod fields;
 #[cfg(test)]
 mod properties;
-mod request;
 #[cfg(test)]
 mod tests;
-
-use fields::{Problem, Problems};
-use request::Request;
 
 /// What validate can end with.
 pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest];
@@ -61,46 +60,35 @@ impl Validate {
                 format!("the name of the execution, {id}, is no random UUID (version 4); start it without a name");
             problems.push(Problem::new("transaction_id", message));
         }
-        let transaction = request::read(request, &mut problems)
-            .and_then(|request| self.resolve(id, requested_at, request, &mut problems));
-        right(transaction, problems)
+        let transaction = read_request(request, recipient, &mut problems)
+            .and_then(|(request, recipient)| self.resolve(id, requested_at, request, recipient, &mut problems));
+        accepted(transaction, problems)
     }
 
-    /// Fills in what follows from the request and personas.json, and adds what contradicts them to `problems`.
+    /// Derives the rest from the request and personas.json, and adds what contradicts them to `problems`.
     fn resolve(
         &self,
-        id: TransactionId,
+        transaction_id: TransactionId,
         requested_at: Timestamp,
         request: Request,
+        recipient: String,
         problems: &mut Problems,
     ) -> Option<Transaction> {
         let environment = self.environment(&request, problems);
         let asked = PersonaAsked::GroupType(request.group_type.as_deref());
         let persona = decision::persona(&self.personas, asked);
         let persona = persona.map_err(|refusal| problems.push(Problem::new("group_type", refusal.to_string()))).ok()?;
-        let group_type = request.group_type.unwrap_or_else(|| self.personas.default_group_type().to_owned());
-        let ttl = self.role_ttl(request.role_ttl_hours, persona, environment, problems)?;
-        let account = request.target_aws_account_id;
-        Some(Transaction {
-            transaction_id: id,
+        let derived = Derived {
+            transaction_id,
             requested_at,
-            expires_at: requested_at.plus(ttl),
-            role_ttl_hours: in_hours(ttl),
-            email: request.email,
-            branch: request.branch,
-            target_aws_account: request.target_aws_account,
+            ttl: self.role_ttl(request.role_ttl_hours, persona, environment, problems)?,
             environment: environment.map(|it| it.name().to_owned()),
+            group_type: request.group_type.clone().unwrap_or_else(|| self.personas.default_group_type().to_owned()),
             persona: persona.name().to_owned(),
-            group_name: self.personas.group_name(&account, persona),
-            group_type,
-            role_name: id.role_name(),
-            role_arn: id.role_arn(&self.partition, &account),
-            target_aws_account_id: account,
-            recipient: request.recipient,
-            repository: request.repository,
-            run_url: request.run_url,
-            justification: request.justification,
-        })
+            group_name: self.personas.group_name(&request.target_aws_account_id, persona),
+            partition: self.partition.clone(),
+        };
+        Some(Transaction::of(request, recipient, derived))
     }
 
     /// The environment of the account. Name and id must agree when either is known; an account that is wholly unknown
@@ -164,8 +152,8 @@ pub enum Validated {
 /// Everything that is wrong with it.
 pub fn renewal(sent: &Value) -> Result<Renewal, ValidateError> {
     let mut problems = Problems::default();
-    let renewal = request::read_renewal(sent, &mut problems);
-    right(renewal, problems)
+    let renewal = read_renewal(sent, recipient, &mut problems);
+    accepted(renewal, problems)
 }
 
 impl Stage for Validate {
@@ -183,8 +171,16 @@ impl Stage for Validate {
     }
 }
 
+/// An age X25519 public key. Parsed in full, so that a key that cannot be sealed to is refused before a role exists.
+fn recipient(text: &str) -> Result<String, String> {
+    text.parse::<age::x25519::Recipient>().map(|key| key.to_string()).map_err(|_| {
+        // Not repeated: whoever sends the secret half by mistake must not find it in a history.
+        "it is no age X25519 public key; send the `age1…` line that `age-keygen` prints".to_owned()
+    })
+}
+
 /// What was read, if nothing is wrong with it.
-fn right<T>(read: Option<T>, problems: Problems) -> Result<T, ValidateError> {
+fn accepted<T>(read: Option<T>, problems: Problems) -> Result<T, ValidateError> {
     match read {
         Some(read) if problems.is_empty() => Ok(read),
         _ => Err(ValidateError::InvalidRequest(problems)),

@@ -2,9 +2,10 @@
 //!
 //! `.cargo/config.toml` says how to look further than each run of the tests does.
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{fs, iter, path::Path, sync::LazyLock};
 
 use daypass::{
+    contract::{ProvisionInput, RenewInput, fields::Field},
     ids::TransactionId,
     invariants::{check_message, check_transaction},
     strategies::{ANY_TEXT, edited, edited_json, json},
@@ -19,21 +20,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The fields of a request, and what a message calls all of it.
-const FIELDS: [&str; 12] = [
-    "request",
-    "email",
-    "branch",
-    "target_aws_account",
-    "target_aws_account_id",
-    "recipient",
-    "group_type",
-    "repository",
-    "run_url",
-    "justification",
-    "role_ttl_hours",
-    "identity_token",
-];
+/// The names of the fields of a request, and what a message calls all of it.
+static FIELDS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| iter::once("request").chain(ProvisionInput::fields().map(|field| field.name)).collect());
 
 /// Public keys of nobody.
 const RECIPIENTS: [&str; 3] = [
@@ -125,43 +114,37 @@ fn account() -> impl Strategy<Value = (String, String)> {
     prop_oneof![proptest::sample::select(known), ("unknown-[!-~]{1,40}", "[3-9]{6}1[0-9]{5}")]
 }
 
-fn request() -> impl Strategy<Value = Value> {
+/// Valid values of a field; one that needs no more variety than its example has that.
+fn valid(field: &Field) -> BoxedStrategy<Value> {
     let group_types: Vec<String> = SHIPPED.personas.group_types().map(str::to_owned).collect();
-    let required = (
-        "[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?\\.){1,4}[a-z]{2,9}",
-        "[a-z0-9äß日][a-z0-9_#@'+-]{0,20}(/[a-z0-9][a-z0-9_-]{0,9}){1,3}",
-        account(),
-        proptest::sample::select(RECIPIENTS.as_slice()),
-    );
-    let optional = (
-        option::of(proptest::sample::select(group_types).prop_map(Value::from)),
-        option::of("[!-~]{0,99}/[!-~]{0,99}".prop_map(Value::from)),
-        option::of("https://[!-~]{1,200}".prop_map(Value::from)),
-        option::of("[a-zA-Zäöü日 .,:#👩-]{0,300}[a-z]".prop_map(Value::from)),
-        option::of(prop_oneof![0.25..4.0, (1..=4_u32).prop_map(f64::from)].prop_map(Value::from)),
-        option::of("([A-Za-z0-9_-]{1,40}\\.){4}[A-Za-z0-9_-]{1,40}".prop_map(Value::from)),
-    );
-    (required, optional).prop_map(
-        |((email, branch, (name, id), recipient), (group_type, repository, run_url, justification, hours, token))| {
-            let mut request = json!({"email": email, "branch": branch, "target_aws_account": name});
-            request["target_aws_account_id"] = id.into();
-            request["recipient"] = recipient.into();
-            let optional = [
-                ("group_type", group_type),
-                ("repository", repository),
-                ("run_url", run_url),
-                ("justification", justification),
-                ("role_ttl_hours", hours),
-                ("identity_token", token),
-            ];
-            for (field, value) in optional {
-                if let Some(value) = value {
-                    request[field] = value;
-                }
-            }
-            request
-        },
-    )
+    match field.name {
+        "email" => "[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?\\.){1,4}[a-z]{2,9}"
+            .prop_map(Value::from)
+            .boxed(),
+        "branch" => "[a-z0-9äß日][a-z0-9_#@'+-]{0,20}(/[a-z0-9][a-z0-9_-]{0,9}){1,3}".prop_map(Value::from).boxed(),
+        "recipient" => proptest::sample::select(RECIPIENTS.as_slice()).prop_map(Value::from).boxed(),
+        "group_type" => proptest::sample::select(group_types).prop_map(Value::from).boxed(),
+        "repository" => "[!-~]{0,99}/[!-~]{0,99}".prop_map(Value::from).boxed(),
+        "run_url" => "https://[!-~]{1,200}".prop_map(Value::from).boxed(),
+        "justification" => "[a-zA-Zäöü日 .,:#👩-]{0,300}[a-z]".prop_map(Value::from).boxed(),
+        "role_ttl_hours" => prop_oneof![0.25..4.0, (1..=4_u32).prop_map(f64::from)].prop_map(Value::from).boxed(),
+        "identity_token" => "([A-Za-z0-9_-]{1,40}\\.){4}[A-Za-z0-9_-]{1,40}".prop_map(Value::from).boxed(),
+        _ => Just(field.example()).boxed(),
+    }
+}
+
+fn request() -> impl Strategy<Value = Value> {
+    let names = |(name, id): (String, String)| [("target_aws_account", name), ("target_aws_account_id", id)];
+    let others = ProvisionInput::fields().filter(|field| !field.name.starts_with("target_aws_account")).map(|field| {
+        let value = valid(field);
+        let sent = if field.is_required { value.prop_map(Some).boxed() } else { option::of(value).boxed() };
+        sent.prop_map(|value| (field.name, value))
+    });
+    (account().prop_map(names), others.collect::<Vec<_>>()).prop_map(|(account, others)| {
+        let account = account.map(|(name, value)| (name, Some(value.into())));
+        let sent = account.into_iter().chain(others).filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(sent.collect())
+    })
 }
 
 proptest! {
@@ -289,7 +272,7 @@ fn problems(field: &str, text: &str) -> String {
     let mut request = least_request();
     request[field] = text.into();
     let mut problems = Problems::default();
-    request::read(&request, &mut problems);
+    read_request(&request, recipient, &mut problems);
     problems.to_string()
 }
 
@@ -299,29 +282,20 @@ fn characters(class: &str) -> Vec<char> {
     Regex::new(class).unwrap().find_iter(&all).flat_map(|found| found.as_str().chars()).collect()
 }
 
-/// Every field that holds a text, with what may stand there, in two parts.
-const TEXTS: [(&str, &str, &str); 10] = [
-    ("email", "al", "ex@example.com"),
-    ("branch", "ma", "in"),
-    ("target_aws_account", "payments", "-dev"),
-    ("target_aws_account_id", "999999", "999999"),
-    ("recipient", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5s", "fn9aqmcac8p"),
-    ("group_type", "Product", "-Deployers"),
-    ("repository", "example/pay", "ments"),
-    ("run_url", "https://ci.example.com/", "1"),
-    ("justification", "CHG-1", " more"),
-    ("identity_token", "a.b", ".c.d.e"),
-];
+/// The name of a field that holds a text, and a valid one.
+fn text_of(field: &'static Field) -> Option<(&'static str, String)> {
+    Some((field.name, field.example().as_str()?.to_owned()))
+}
 
 #[test]
 fn no_text_holds_a_character_that_cannot_be_read() {
     let properties = r"\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{White_Space}\p{Noncharacter_Code_Point}";
     let unreadable = characters(&format!(r"[[{properties}\p{{Cc}}\p{{Cf}}]--\x20]"));
     assert!(unreadable.len() > 4_000, "{}", unreadable.len());
-    let texts: Vec<&str> = TEXTS.iter().map(|(field, ..)| *field).collect();
-    let known = FIELDS.into_iter().filter(|field| !["request", "role_ttl_hours"].contains(field));
-    assert!(known.eq(texts), "every field that holds a text");
-    for (field, before, after) in TEXTS {
+    let texts: Vec<(&str, String)> = ProvisionInput::fields().filter_map(text_of).collect();
+    assert_eq!(texts.len(), 10, "every field but the lifetime");
+    for (field, text) in &texts {
+        let (before, after) = text.split_at(text.len() / 2);
         assert_eq!(problems(field, &format!("{before}{after}")), "", "{field}");
         for &c in &unreadable {
             let problems = problems(field, &format!("{before}{c}{after}"));
@@ -335,16 +309,14 @@ fn no_text_holds_a_character_that_cannot_be_read() {
 
 #[test]
 fn no_renewal_holds_a_character_that_cannot_be_read() {
-    let texts = [
-        ("transaction_id", "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11"),
-        ("recipient", RECIPIENTS[0]),
-        ("identity_token", "a.b.c.d.e"),
-    ];
-    for (field, text) in texts {
-        let mut sent = json!({"transaction_id": texts[0].1, "recipient": RECIPIENTS[0], field: text});
+    let texts: Vec<_> = RenewInput::fields().filter_map(text_of).collect();
+    assert_eq!(texts.len(), 3);
+    for (field, text) in &texts {
+        let mut sent: Value =
+            texts.iter().map(|(field, text)| ((*field).to_owned(), Value::from(text.as_str()))).collect();
         assert!(renewal(&sent).is_ok(), "{field}");
         for c in characters(r"[[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{White_Space}]--\x20]") {
-            sent[field] = format!("{text}{c}").into();
+            sent[*field] = format!("{text}{c}").into();
             let problems = renewal(&sent).expect_err(field).to_string();
             assert!(problems.starts_with(&format!("`{field}`: ")), "{problems}");
             assert!(problems.contains(&format!(" is U+{:04X}, which ", u32::from(c))), "{problems}");

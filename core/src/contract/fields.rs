@@ -2,11 +2,56 @@
 
 use std::fmt;
 
-use daypass::text::{Quoted, unreadable};
 use serde_json::{Map, Value};
+
+use crate::text::{Quoted, unreadable};
 
 /// How many unknown fields a message names: the sender of ten thousand knows by the third.
 const NAMED_UNKNOWN_FIELDS: usize = 3;
+
+/// A field that callers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// Whether a request without it is refused.
+    pub is_required: bool,
+    /// What belongs there; completes "it has to be …".
+    pub meaning: &'static str,
+    /// Limits and the default, in Markdown.
+    pub limits: &'static str,
+    /// A valid value, in JSON.
+    pub example: &'static str,
+}
+
+impl Field {
+    /// A valid value.
+    ///
+    /// # Panics
+    /// When the table has no JSON there.
+    #[must_use]
+    pub fn example(&self) -> Value {
+        serde_json::from_str(self.example).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    pub(super) const fn required(
+        name: &'static str,
+        meaning: &'static str,
+        limits: &'static str,
+        example: &'static str,
+    ) -> Self {
+        Self { name, is_required: true, meaning, limits, example }
+    }
+
+    pub(super) const fn optional(
+        name: &'static str,
+        meaning: &'static str,
+        limits: &'static str,
+        example: &'static str,
+    ) -> Self {
+        Self { name, is_required: false, meaning, limits, example }
+    }
+}
 
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +62,7 @@ pub struct Problem {
 
 impl Problem {
     /// `message` says what is wrong with `field` and what would be right.
+    #[must_use]
     pub fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self { field, message: message.into() }
     }
@@ -33,7 +79,7 @@ impl Problems {
     }
 
     /// The field of each of them.
-    #[cfg(test)]
+    #[must_use]
     pub fn fields(&self) -> Vec<&'static str> {
         self.0.iter().map(|problem| problem.field).collect()
     }
