@@ -73,7 +73,7 @@ pub enum Use {
 /// Names the transaction, where the command line does not.
 pub const TRANSACTION_VARIABLE: &str = "DAYPASS_TRANSACTION_ID";
 
-/// What no deployment takes less than, unless it is configured otherwise (README, `role_ttl_hours`).
+/// What no deployment takes less than, unless it is configured otherwise (docs/contract.md, `role_ttl_hours`).
 const SHORTEST_TTL: Duration = Duration::from_mins(15);
 /// How long one session lasts, where nothing says otherwise: what AWS allows at most where a session has assumed the role.
 pub const SESSION_DURATION: Duration = Duration::from_hours(1);
