@@ -40,20 +40,20 @@ const CREDENTIALS: &str = "credentials";
 /// What follows `daypass doctor`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Nothing is changed: no role is asked for, and the identity token is not sent. What cannot be seen with the credentials that there
-are is skipped, and says what could see it.
+Nothing is changed: no role is requested, and the identity token is not sent. A check that needs other \
+credentials is skipped and names them.
 
-Exit codes: 0 nothing fails; 1 something does; 2 wrong usage.")]
+Exit codes: 0 no check failed; 1 a check failed; 2 wrong usage.")]
 pub struct Args {
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
     identity_store: IdentityStoreArgs,
-    /// An AWS profile that may read the identity store [default: the credentials that are there]
-    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    /// An AWS profile that may read the identity store [default: the current credentials]
+    #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
     identity_profile: Option<String>,
-    /// An AWS profile that may read IAM in the target account, to see whether it is on-boarded, and who has a way in
-    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    /// An AWS profile that may read IAM in the target account, to check that it is on-boarded and whom its roles trust
+    #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
     target_profile: Option<String>,
     #[command(flatten)]
     deployment: DeploymentArgs,

@@ -29,17 +29,17 @@ const GITHUB_FILE: &str = "GITHUB_ENV";
 
 /// What follows `daypass env`.
 #[derive(clap::Args)]
-#[command(after_help = "\
-    eval \"$(daypass env)\"
+#[command(after_help = "    eval \"$(daypass env)\"
 
-What is printed is secret. It ends with the session, and is not renewed: `daypass credentials` is.
+The output is secret. The credentials end with the session and are not renewed; those of `daypass credentials` \
+are.
 
 Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The transaction that `daypass request` has begun [default: `DAYPASS_TRANSACTION_ID`]
+    /// The transaction that `daypass request` has started [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// How the variables are written
+    /// The format of the variables
     #[arg(long, value_enum, default_value_t = Format::Shell)]
     format: Format,
     #[command(flatten)]
@@ -48,11 +48,11 @@ pub struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For `eval` in a POSIX shell
+    /// POSIX shell, for `eval`
     Shell,
-    /// For a .env file
+    /// A .env file
     Dotenv,
-    /// For the later steps of a GitHub job: masked, and appended to `$GITHUB_ENV`
+    /// Masked, and appended to `$GITHUB_ENV` for the later steps of a GitHub job
     Github,
 }
 

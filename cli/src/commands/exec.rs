@@ -41,30 +41,32 @@ use crate::{
 
 /// What follows `daypass exec`.
 #[derive(clap::Args)]
-#[command(after_help = "\
-    daypass exec --account payments-dev -- cdk deploy --all
+#[command(after_help = "    daypass exec --account payments-dev -- cdk deploy --all
 
-The command has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which last for an hour at most. With --serve it
-has the address of an endpoint on this machine instead, where AWS SDKs and the aws command fetch credentials as often as they
-need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN. Nothing that identity tokens
-of the run are had with is in its environment, unless with --keep-identity-tokens.
+The command gets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which are valid for an hour at \
+most. With --serve it gets the address of a local endpoint instead. AWS SDKs and the aws command fetch \
+credentials there; they are renewed until the lease ends. The command also gets DAYPASS_TRANSACTION_ID and \
+DAYPASS_ROLE_ARN. It does not get the run's identity tokens, nor the variables to obtain them, unless \
+--keep-identity-tokens is given.
 
-Without --ttl the role lives as long as the command can use it: for an hour, with --serve as long as CI lets the job run.
+Without --ttl the role lives as long as the command can use it: one hour; with --serve, until the time limit of \
+the CI job.
 
-Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
-role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. When the command succeeds and its role cannot be
-given back, 70 or 75; a release that Daypass has taken, and has not confirmed within ten seconds, is only told.")]
+Exit codes: the command's own (128 + n if signal n ended it); 126 the command cannot be executed; 127 the \
+command is not found. Without a role: 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. If the \
+command succeeds and its role cannot be released: 70 or 75. A release that Daypass has accepted but not \
+confirmed within ten seconds is reported and does not change the exit code.")]
 pub struct Args {
-    /// Give the command an endpoint to fetch credentials from, instead of credentials
+    /// Serve credentials on a local endpoint and renew them, instead of passing them in the environment
     #[arg(long)]
     serve: bool,
-    /// Leave the command what identity tokens are had with: it can then ask for any role that this run may have
+    /// Keep the run's identity tokens in the command's environment; the command can then request any role that this run may have
     #[arg(long)]
     keep_identity_tokens: bool,
-    /// Leave the command the AWS profiles of this machine: one that it names is preferred to the role
+    /// Keep this machine's AWS profiles; a profile that the command selects takes precedence over the role
     #[arg(long, conflicts_with = "serve")]
     keep_aws_profiles: bool,
-    /// The command, and its arguments
+    /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]

@@ -32,30 +32,32 @@ const ATTEMPTS: u32 = 8;
 /// What follows `daypass groups`.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Show which groups are missing, and which are left over
+    /// Show the groups that are missing or left over
     #[command(after_help = PLAN_HELP)]
     Plan(Args),
-    /// Make the groups that are missing
+    /// Create the groups that are missing
     #[command(after_help = APPLY_HELP)]
     Apply(ApplyArgs),
 }
 
 const PLAN_HELP: &str = "\
-Identity Center is asked with the credentials and the region that the `aws` command would use, of the account that
-Identity Center is managed from; they need ListGroups and ListGroupMemberships of the identity store.
+`daypass` calls Identity Center with the credentials and the region of the `aws` command. They must be of the \
+account that Identity Center is managed from, and need ListGroups and ListGroupMemberships of the identity \
+store.
 
-Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70, 75 it could not be found out.";
+Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70 or 75 the difference is \
+unknown.";
 
 const APPLY_HELP: &str = "\
-The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and
+The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and \
 DeleteGroup with --prune.
 
-Exit codes: 0 every group is there; 2 wrong usage; 70 it was refused, or failed; 75 try again.";
+Exit codes: 0 every group exists; 2 wrong usage; 70 refused or failed; 75 try again.";
 
 /// Where the groups are wanted, and where they are.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The personas.json that counts
+    /// The personas.json to use
     #[arg(long, value_name = "FILE", default_value = "personas.json")]
     file: PathBuf,
     #[command(flatten)]
@@ -67,13 +69,13 @@ pub struct Args {
 pub struct ApplyArgs {
     #[command(flatten)]
     args: Args,
-    /// Delete the groups that are left over, if nobody is in them
+    /// Delete the groups that are left over, if they have no members
     #[arg(long)]
     prune: bool,
-    /// Do not ask before deleting
+    /// Delete without asking
     #[arg(long, requires = "prune")]
     yes: bool,
-    /// Change groups although another directory feeds the identity store with groups
+    /// Change groups although another directory provisions groups to the identity store
     #[arg(long)]
     allow_scim: bool,
 }

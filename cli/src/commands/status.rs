@@ -18,11 +18,11 @@ use crate::{
 /// What follows `daypass status`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The table's record is what counts. Who may not read it is told what the lease's execution says: that it waits (`leased`), and
-at its end how the transaction has ended. Whether the role was given back meanwhile it does not say; `note` tells what is not
-known, `source` which of the two it is.
+The record in the table is authoritative. Without permission to read it, the status is that of the lease's \
+execution: `leased` while it waits, and at its end how the transaction has ended. The lease does not show \
+whether the role was released in the meantime. `source` names the origin of the status, `note` what is unknown.
 
-Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or nobody knows the transaction; 75 try again.")]
+Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or unknown transaction; 75 try again.")]
 pub struct Args {
     /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
