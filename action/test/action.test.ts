@@ -128,7 +128,7 @@ test.each([
 test('a denial fails the step with reason, remedy and link, and there is nothing to release', async () => {
   const job = new Job(INPUTS, { FAKE: 'denied' });
   expect(await job.main()).toBe(1);
-  expect(job.log).toContain('asking for a role in payments-dev');
+  expect(job.log).toContain('requesting a role in payments-dev');
   expect(job.log).toContain(
     '::error title=Daypass.NotAMember::`mallory@example.com` is not in the group <b>|%0A' +
       'What to do: ask to be added%0AMore: https://example.com/errors.md#daypassnotamember',

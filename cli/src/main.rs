@@ -75,8 +75,8 @@ enum Config {
 fn main() -> ExitCode {
     // What a panic says is nobody's choice, and could be a secret.
     panic::set_hook(Box::new(|panic| match panic.location() {
-        Some(place) => eprintln!("daypass: a mistake in `daypass`, at {place}"),
-        None => eprintln!("daypass: a mistake in `daypass`"),
+        Some(place) => eprintln!("daypass: a bug in `daypass`, at {place}"),
+        None => eprintln!("daypass: a bug in `daypass`"),
     }));
     let closed = closed::close();
     let Cli { command, output } = match Cli::try_parse() {

@@ -205,7 +205,7 @@ pub fn print(text: &str) -> Result<ExitCode, Error> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::new(Kind::Failed, format!("the result cannot be written: {error}"))
-                .remedy("see where stdout leads to"))
+                .remedy("check where stdout goes"))
         }
         _ => Ok(ExitCode::SUCCESS),
     }

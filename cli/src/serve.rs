@@ -121,7 +121,10 @@ impl Door {
         let same = |given: &[u8], wanted: &Secret| given.ct_eq(wanted.expose().as_bytes());
         let known = same(path.as_bytes(), &self.path) & same(authorization.unwrap_or_default(), &self.token);
         if method != Method::GET || !bool::from(known) {
-            return response(StatusCode::FORBIDDEN, &json!({"code": "AccessDenied", "message": "not for you"}));
+            return response(
+                StatusCode::FORBIDDEN,
+                &json!({"code": "AccessDenied", "message": "unknown path or token"}),
+            );
         }
         let session = self.current.get();
         if session.expires_at <= now() {

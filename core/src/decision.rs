@@ -221,7 +221,7 @@ fn check_branch(account: &Account, branch: &str) -> Result<(), Refusal> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The group type is none.
-    #[error("{} is no group type; there are {known}", Quoted(.group_type))]
+    #[error("unknown group type {}; use one of {known}", Quoted(.group_type))]
     UnknownGroupType {
         /// What was asked for.
         group_type: String,
@@ -229,7 +229,10 @@ pub enum Refusal {
         known: String,
     },
     /// The persona is gone from personas.json since the request was validated.
-    #[error("there is no persona {} any more; personas.json was changed meanwhile: start again", Quoted(.persona))]
+    #[error(
+        "persona {} no longer exists: personas.json has changed since the request was validated; request again",
+        Quoted(.persona)
+    )]
     UnknownPersona {
         /// The persona.
         persona: String,
@@ -252,13 +255,13 @@ pub enum Refusal {
         email: Email,
     },
     /// The account is not in personas.json.
-    #[error("account {asked} is none that Daypass deploys to; whoever keeps personas.json can add it")]
+    #[error("unknown account {asked}; the platform team can add it to personas.json")]
     UnknownAccount {
         /// Its id or name.
         asked: String,
     },
     /// The account lists other personas.
-    #[error("account `{account}` is not open to {persona}; whoever keeps personas.json can open it")]
+    #[error("account `{account}` is not open to {persona}; the platform team can open it in personas.json")]
     AccountNotOpen {
         /// The account's name.
         account: String,
@@ -266,7 +269,7 @@ pub enum Refusal {
         persona: String,
     },
     /// It is no name of a branch.
-    #[error("{} is no name of a git branch; it is written without refs/heads/", Quoted(.branch))]
+    #[error("{} is not a valid git branch name; write it without refs/heads/", Quoted(.branch))]
     NoBranch {
         /// What was asked for.
         branch: String,
@@ -285,7 +288,7 @@ pub enum Refusal {
     #[error(transparent)]
     Run(#[from] OriginError),
     /// Identity Center has no group of the name.
-    #[error("there is no group `{group}` in IAM Identity Center; it has to be there, with {email} in it")]
+    #[error("group `{group}` does not exist in IAM Identity Center; an administrator can create it and add {email}")]
     NoGroup {
         /// The group.
         group: String,
@@ -293,7 +296,7 @@ pub enum Refusal {
         email: Email,
     },
     /// The requester is not in the group.
-    #[error("{email} is not a member of `{group}`; whoever manages that group in IAM Identity Center can add them")]
+    #[error("{email} is not a member of `{group}`; an administrator of that group in IAM Identity Center can add them")]
     NotAMember {
         /// The requester.
         email: Email,

@@ -26,7 +26,7 @@ pub async fn not_from_daypass(name: Option<&str>) -> Result<(), Error> {
             Err(Error::usage(format!(
                 "the AWS profile `{profile}` takes its credentials from `daypass credentials` itself"
             ))
-            .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to the profile that Daypass is to be asked with"))
+            .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to the profile that may call Daypass"))
         }
         _ => Ok(()),
     }

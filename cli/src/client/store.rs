@@ -255,8 +255,11 @@ impl Store {
         };
         let found = fstat(&folder).map_err(|error| failed(error.into()))?;
         if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
-            return Err(Error::usage(format!("{} belongs to others, or they can write to it", path.display()))
-                .remedy("set DAYPASS_STATE_DIR to a folder of this user alone (mode 0700)"));
+            return Err(Error::usage(format!(
+                "{} belongs to another user, or another user can write to it",
+                path.display()
+            ))
+            .remedy("set DAYPASS_STATE_DIR to a folder of this user alone (mode 0700)"));
         }
         Ok(Some(folder))
     }
@@ -275,8 +278,8 @@ impl Store {
             };
             let ours = file.metadata().map_err(failed)?;
             if !ours.is_file() || ours.uid() != geteuid().as_raw() || ours.mode() & 0o077 != 0 {
-                return Err(Error::usage(format!("{} is no file of this user alone", path.display()))
-                    .remedy("remove it; it is made anew for its owner alone"));
+                return Err(Error::usage(format!("{} is not a file that only this user can access", path.display()))
+                    .remedy("remove it; `daypass` creates it again, for this user only"));
             }
             self.wait_for(&file, &path)?;
             // Whoever had the lock may have replaced the file, or removed it: then this one is nobody's any more.
@@ -285,8 +288,8 @@ impl Store {
                 return Ok(Some(Locked { file, folder, name: name.to_owned(), path }));
             }
         }
-        Err(Error::new(Kind::TryAgain, format!("{} is replaced again and again", path.display()))
-            .remedy("see which processes write it, and try again"))
+        Err(Error::new(Kind::TryAgain, format!("{} is replaced repeatedly", path.display()))
+            .remedy("find the processes that write it, and try again"))
     }
 
     /// Waits until nobody else has the file: not for a process that waits for this one, and not without end.
@@ -303,11 +306,11 @@ impl Store {
             }
             if began.elapsed() > LONGEST_WAIT {
                 let minutes = LONGEST_WAIT.as_secs() / 60;
-                let reason = format!("another `daypass` has {} for more than {minutes} minutes", path.display());
-                return Err(Error::new(Kind::TryAgain, reason).remedy("see what it does, end it, and try again"));
+                let reason = format!("another `daypass` has locked {} for more than {minutes} minutes", path.display());
+                return Err(Error::new(Kind::TryAgain, reason).remedy("find out what it does, end it, and try again"));
             }
             if began.elapsed() > PATIENCE && told.is_none() {
-                told = Some(self.output.progress("waiting for another `daypass` that has the same session"));
+                told = Some(self.output.progress("waiting for another `daypass` that uses the same session"));
             }
             sleep(POLL);
         }
@@ -340,8 +343,8 @@ impl Locked {
     pub fn session(&mut self) -> Result<Session, Error> {
         Session::from_json(&self.text()?).ok_or_else(|| {
             let path = self.path.display();
-            Error::new(Kind::Failed, format!("{path} is no session of this version of `daypass`"))
-                .remedy("give the role back with `daypass release ID`, remove the file, and ask for a new one")
+            Error::new(Kind::Failed, format!("{path} is not a session of this version of `daypass`"))
+                .remedy("release the role with `daypass release ID`, remove the file, and request a new role")
         })
     }
 
@@ -512,7 +515,7 @@ mod tests {
         let file = store.0.path.join(format!("{id}.json"));
         assert_eq!((mode(&store.0.path), mode(&file)), (0o700, 0o600));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(store.0.lock(id).err().unwrap().reason().ends_with("is no file of this user alone"));
+        assert!(store.0.lock(id).err().unwrap().reason().ends_with("is not a file that only this user can access"));
     }
 
     #[test]
@@ -639,7 +642,7 @@ mod tests {
         let (store, id) = (Temporary::new(), id());
         store.0.create(id).unwrap().write(b"{\"version\":2}").unwrap();
         let error = store.0.lock(id).unwrap().unwrap().session().err().unwrap();
-        assert!(error.reason().contains("is no session of this version of `daypass`"), "{}", error.reason());
+        assert!(error.reason().contains("is not a session of this version of `daypass`"), "{}", error.reason());
     }
 
     #[test]

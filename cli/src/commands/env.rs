@@ -105,9 +105,7 @@ fn write(format: Format, session: &Session, settings: &Settings, context: &Conte
     if format != Format::Shell
         && let Some(name) = PROFILES.into_iter().find(|name| context.world.variable(name).is_some())
     {
-        context
-            .output
-            .warn(&format!("{name} is set, and some AWS SDKs prefer it to the role: unset it where these are read"));
+        context.output.warn(&format!("{name} is set, and takes precedence over the role in some AWS SDKs: unset it"));
     }
     match format {
         Format::Shell if context.output.format() != output::Format::Text => {
@@ -118,7 +116,7 @@ fn write(format: Format, session: &Session, settings: &Settings, context: &Conte
         Format::Dotenv => print(&lines()),
         Format::Github => {
             let file = context.world.variable(GITHUB_FILE).ok_or_else(|| {
-                Error::usage(format!("{GITHUB_FILE} is not set, so this is no step of a GitHub job"))
+                Error::usage(format!("{GITHUB_FILE} is not set, so this is not a step of a GitHub job"))
                     .remedy("use `--format shell`")
             })?;
             let failed = |what: &str, error| Error::new(Kind::Failed, format!("{what} cannot be written: {error}"));

@@ -98,7 +98,10 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     if args.serve {
         for file in environment::files_before_an_endpoint(context.world) {
             let file = file.display();
-            output.warn(&format!("{file} has a default profile, which boto 2 and the AWS SDK for PHP prefer to --serve: run such a command without it"));
+            output.warn(&format!(
+                "{file} has a default profile, which takes precedence over --serve in boto 2 and the AWS SDK for PHP: \
+                 run such a command without --serve"
+            ));
         }
     }
     context.tell_what_was_found(&settings);
@@ -129,7 +132,7 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
             (Err(error), _) => Outcome::Refused(error),
         }
     });
-    let panicked = || Error::new(Kind::Failed, "a mistake in `daypass`; please report it").about(transaction);
+    let panicked = || Error::new(Kind::Failed, "a bug in `daypass`; please report it").about(transaction);
     let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Granted(Err(panicked())));
     match outcome {
         Outcome::Refused(error) => Err(error),
@@ -148,7 +151,7 @@ async fn give_back(
     output: &Output,
     result: Result<u8, Error>,
 ) -> Result<u8, Error> {
-    let progress = output.progress("giving the role back");
+    let progress = output.progress("releasing the role");
     let release = daypass.releases().release(transaction).await;
     drop(progress);
     let (result, warning) = concluded(transaction, release, result);
@@ -170,7 +173,7 @@ fn concluded(
         // The deployment is done, and Daypass does not give up: whoever ran it again would gain nothing.
         (Ok(Release::Taken(taken)), result) => (result, Some(taken.line())),
         (Err(error), Ok(0)) => {
-            (Err(error.context("the command has succeeded, but its role could not be given back")), None)
+            (Err(error.context("the command has succeeded, but its role could not be released")), None)
         }
         (Err(error), result) => (result, Some(unreleased(transaction, &error))),
     }
@@ -249,7 +252,7 @@ impl Job<'_> {
 
     /// Opens the endpoint, and tells the command where it is.
     async fn endpoint(&self, grant: &Grant, current: &Current, command: &mut Command) -> Result<Server, Error> {
-        let failed = |error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}"));
+        let failed = |error| Error::new(Kind::Failed, format!("the endpoint for credentials cannot start: {error}"));
         let server = Server::listen(&grant.iam_role_arn, current.clone()).await.map_err(failed)?;
         let variables = server.variables().map_err(failed)?;
         let (name, value) = environment::NOT_OF_THE_MACHINE;
@@ -314,7 +317,8 @@ async fn supervised(child: &mut Child, signals: &mut Signals) -> io::Result<Exit
 
 /// The exit code that stands for how a command has ended.
 fn ended(status: io::Result<ExitStatus>) -> Result<u8, Error> {
-    let status = status.map_err(|error| Error::new(Kind::Failed, format!("the command got lost: {error}")))?;
+    let status =
+        status.map_err(|error| Error::new(Kind::Failed, format!("the status of the command is unknown: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, signals::code)))
 }
@@ -346,8 +350,7 @@ async fn renewed(
                 }
                 Err(error) if error.kind() == Kind::Denied => {
                     output.explain(&error);
-                    output
-                        .warn(&format!("the session is not renewed any more; it ends at {}", current.get().expires_at));
+                    output.warn(&format!("the session is no longer renewed; it ends at {}", current.get().expires_at));
                     return std::future::pending().await;
                 }
                 Err(_) if grant.expires_at <= now() => {
@@ -426,7 +429,7 @@ mod tests {
             let told = result.unwrap_err();
             assert_eq!((told.kind().code(), warning), (code, None));
             assert!(
-                told.reason().ends_with(&format!("could not be given back: {}", error.reason())),
+                told.reason().ends_with(&format!("could not be released: {}", error.reason())),
                 "{}",
                 told.reason()
             );
@@ -435,14 +438,14 @@ mod tests {
             for result in [Ok(3), no_role()] {
                 let (same, warning) = concluded(id, Err(error.clone()), result.clone());
                 assert_eq!(same, result);
-                assert!(warning.unwrap().starts_with(&format!("{ID} could not be given back: {}", error.reason())));
+                assert!(warning.unwrap().starts_with(&format!("{ID} could not be released: {}", error.reason())));
             }
         }
         let taken = || Ok(Release::Taken(Taken::of(id)));
         for result in [Ok(0), Ok(3), no_role()] {
             let (same, warning) = concluded(id, taken(), result.clone());
             assert_eq!(same, result);
-            assert!(warning.unwrap().contains("has not shown yet that the role is gone"));
+            assert!(warning.unwrap().contains("has not confirmed yet that the role is gone"));
         }
     }
 }

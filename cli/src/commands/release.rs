@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
         let (deployment, own) = session::known(stored.as_mut(), &settings)?;
         let daypass = Daypass::connect(deployment, &settings, &own, context).await?;
         let releases = daypass.releases();
-        let progress = output.progress("giving the role back");
+        let progress = output.progress("releasing the role");
         let release =
             if args.lost { releases.release_lost(transaction).await } else { releases.release(transaction).await };
         drop(progress);

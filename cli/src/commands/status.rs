@@ -49,7 +49,9 @@ async fn find(transaction: TransactionId, settings: &Settings, context: &Context
         match record(&daypass, table, transaction).await {
             Ok(found) => return found.ok_or_else(|| unknown(transaction)),
             Err(error) if error.is_access_denied() => {
-                context.output.note(&format!("the table may not be read ({table}); looking at the lease"));
+                context
+                    .output
+                    .note(&format!("these credentials may not read the table ({table}); reading the lease instead"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -60,8 +62,8 @@ async fn find(transaction: TransactionId, settings: &Settings, context: &Context
 }
 
 fn unknown(transaction: TransactionId) -> Error {
-    Error::new(Kind::Failed, "there is no such transaction, or it was denied before a lease began")
-        .remedy("see whether the id is right, and the deployment; `daypass config show` says which it is")
+    Error::new(Kind::Failed, "unknown transaction, or it was denied before its lease started")
+        .remedy("check the id and the deployment (`daypass config show`)")
         .about(transaction)
 }
 
@@ -103,24 +105,24 @@ fn of_lease(transaction: TransactionId, lease: &Execution) -> Option<Value> {
     if !is_of_it(&lease.input, "transaction_id") || error == ErrorName::TransactionNotFound.as_str() {
         return None;
     }
-    let table = "the table knows it (--table)";
-    let again = format!("`daypass release {transaction}` ends what there may be");
+    let table = "the table has it (--table)";
+    let again = format!("`daypass release {transaction}` releases the role, if there is one");
     let is_refusal =
         [ErrorName::InvalidRequest, ErrorName::TransactionMismatch].map(ErrorName::as_str).contains(&error);
     let ended = text(&lease.output, "status").filter(|_| is_of_it(&lease.output, "original_transaction_id"));
     let (status, note) = match (&lease.status, ended) {
         (ExecutionStatus::Succeeded, Some(status)) => (status, None),
         (ExecutionStatus::Running, _) if expires_at.is_some() => {
-            let note =
-                format!("whether the role is there, and was not given back yet, the lease does not say; {table}");
+            let note = format!("the lease does not show whether the role was released in the meantime; {table}");
             ("leased".to_owned(), Some(note))
         }
         (ExecutionStatus::Failed, _) if !is_refusal => {
-            let note = format!("whether a later release has ended it, the lease does not say; {table}; {again}");
+            let note = format!("the lease does not show whether a later release has ended it; {table}; {again}");
             ("deprovision_failed".to_owned(), Some(note))
         }
         (status, _) => {
-            let note = format!("its lease is {}, and says nothing about the role; {table}; {again}", status.as_str());
+            let note =
+                format!("its lease is {}, and does not show the status of the role; {table}; {again}", status.as_str());
             ("unknown".to_owned(), Some(note))
         }
     };

@@ -310,9 +310,9 @@ pub enum DeleteRoleError {
     /// IAM refuses even to say whether the role is there: a target stack of the version before does not let it, and
     /// something that denies everything does not either.
     #[error(
-        "IAM does not tell Daypass whether `{role}` is there: deploy the stack DaypassTarget (or DaypassTargets) of this \
-         version in account {}; where it is deployed, find what denies its role `daypass-provisioner`, such as a service \
-         control policy ({source})", .role.account()
+        "IAM does not show Daypass whether `{role}` exists: deploy the stack DaypassTarget (or DaypassTargets) of this \
+         version in account {}; where it is deployed, find what denies its role `daypass-provisioner`, such as a \
+         service control policy ({source})", .role.account()
     )]
     NotTold {
         /// The role.

@@ -253,8 +253,8 @@ pub enum RecordError {
     NoExpiry,
     /// The execution that wants to wait is not the transaction's lease.
     #[error(
-        "`expires_at`: only a transaction's lease has one, the execution that is named after the transaction; leave it out \
-         to end the transaction now"
+        "`expires_at`: only a transaction's lease has one, the execution that is named after the transaction; leave it \
+         out to end the transaction now"
     )]
     NoLease,
     /// The transaction has no lease, because no role can exist of it yet.
@@ -264,7 +264,7 @@ pub enum RecordError {
     #[error("`schema`: this version of Daypass understands 1, not {0}; leave it out")]
     Schema(u32),
     /// Another execution has the id.
-    #[error("transaction {id} is there already ({as_what}); start again, under a new name or none")]
+    #[error("transaction {id} exists already ({as_what}); start again, with a new name or without a name")]
     InUse {
         /// The transaction.
         id: TransactionId,
@@ -272,13 +272,13 @@ pub enum RecordError {
         as_what: &'static str,
     },
     /// Another execution has made the transaction.
-    #[error("transaction {id} is that of another execution; start again, under a new name or none")]
+    #[error("transaction {id} belongs to another execution; start again, with a new name or without a name")]
     OfAnother {
         /// The transaction.
         id: TransactionId,
     },
     /// Somebody has released the transaction while it was being provisioned.
-    #[error("transaction {0} was released before it was provisioned; start again, under a new name or none")]
+    #[error("transaction {0} was released before it was provisioned; start again, with a new name or without a name")]
     Released(TransactionId),
     /// The transaction is not the execution's to change any more.
     #[error("transaction {id} cannot become {} any more: it is {}", .to.as_str(), .is.as_str())]
@@ -327,8 +327,8 @@ pub enum RecordError {
     },
     /// The role is gone, but the end has no item of its own.
     #[error(
-        "the role of transaction {0} is gone and the transaction says so, but the item that should record its end is somebody \
-         else's: find out who has written to the table"
+        "the role of transaction {0} is gone and the transaction records that, but another party has written the item \
+         that should record its end: find out who has written to the table"
     )]
     EndTaken(TransactionId),
     /// The role is gone, and may come again.
@@ -351,8 +351,8 @@ pub enum RecordError {
     },
     /// The job has an open role there.
     #[error(
-        "this job ({job}) has a role in account {account} already, that of transaction {open}; use it, or release it first with \
-         `daypass release {open}`"
+        "this job ({job}) has a role in account {account} already, that of transaction {open}; use it, or release it \
+         first with `daypass release {open}`"
     )]
     OneRole {
         /// The job.
@@ -364,7 +364,8 @@ pub enum RecordError {
     },
     /// The job had an open role there, and it is going: in a moment there is room.
     #[error(
-        "the role that this job had in account {account}, of transaction {open}, is being ended, which takes some minutes when it was released early; try again"
+        "the role that this job had in account {account}, of transaction {open}, is being ended, which takes some \
+         minutes when it was released early; try again"
     )]
     StillEnding {
         /// The account.
@@ -374,8 +375,8 @@ pub enum RecordError {
     },
     /// The job has had a role in other accounts.
     #[error(
-        "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
-         own, or let whoever operates Daypass raise `limits.accounts_per_job`"
+        "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} \
+         from a job of its own, or ask the platform team to raise `limits.accounts_per_job`"
     )]
     OtherAccount {
         /// The job.
@@ -389,8 +390,8 @@ pub enum RecordError {
     },
     /// Too many roles are open.
     #[error(
-        "{whose} may have {most} open roles in account {account}, and these are: {open}; release one that is not needed with \
-         `daypass release <id>`, or let whoever operates Daypass raise `limits.open_roles_per_{limit}`"
+        "{whose} may have {most} open roles in account {account}, and these are: {open}; release one that is not \
+         needed with `daypass release <id>`, or ask the platform team to raise `limits.open_roles_per_{limit}`"
     )]
     NoRoom {
         /// Whose they are.
@@ -405,7 +406,7 @@ pub enum RecordError {
         open: String,
     },
     /// Others keep changing the item.
-    #[error("others are changing transaction {0} at this moment")]
+    #[error("other executions are changing transaction {0} at this moment")]
     Contended(TransactionId),
     /// The table refuses the call, and would refuse it again.
     #[error("{}", .0.told_in_hub())]

@@ -216,7 +216,7 @@ impl Directory {
             Err(error) => return nothing(user, not_checked(&error)),
         };
         let Ok(Some(found)) = &user else {
-            let nobody = format!("there is a group `{group}`, but nobody to look for in it");
+            let nobody = format!("group `{group}` exists; the membership was not checked, because the user is unknown");
             return Self { group: Some(true), ..nothing(user, nobody) };
         };
         match store.is_member(&found.user_id, &group_id).await {
@@ -504,8 +504,8 @@ impl Display for Role {
         let total = possible.len() + taken_by_boundary.len() + not_granted.len();
         writeln!(
             f,
-            "Of the {total} actions that known ways to more rights are made of, it may use {}; the boundary takes {} away, and \
-             its policies do not allow the other {} (`--output json` lists them).",
+            "Of the {total} actions that known ways to more rights are made of, it may use {}; the boundary takes {} \
+             away, and its policies do not allow the other {} (`--output json` lists them).",
             possible.len(),
             taken_by_boundary.len(),
             not_granted.len()
