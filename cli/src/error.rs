@@ -163,7 +163,6 @@ impl Error {
         &self.0.reason
     }
 
-    /// The exit code.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.0.kind.code())
     }
@@ -205,7 +204,6 @@ impl Error {
     }
 }
 
-/// An error as the cause of another.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.reason())]
 pub struct Cause(pub Error);

@@ -48,7 +48,6 @@ enum Color {
     Never,
 }
 
-/// Prints.
 #[derive(Clone, Debug)]
 pub struct Output {
     format: Format,
@@ -93,9 +92,6 @@ impl Output {
     }
 
     /// Prints a result in the one or the other way.
-    ///
-    /// # Errors
-    /// As [`print()`].
     pub fn result(&self, text: &str, json: &Value) -> Result<ExitCode, Error> {
         if self.format == Format::Text { print(text) } else { print(&json_text(json)) }
     }

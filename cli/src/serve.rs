@@ -80,9 +80,6 @@ impl Server {
     }
 
     /// What the command has to have in its environment.
-    ///
-    /// # Errors
-    /// When the port is not known.
     pub fn variables(&self) -> io::Result<[(&'static str, String); 2]> {
         let url = format!("http://{}{}", self.listener.local_addr()?, self.door.path.expose());
         Ok([

@@ -68,9 +68,6 @@ pub struct Deployment {
 
 impl Deployment {
     /// As it is set. Whoever only releases need not say where the other machines are.
-    ///
-    /// # Errors
-    /// When it is not set, or is no deployment.
     pub fn of(settings: &Settings) -> Result<Self, Error> {
         use settings::Key;
         let machine = |key| settings.get(key).map(|_| settings.machine(key)).transpose();
@@ -110,9 +107,6 @@ enum Role {
 
 impl Daypass {
     /// Connects as whoever is to ask, which is none of the deploy role's own sessions.
-    ///
-    /// # Errors
-    /// When that is set wrong.
     pub async fn connect(
         deployment: Deployment,
         settings: &Settings,
@@ -151,9 +145,6 @@ impl Daypass {
     }
 
     /// Keeps that key from the command that now runs, as the token is: who has both can ask for what this job may have.
-    ///
-    /// # Errors
-    /// When it stays.
     pub fn hide_key(&self, store: &Result<Store, Error>) -> Result<(), Error> {
         let (Some((_, token)), Ok(store)) = (&self.ready, store) else { return Ok(()) };
         store.hide_key(token)
@@ -313,9 +304,6 @@ impl Daypass {
     }
 
     /// Becomes the deploy role, which was just made: it is waited for.
-    ///
-    /// # Errors
-    /// When it cannot be assumed.
     pub async fn assume(
         &self,
         grant: &Grant,
@@ -327,9 +315,6 @@ impl Daypass {
     }
 
     /// Whether AWS still takes a session of a deploy role: it may have been given back elsewhere. Nobody's answer is as good as a yes.
-    ///
-    /// # Errors
-    /// When AWS does not take it any more.
     pub async fn check(&self, session: &RoleSession, transaction: TransactionId) -> Result<(), Error> {
         let credentials = aws::credentials(&session.access_key_id, &session.secret_access_key, &session.session_token);
         let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));

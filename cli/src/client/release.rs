@@ -110,15 +110,10 @@ impl Taken {
 /// An execution of the machine that deprovisions.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// How far it is.
     pub status: ExecutionStatus,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What it was started with.
     pub input: Option<Value>,
-    /// What it returned.
     pub output: Option<Value>,
     /// Why it failed: error and cause.
     pub failure: Option<(String, String)>,
@@ -169,9 +164,7 @@ pub struct Releases {
 
 /// What an execution shows.
 enum Seen {
-    /// That it goes on.
     Running,
-    /// What it came to.
     Ended(Result<End, Error>),
     /// That it is somebody else's.
     Foreign,
@@ -284,9 +277,6 @@ impl Releases {
     }
 
     /// What became of an execution; nothing when there is none.
-    ///
-    /// # Errors
-    /// When that cannot be read.
     pub async fn execution(&self, name: &str) -> Result<Option<Execution>, AwsError> {
         let arn = self.machine.execution(name);
         let found = self.states.describe_execution().execution_arn(arn).send().await;

@@ -166,9 +166,6 @@ const POLL: Duration = Duration::from_millis(50);
 
 impl Store {
     /// `$DAYPASS_STATE_DIR`, else `$XDG_RUNTIME_DIR/daypass`, else `$XDG_STATE_HOME/daypass`, else `~/.local/state/daypass`.
-    ///
-    /// # Errors
-    /// When there is no such place.
     pub fn of(world: &dyn World, output: &Output) -> Result<Self, Error> {
         let below = |variable: &str, rest: &str| Some(Path::new(&world.variable(variable)?).join(rest));
         let folder = below("DAYPASS_STATE_DIR", "")
@@ -188,26 +185,17 @@ impl Store {
     }
 
     /// Locks the file of a transaction that begins.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn create(&self, transaction: TransactionId) -> Result<Locked, Error> {
         self.made(&format!("{transaction}.json"))
     }
 
     /// Locks what stands for all requests that are alike: it names their transaction.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn lock_request(&self, digest: &str) -> Result<Locked, Error> {
         self.made(&format!("{digest}.request"))
     }
 
     /// The key that answers to whoever has this identity token are sealed to: the same one in each process of a job that gets a token
     /// only once, and may have sent it before. It is of no use without the token, and kept as long as a token may be valid.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn key_for(&self, token: &Secret) -> Result<Key, Error> {
         let mut file = self.made(&key_name(token))?;
         file.forget_old_keys().map_err(|error| file.failed(&error))?;
@@ -220,17 +208,11 @@ impl Store {
     }
 
     /// Keeps the key of this token, for the next process that has the token.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn keep_key(&self, token: &Secret, key: &Key) -> Result<(), Error> {
         self.made(&key_name(token))?.write(key.secret().expose().as_bytes())
     }
 
     /// Takes the key of this token away.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn hide_key(&self, token: &Secret) -> Result<(), Error> {
         self.locked(&key_name(token), false)?.map_or(Ok(()), Locked::remove)
     }
@@ -322,14 +304,10 @@ fn key_name(token: &Secret) -> String {
     format!("{}{KEY}", BASE64_URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// For its owner alone.
 const OWNER_ALONE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Locked {
     /// The text in it; empty for a new one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn text(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut bytes = Zeroizing::new(Vec::new());
         self.file.read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
@@ -420,9 +398,6 @@ impl Locked {
     }
 
     /// Removes it.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     pub fn remove(self) -> Result<(), Error> {
         let removed = self.sweep().and_then(|()| Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?));
         removed.map_err(|error| self.failed(&error))

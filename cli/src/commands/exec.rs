@@ -80,7 +80,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     block_on(exec(args, context)).map(ExitCode::from)
 }
 
-/// What it all comes to.
 enum Outcome {
     /// No role was granted.
     Refused(Error),
@@ -374,7 +373,7 @@ async fn renewed(
     std::future::pending().await
 }
 
-/// Waits for a moment. A machine may sleep meanwhile, and its timers with it: the clock is looked at again and again.
+/// Sleeps until `moment`, re-reading the clock: timers stand still while the machine is suspended.
 async fn come(moment: Timestamp) {
     const LOOK: Duration = Duration::from_secs(30);
     while now() < moment {

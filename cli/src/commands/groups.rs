@@ -80,7 +80,6 @@ pub struct ApplyArgs {
     allow_scim: bool,
 }
 
-/// Does it.
 pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
     let (Command::Plan(args) | Command::Apply(ApplyArgs { args, .. })) = command;
     let (personas, settings) = (args.personas()?, context.settings(&args.identity_store.flags())?);

@@ -25,9 +25,6 @@ pub enum Command {
 }
 
 /// Runs one of them.
-///
-/// # Errors
-/// Those of the command.
 pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
     match command {
         Command::Check(args) => check::run(args, context),

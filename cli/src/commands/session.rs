@@ -95,9 +95,6 @@ pub async fn of_transaction(
 }
 
 /// The session of whichever transaction an equal request has begun; a new one if there is none.
-///
-/// # Errors
-/// When there is none to be had.
 pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -> Result<Session, Error> {
     let alike = digest_of(&Deployment::of(settings)?, &request_of(settings)?);
     // Whoever else asks for the same waits here, and finds the session.
@@ -167,7 +164,7 @@ fn beside(former: Option<TransactionId>, error: Error) -> Error {
     }
 }
 
-/// The name of all requests that are alike. The run is none of it: it has one session, whichever job asks.
+/// A digest of the request. It leaves out the CI run, so that all jobs of a run share one session.
 fn digest_of(deployment: &Deployment, request: &Request) -> String {
     let what = serde_json::json!([deployment, request]).to_string();
     BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, what.as_bytes()))

@@ -33,7 +33,6 @@ pub struct Args {
     deployment: DeploymentArgs,
 }
 
-/// Prints it.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings(&args.deployment.flags().and(args.table.flags()))?;
     let transaction = context.required_transaction(args.transaction)?;

@@ -66,12 +66,7 @@ options!(
     Group::Table,
     None
 );
-options!(
-    /// The identity store.
-    IdentityStoreArgs,
-    Group::IdentityStore,
-    None
-);
+options!(IdentityStoreArgs, Group::IdentityStore, None);
 
 fn augmented(command: Command, group: Group, heading: Option<&'static str>) -> Command {
     let command = command.next_help_heading(heading).args(Key::of(group).filter_map(Key::arg));

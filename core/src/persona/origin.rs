@@ -95,7 +95,6 @@ pub struct Origin<'a> {
     pub issuer: &'a str,
     /// The kind of the issuer.
     pub provider: Option<Provider>,
-    /// The repository, by id.
     pub repository_id: Option<&'a str>,
     /// The repository, by name.
     pub repository: Option<&'a str>,
@@ -138,12 +137,10 @@ pub enum OriginError {
          repository to personas.json: {repository}"
     )]
     NoRepositories {
-        /// The account's name.
         account: String,
         /// The run's.
         repository: String,
     },
-    /// It is another repository.
     #[error(
         "the identity token's {claim} is {repository}, but account `{account}` accepts deployments only from \
          {allowed}; the platform team can add it to personas.json"
@@ -153,7 +150,6 @@ pub enum OriginError {
         claim: String,
         /// The run's.
         repository: String,
-        /// The account's name.
         account: String,
         /// The account's.
         allowed: String,
@@ -166,7 +162,6 @@ pub enum OriginError {
     NotProtected {
         /// What the issuer calls it.
         claim: String,
-        /// The environment.
         environment: String,
     },
     /// The issuer does not say.
@@ -177,7 +172,6 @@ pub enum OriginError {
     ProtectionUnknown {
         /// What the issuer would call it.
         claim: String,
-        /// The environment.
         environment: String,
     },
 }

@@ -101,7 +101,6 @@ pub enum AuthnError {
         Quoted(&.of_run.name), .of_run.claim, words(.of_run.attribute), Quoted(&.of_run.value)
     )]
     OtherPerson {
-        /// The address.
         email: Email,
         /// Whose run it is.
         of_run: UserClaim,

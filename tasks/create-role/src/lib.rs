@@ -308,10 +308,7 @@ pub enum CreateRoleError {
         "the tag or the boundary of `{role}` was removed while Daypass created the role, so Daypass deletes it; find \
          out who removed it (CloudTrail in that account), and request again"
     )]
-    Changed {
-        /// The role.
-        role: RoleArn,
-    },
+    Changed { role: RoleArn },
     /// The account has as many as it may have.
     #[error(
         "account {account} has reached an IAM quota ({source}); delete unused roles there, or raise the quota in \
@@ -326,10 +323,7 @@ pub enum CreateRoleError {
     },
     /// IAM has created the role and does not show it yet.
     #[error("IAM does not show the new role `{role}` yet")]
-    NotVisibleYet {
-        /// The role.
-        role: RoleArn,
-    },
+    NotVisibleYet { role: RoleArn },
     /// personas.json names a policy that AWS does not have.
     #[error("policy `{arn}` does not exist; the platform team has to correct personas.json")]
     UnknownPolicy {

@@ -288,10 +288,7 @@ pub enum DeleteRoleError {
     Provisioner(#[from] ProvisionerError),
     /// The role is missing, and so young that IAM may not show it yet.
     #[error("IAM does not show `{role}`, which may have been created less than five minutes ago")]
-    NotVisibleYet {
-        /// The role.
-        role: RoleArn,
-    },
+    NotVisibleYet { role: RoleArn },
     /// IAM shows the role after it has been deleted.
     #[error("IAM still shows the role after it was deleted")]
     StillThere,
@@ -315,7 +312,6 @@ pub enum DeleteRoleError {
          service control policy ({source})", .role.account()
     )]
     NotTold {
-        /// The role.
         role: RoleArn,
         /// What IAM answered.
         #[source]

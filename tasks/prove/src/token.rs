@@ -61,9 +61,6 @@ impl<'a> Unverified<'a> {
     }
 
     /// The claims, if `key` has signed them, and they are `issuer`'s for `audience` at `now`.
-    ///
-    /// # Errors
-    /// [`NotProven`] with what is not right.
     pub fn verify(&self, key: &Jwk, issuer: &IssuerUrl, audience: &str, now: Timestamp) -> Result<Claims, NotProven> {
         let alg = self.header.alg;
         let is_for = key.common.key_algorithm.is_none_or(|it| it == KeyAlgorithm::from(alg));

@@ -165,7 +165,6 @@ impl<S: Store> Record<S> {
 pub enum Recorded {
     /// `requested`, `processing`, `denied`, `failed`, `leasing`, `failing`, `renewal_refused`, `deprovision_failed`.
     Status {
-        /// The transaction.
         transaction_id: TransactionId,
         /// What it is now.
         status: Status,
@@ -266,24 +265,19 @@ pub enum RecordError {
     /// Another execution has the id.
     #[error("transaction {id} exists already ({as_what}); start again, with a new name or without a name")]
     InUse {
-        /// The transaction.
         id: TransactionId,
         /// Its status, or what else has the id.
         as_what: &'static str,
     },
     /// Another execution has made the transaction.
     #[error("transaction {id} belongs to another execution; start again, with a new name or without a name")]
-    OfAnother {
-        /// The transaction.
-        id: TransactionId,
-    },
+    OfAnother { id: TransactionId },
     /// Somebody has released the transaction while it was being provisioned.
     #[error("transaction {0} was released before it was provisioned; start again, with a new name or without a name")]
     Released(TransactionId),
     /// The transaction is not the execution's to change any more.
     #[error("transaction {id} cannot become {} any more: it is {}", .to.as_str(), .is.as_str())]
     Overtaken {
-        /// The transaction.
         id: TransactionId,
         /// What it should have become.
         to: Status,
@@ -304,7 +298,6 @@ pub enum RecordError {
     /// There is nothing to renew.
     #[error("transaction {id} cannot be renewed: it is {}; request a new role", .status.as_str())]
     NotProvisioned {
-        /// The transaction.
         id: TransactionId,
         /// What it is.
         status: Status,
@@ -312,7 +305,6 @@ pub enum RecordError {
     /// There is nothing to renew any more, and the lease has just not come to it.
     #[error("the lease of transaction {id} has ended at {at}; request a new role")]
     LeaseEnded {
-        /// The transaction.
         id: TransactionId,
         /// When.
         at: Timestamp,
@@ -320,7 +312,6 @@ pub enum RecordError {
     /// The item has no room for more.
     #[error("transaction {id} has been renewed {times} times, which is as often as it can be; request a new role")]
     RenewedOften {
-        /// The transaction.
         id: TransactionId,
         /// How often.
         times: usize,
@@ -342,7 +333,6 @@ pub enum RecordError {
     Mismatch {
         /// The request's field.
         field: &'static str,
-        /// The transaction.
         id: TransactionId,
         /// What the request says.
         given: String,
@@ -357,7 +347,6 @@ pub enum RecordError {
     OneRole {
         /// The job.
         job: String,
-        /// The account.
         account: AccountId,
         /// The transaction.
         open: String,
@@ -368,7 +357,6 @@ pub enum RecordError {
          minutes when it was released early; try again"
     )]
     StillEnding {
-        /// The account.
         account: AccountId,
         /// The transaction.
         open: String,
@@ -381,7 +369,6 @@ pub enum RecordError {
     OtherAccount {
         /// The job.
         job: String,
-        /// The account.
         account: AccountId,
         /// The others.
         had: String,
@@ -398,7 +385,6 @@ pub enum RecordError {
         whose: &'static str,
         /// Which limit it is.
         limit: &'static str,
-        /// The account.
         account: AccountId,
         /// How many there may be.
         most: usize,

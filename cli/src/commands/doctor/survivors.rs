@@ -95,7 +95,6 @@ fn account_of(principal: &str) -> Option<&str> {
     principal.split(':').nth(4).or(Some(principal))
 }
 
-/// One or several.
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter()
 }

@@ -42,7 +42,6 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 pub enum Files {
     /// No file that an SDK looks into.
     Hidden,
-    /// What there is.
     Kept,
 }
 

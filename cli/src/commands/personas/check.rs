@@ -58,9 +58,6 @@ impl Deny {
 }
 
 /// Prints every finding.
-///
-/// # Errors
-/// When a file cannot be read, or the result cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let file = args.file.display().to_string();
     let (text, issuers) = (read(&args.file)?, issuers(args.config.as_deref())?);

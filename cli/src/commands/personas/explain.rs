@@ -59,9 +59,6 @@ pub struct Args {
 }
 
 /// Prints the explanation.
-///
-/// # Errors
-/// When the file cannot be read, or the result cannot be written.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings(&args.identity_store.flags())?;
     let explanation = block_on(explain(args, &settings))?;

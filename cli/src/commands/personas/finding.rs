@@ -19,7 +19,6 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -29,7 +28,6 @@ impl Severity {
     }
 }
 
-/// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The name that reports and `--allow` know it by.
@@ -174,7 +172,6 @@ impl Lint {
     }
 }
 
-/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule that is broken.
@@ -183,9 +180,7 @@ pub struct Finding {
     pub path: String,
     /// Where in the text.
     pub region: Region,
-    /// What is wrong.
     pub message: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
