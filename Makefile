@@ -38,7 +38,7 @@ override DAYPASS_CONFIG := $(abspath $(DAYPASS_CONFIG))
 export DAYPASS_CONFIG
 endif
 
-# Said before anything is built.
+# Fail early: `make deploy` needs STACK=….
 ifeq ($(filter deploy,$(MAKECMDGOALS))$(STACK),deploy)
 $(error say which stack: STACK=DaypassHub, DaypassTarget, DaypassTargets or DaypassIdentity)
 endif

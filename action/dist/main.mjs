@@ -138,7 +138,7 @@ function findBinary(workflow2, here = HERE) {
   const path = workflow2.input("daypass-path");
   if (path) {
     const program2 = resolve(workflow2.environment.GITHUB_WORKSPACE ?? ".", path);
-    if (!isExecutable(program2)) throw new Error(`daypass-path is \`${path}\`: there is no program`);
+    if (!isExecutable(program2)) throw new Error(`daypass-path is \`${path}\`: not an executable file`);
     return chosen(workflow2, program2, "named by daypass-path");
   }
   const wanted = workflow2.input("daypass-version").replace(/^v/, "");
@@ -203,7 +203,7 @@ function ofRelease(workflow2, version, { platform, file, download }) {
       download(`${release}/${name}`, join2(scratch, name));
     } catch {
       throw new Error(
-        `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on the runner, and give daypass-path`
+        `cannot download release v${version} of ${repository}: if it exists and is private, install the binary on the runner, and give daypass-path`
       );
     }
     return readFileSync2(join2(scratch, name));
@@ -218,7 +218,7 @@ function ofRelease(workflow2, version, { platform, file, download }) {
       archive = fetched(`${name}.tar.gz`);
       if (digest(archive) !== sum) {
         throw new Error(
-          `${name}.tar.gz is not what the release says: its SHA-256 is ${digest(archive)}, not ${sum}. Nothing was run.`
+          `${name}.tar.gz does not match the release: its SHA-256 is ${digest(archive)}, not ${sum}. Nothing was run.`
         );
       }
       mkdirSync2(dirname(cached), { recursive: true });
@@ -342,7 +342,7 @@ function answer(text2) {
   } catch {
   }
   throw new Error(
-    "daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`"
+    "daypass has succeeded and has not answered with a JSON object: check that it is the command `daypass`"
   );
 }
 function refusal(text2, code2) {

@@ -44,12 +44,12 @@ function copyOf({ file, sha256: expected }, into) {
   try {
     copyProgram(file, copy);
   } catch (error) {
-    throw new Error(`${file}, the program that has asked for the role, cannot be read`, { cause: error });
+    throw new Error(`${file}, the program that requested the role, cannot be read`, { cause: error });
   }
   const found = sha256(copy);
   if (found !== expected) {
     throw new Error(
-      `${file} is not the program that has asked for the role: its SHA-256 is ${found}, not ${expected}. It was not run`
+      `${file} is not the program that requested the role: its SHA-256 is ${found}, not ${expected}. It was not run`
     );
   }
   return copy;
@@ -155,7 +155,7 @@ function answer(text2) {
   } catch {
   }
   throw new Error(
-    "daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`"
+    "daypass has succeeded and has not answered with a JSON object: check that it is the command `daypass`"
   );
 }
 function refusal(text2, code2) {
@@ -375,13 +375,13 @@ function told(workflow2, saved2, status) {
       return;
     default:
       unconfirmed(workflow2, saved2, {
-        reason: `the command says \`${status}\`, which does not show that the role is gone`,
+        reason: `the command answered \`${status}\`, which does not prove that the role is gone`,
         remedy: "use the version of the command that belongs to this version of the action"
       });
   }
 }
 function unconfirmed(workflow2, saved2, refusal2) {
-  const lines = ["Nobody knows yet whether the role is gone:", ...words(refusal2), end(saved2)];
+  const lines = ["It is unknown whether the role is gone:", ...words(refusal2), end(saved2)];
   workflow2.warning("Daypass", lines.join("\n"));
   workflow2.addSummary(notReleased("release not confirmed", refusal2, saved2.transaction, end(saved2)));
 }
@@ -392,7 +392,7 @@ function unknown(workflow2, { transaction, phase }) {
   }
   workflow2.warning(
     "Daypass",
-    `Daypass does not know transaction ${transaction}, so there is no role to give back so far. Should the request arrive yet, \`daypass release ${transaction}\` gives the role back; else its lease ends it.`
+    `Daypass does not know transaction ${transaction}, so there is no role to release yet. If the request still arrives, \`daypass release ${transaction}\` releases the role; otherwise its lease ends it.`
   );
 }
 function failed(workflow2, saved2, refusal2) {
@@ -412,7 +412,7 @@ function messageOf(error) {
 }
 function end(saved2) {
   const expiry = saved2?.expiresAt;
-  return `Its lease ends it by itself, ${expiry ? `at ${expiry}` : "when the time that was asked for is over"}.`;
+  return `Its lease ends it by itself, ${expiry ? `at ${expiry}` : "when the requested time is over"}.`;
 }
 var workflow = new Workflow();
 var saved;

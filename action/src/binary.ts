@@ -75,7 +75,7 @@ export function findBinary(workflow: Workflow, here: typeof HERE = HERE): Binary
   const path = workflow.input('daypass-path');
   if (path) {
     const program = resolve(workflow.environment.GITHUB_WORKSPACE ?? '.', path);
-    if (!isExecutable(program)) throw new Error(`daypass-path is \`${path}\`: there is no program`);
+    if (!isExecutable(program)) throw new Error(`daypass-path is \`${path}\`: not an executable file`);
     return chosen(workflow, program, 'named by daypass-path');
   }
   const wanted = workflow.input('daypass-version').replace(/^v/, '');
@@ -98,12 +98,12 @@ export function copyOf({ file, sha256: expected }: Binary, into: string): string
   try {
     copyProgram(file, copy);
   } catch (error) {
-    throw new Error(`${file}, the program that has asked for the role, cannot be read`, { cause: error });
+    throw new Error(`${file}, the program that requested the role, cannot be read`, { cause: error });
   }
   const found = sha256(copy);
   if (found !== expected) {
     throw new Error(
-      `${file} is not the program that has asked for the role: its SHA-256 is ${found}, not ${expected}. It was not run`,
+      `${file} is not the program that requested the role: its SHA-256 is ${found}, not ${expected}. It was not run`,
     );
   }
   return copy;
@@ -174,7 +174,7 @@ function ofRelease(workflow: Workflow, version: string, { platform, file, downlo
       download(`${release}/${name}`, join(scratch, name));
     } catch {
       throw new Error(
-        `cannot download release v${version} of ${repository}: if it is there and is not public, have the binary on ` +
+        `cannot download release v${version} of ${repository}: if it exists and is private, install the binary on ` +
           'the runner, and give daypass-path',
       );
     }
@@ -190,7 +190,7 @@ function ofRelease(workflow: Workflow, version: string, { platform, file, downlo
       archive = fetched(`${name}.tar.gz`);
       if (digest(archive) !== sum) {
         throw new Error(
-          `${name}.tar.gz is not what the release says: its SHA-256 is ${digest(archive)}, not ${sum}. Nothing was run.`,
+          `${name}.tar.gz does not match the release: its SHA-256 is ${digest(archive)}, not ${sum}. Nothing was run.`,
         );
       }
       mkdirSync(dirname(cached), { recursive: true });

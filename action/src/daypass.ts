@@ -136,7 +136,7 @@ function answer(text: string): object {
     // as below
   }
   throw new Error(
-    'daypass has succeeded and has not answered with a JSON object: see that it is the command `daypass`',
+    'daypass has succeeded and has not answered with a JSON object: check that it is the command `daypass`',
   );
 }
 

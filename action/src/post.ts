@@ -76,7 +76,7 @@ function told(workflow: Workflow, saved: Saved, status: string): void {
     default:
       // Versions before said that a release was started, and not what became of it.
       unconfirmed(workflow, saved, {
-        reason: `the command says \`${status}\`, which does not show that the role is gone`,
+        reason: `the command answered \`${status}\`, which does not prove that the role is gone`,
         remedy: 'use the version of the command that belongs to this version of the action',
       });
   }
@@ -84,7 +84,7 @@ function told(workflow: Workflow, saved: Saved, status: string): void {
 
 /** Daypass has the release, and goes on without this job. */
 function unconfirmed(workflow: Workflow, saved: Saved, refusal: Refusal): void {
-  const lines = ['Nobody knows yet whether the role is gone:', ...words(refusal), end(saved)];
+  const lines = ['It is unknown whether the role is gone:', ...words(refusal), end(saved)];
   workflow.warning('Daypass', lines.join('\n'));
   workflow.addSummary(summary.notReleased('release not confirmed', refusal, saved.transaction, end(saved)));
 }
@@ -97,8 +97,8 @@ function unknown(workflow: Workflow, { transaction, phase }: Saved): void {
   }
   workflow.warning(
     'Daypass',
-    `Daypass does not know transaction ${transaction}, so there is no role to give back so far. Should the request ` +
-      `arrive yet, \`daypass release ${transaction}\` gives the role back; else its lease ends it.`,
+    `Daypass does not know transaction ${transaction}, so there is no role to release yet. If the request ` +
+      `still arrives, \`daypass release ${transaction}\` releases the role; otherwise its lease ends it.`,
   );
 }
 
@@ -123,7 +123,7 @@ function messageOf(error: unknown): string {
 
 function end(saved?: Saved): string {
   const expiry = saved?.expiresAt;
-  return `Its lease ends it by itself, ${expiry ? `at ${expiry}` : 'when the time that was asked for is over'}.`;
+  return `Its lease ends it by itself, ${expiry ? `at ${expiry}` : 'when the requested time is over'}.`;
 }
 
 const workflow = new Workflow();

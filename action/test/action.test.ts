@@ -128,7 +128,7 @@ test.each([
 test('a denial fails the step with reason, remedy and link, and there is nothing to release', async () => {
   const job = new Job(INPUTS, { FAKE: 'denied' });
   expect(await job.main()).toBe(1);
-  expect(job.log).toContain('asking for a role in payments-dev');
+  expect(job.log).toContain('requesting a role in payments-dev');
   expect(job.log).toContain(
     '::error title=Daypass.NotAMember::`mallory@example.com` is not in the group <b>|%0A' +
       'What to do: ask to be added%0AMore: https://example.com/errors.md#daypassnotamember',
@@ -220,12 +220,12 @@ test('a release that is not confirmed is a warning, and nobody is told that the 
   await job.main();
   expect(await job.post({ fake: 'unconfirmed' })).toBe(0);
   const says = 'it keeps trying%0AWhat to do: wait for it';
-  expect(job.log).toContain(`::warning title=Daypass::Nobody knows yet whether the role is gone:%0A${says}%0A${ENDS}`);
+  expect(job.log).toContain(`::warning title=Daypass::It is unknown whether the role is gone:%0A${says}%0A${ENDS}`);
   expect(job.text('GITHUB_STEP_SUMMARY')).toContain('### Daypass: release not confirmed');
   // A command of a version before says that it has started something.
   for (const status of ['already released', 'deprovisioning']) {
     expect(await job.post({ status })).toBe(0);
-    expect(job.log).toContain(`the command says \`${status}\`, which does not show that the role is gone`);
+    expect(job.log).toContain(`the command answered \`${status}\`, which does not prove that the role is gone`);
   }
   expect(job.log).not.toContain('was given back');
 });
@@ -235,7 +235,7 @@ test('a command that is gone after the job cannot give anything back, and that f
   await job.main();
   expect(await job.post({ saved: { binary: { ...job.saved.binary, file: '/nowhere/daypass' } } })).toBe(1);
   expect(job.log).toContain(
-    '::error title=Daypass::The role could not be given back:%0A/nowhere/daypass, the program that has asked for the role, ' +
+    '::error title=Daypass::The role could not be given back:%0A/nowhere/daypass, the program that requested the role, ' +
       `cannot be read%0AWhat to do: run \`daypass release ${job.saved.transaction}\` on a machine`,
   );
 });
@@ -317,7 +317,7 @@ test('a command that was exchanged after the request is not run, and that fails 
   writeFileSync(file, '#!/bin/sh\necho \'{"status":"deprovisioned"}\'\n', { mode: 0o755 });
   expect(await job.post()).toBe(1);
   expect(job.log).toMatch(
-    /::error title=Daypass::The role could not be given back:%0A.* is not the program that has asked/,
+    /::error title=Daypass::The role could not be given back:%0A.* is not the program that requested/,
   );
   expect(job.log).toContain(ENDS);
   expect(job.log).not.toContain('was given back');
@@ -436,7 +436,7 @@ test.each([
   [{ credentials: 'files' }, {}, 'credentials is `files`: give `environment` or `process`'],
   [{ account: ' ' }, {}, 'account is missing: name the account to deploy to'],
   [{ credentials: 'process', 'invoker-role-arn': '' }, BEFORE, '`credentials: process` needs invoker-role-arn'],
-  [{ 'daypass-path': 'nowhere/daypass' }, {}, 'daypass-path is `nowhere/daypass`: there is no program'],
+  [{ 'daypass-path': 'nowhere/daypass' }, {}, 'daypass-path is `nowhere/daypass`: not an executable file'],
 ])('inputs that cannot be right are refused before anything is asked for: %o', async (inputs, environment, says) => {
   const job = new Job({ ...INPUTS, ...inputs }, environment);
   expect(await job.main()).toBe(1);

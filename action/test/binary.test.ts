@@ -112,7 +112,7 @@ test('a program that was exchanged is not run', () => {
   rmSync(binary.file);
   program(binary.file);
   expect(() => copyOf(binary, join(here.folder, 'path'))).toThrow(
-    `${binary.file} is not the program that has asked for the role: its SHA-256 is ${sha256(binary.file)}, not ${binary.sha256}`,
+    `${binary.file} is not the program that requested the role: its SHA-256 is ${sha256(binary.file)}, not ${binary.sha256}`,
   );
 });
 
@@ -129,7 +129,7 @@ test('an archive that is not what the release says is not used', () => {
   const here = runner({ 'daypass-version': '1.2.3' });
   const archive = join(here.release, 'daypass-1.2.3-x86_64-unknown-linux-musl.tar.gz');
   writeFileSync(archive, Buffer.concat([readFileSync(archive), Buffer.from([0])]));
-  expect(() => here.find()).toThrow(/is not what the release says: its SHA-256 is [0-9a-f]{64}, not/);
+  expect(() => here.find()).toThrow(/does not match the release: its SHA-256 is [0-9a-f]{64}, not/);
   writeFileSync(join(here.release, 'SHA256SUMS'), '');
   expect(() => here.find()).toThrow('SHA256SUMS of the release does not name daypass-1.2.3');
   expect(() => here.find()).toThrow(); // nothing was kept
@@ -139,7 +139,7 @@ test('a release that is not there says what to do instead', () => {
   const here = runner({ 'daypass-version': '9.9.9' });
   rmSync(join(here.release, 'SHA256SUMS'));
   expect(() => here.find()).toThrow(
-    'cannot download release v9.9.9 of platform/daypass: if it is there and is not public, have the binary on the runner',
+    'cannot download release v9.9.9 of platform/daypass: if it exists and is private, install the binary on the runner',
   );
 });
 

@@ -21,7 +21,7 @@ const refuse = (code, refusal) => {
 const [command, ...rest] = argv.filter((word) => !['--output', 'json', '--once'].includes(word));
 switch (`${fake ?? ''} ${command}`) {
   case 'denied request':
-    console.error('asking for a role in payments-dev');
+    console.error('requesting a role in payments-dev');
     refuse(77, {
       error: 'Daypass.NotAMember',
       reason: '`mallory@example.com` is not in the group <b>|',

@@ -7,9 +7,6 @@ use crate::error::Error;
 /// What a process is started with is its own again. Kept out is also root in a container, as long as it has none of `CAP_SYS_PTRACE`,
 /// `CAP_SYS_ADMIN` and `CAP_PERFMON`; root of a machine is not. Nor is anybody kept from another process that has the same
 /// environment, such as the shell that has started this one.
-///
-/// # Errors
-/// When the system does not allow it.
 #[cfg(target_os = "linux")]
 pub fn close() -> Result<(), Error> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};

@@ -163,7 +163,6 @@ impl Error {
         &self.0.reason
     }
 
-    /// The exit code.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.0.kind.code())
     }
@@ -205,7 +204,6 @@ impl Error {
     }
 }
 
-/// An error as the cause of another.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.reason())]
 pub struct Cause(pub Error);
@@ -213,7 +211,7 @@ pub struct Cause(pub Error);
 /// Why there are no credentials to make a call with, if that is why it failed. What credentials are had with may be out of order for a
 /// moment only.
 pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
-    const NONE: &str = "there are no AWS credentials to ask with";
+    const NONE: &str = "there are no AWS credentials to call Daypass with";
     let causes = || successors(error.source(), |cause| (*cause).source());
     if let Some(Cause(error)) = causes().find_map(|cause| cause.downcast_ref::<Cause>()) {
         return Some(error.clone().context(NONE));
@@ -221,7 +219,7 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     if let Some(call) = causes().find_map(|cause| cause.downcast_ref::<AwsError>()) {
         let error = Error::from(call);
         let error = if error.kind() == Kind::Failed {
-            error.remedy("see that `invoker_role_arn` lets this run, or this user, assume it")
+            error.remedy("check that `invoker_role_arn` lets this run, or this user, assume it")
         } else {
             error
         };
@@ -230,8 +228,8 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     let mut causes = causes();
     if let Some(own) = causes.find_map(|cause| cause.downcast_ref::<OnlyOwn>()) {
         return Some(Error::usage(own.to_string()).remedy(
-            "ask where the credentials are that Daypass is asked with: outside of the command that has the role, or with `aws_profile` \
-             (DAYPASS_AWS_PROFILE)",
+            "run `daypass` where the credentials for Daypass are: outside the command that has the role, or with \
+             `aws_profile` (DAYPASS_AWS_PROFILE)",
         ));
     }
     let mut cause = error.source()?;
@@ -247,16 +245,18 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     }
     Some(match lacking {
         CredentialsError::CredentialsNotLoaded(_) => Error::usage(
-            "there are no AWS credentials to ask with: none in the environment, in a profile, or from this machine",
+            "there are no AWS credentials to call Daypass with: none in the environment, in a profile, or from this \
+             machine",
         )
         .remedy(
-            "log in to AWS, set AWS_PROFILE or AWS_ACCESS_KEY_ID, or set `invoker_role_arn` in a CI run that can have OIDC \
-             tokens",
+            "log in to AWS, set AWS_PROFILE or AWS_ACCESS_KEY_ID, or set `invoker_role_arn` in a CI run that can have \
+             OIDC tokens",
         ),
         other => {
             let why = in_one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string));
             Error::new(Kind::Failed, format!("{NONE}: {why}")).remedy(
-                "see that the profile is logged in, or that `invoker_role_arn` lets this run, or this user, assume it",
+                "check that the profile is logged in, or that `invoker_role_arn` lets this run, or this user, assume \
+                 it",
             )
         }
     })
@@ -280,28 +280,34 @@ impl From<&AwsError> for Error {
         }
         let text = in_one_line(&error.to_string());
         match error.code() {
-            None => Self::new(Kind::TryAgain, text).remedy("see whether AWS can be reached from here, then try again"),
+            None => Self::new(Kind::TryAgain, text).remedy("check that AWS can be reached from here, then try again"),
             Some(_) if error.name() == ErrorName::Throttled => {
                 Self::new(Kind::TryAgain, text).remedy("AWS asked to slow down: try again in a minute")
             }
-            Some("ExpiredToken" | "ExpiredTokenException") => Self::new(Kind::Failed, text)
-                .remedy("the AWS credentials that Daypass is asked with have expired: log in again"),
+            Some("ExpiredToken" | "ExpiredTokenException") => {
+                Self::new(Kind::Failed, text).remedy("the AWS credentials for Daypass have expired: log in again")
+            }
             Some("InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidSignatureException") => {
-                Self::new(Kind::Failed, text).remedy("the AWS credentials that Daypass is asked with are not valid")
+                Self::new(Kind::Failed, text).remedy("the AWS credentials for Daypass are invalid")
             }
             Some(_) if error.is_access_denied() => Self::new(Kind::Failed, text).remedy(
-                "have credentials of the invoker role, or set `invoker_role_arn` (the hub stack's output InvokerRoleArn)",
+                "use credentials of the invoker role, or set `invoker_role_arn` (the hub stack's output \
+                 InvokerRoleArn)",
             ),
-            Some("StateMachineDoesNotExist") => {
-                Self::usage(text).remedy("correct `provision_arn`: the hub stack's outputs have the ARNs of its machines")
-            }
+            Some("StateMachineDoesNotExist") => Self::usage(text)
+                .remedy("correct `provision_arn`: the hub stack's outputs have the ARNs of its machines"),
             Some("ExecutionLimitExceeded") => Self::new(Kind::TryAgain, text)
-                .remedy("the account has as many open executions as AWS allows it: tell whoever runs Daypass, and try again"),
-            Some(_) if error.is_outage() => Self::new(Kind::TryAgain, text).remedy("AWS is not well: try again"),
+                .remedy("the account has as many open executions as AWS allows: tell the platform team, and try again"),
+            Some(_) if error.is_outage() => Self::new(Kind::TryAgain, text).remedy("AWS has an outage: try again"),
             Some("SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed") => Self::new(Kind::Failed, text)
-                .remedy("set the clock of this machine (`daypass doctor` compares it), and see that nothing changes requests on their way"),
-            Some(_) => Self::new(Kind::Failed, text)
-                .remedy("AWS will refuse the same again: give its words to whoever runs Daypass; `daypass doctor` may say more"),
+                .remedy(
+                    "set the clock of this machine (`daypass doctor` compares it), and check that no proxy changes \
+                         requests",
+                ),
+            Some(_) => Self::new(Kind::Failed, text).remedy(
+                "AWS will refuse the same again: give this text to the platform team; `daypass doctor` may say \
+                         more",
+            ),
         }
     }
 }

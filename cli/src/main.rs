@@ -22,9 +22,12 @@ mod serve;
 mod settings;
 mod signals;
 
+/// The width of help texts: the same on every terminal, and so in the snapshots.
+const HELP_COLUMNS: usize = 80;
+
 /// Temporary AWS roles for deployments.
 #[derive(Parser)]
-#[command(name = "daypass", version)]
+#[command(name = "daypass", version, term_width = HELP_COLUMNS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,30 +37,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a command with a role, and give the role back when it ends.
+    /// Run a command with a role, and release the role when it ends.
     Exec(exec::Args),
-    /// Ask for a role, and keep its session for the commands below.
+    /// Request a role, and keep its session for the commands below.
     Request(request::Args),
-    /// Print credentials as AWS SDKs want them of a `credential_process`.
+    /// Print credentials in `credential_process` format.
     Credentials(credentials::Args),
     /// Print credentials as environment variables.
     Env(commands::env::Args),
-    /// Give a role back.
+    /// Release a role.
     Release(release::Args),
-    /// Say what has become of a transaction.
+    /// Show a transaction's status.
     Status(status::Args),
-    /// Say whether a request would work from here, and if not, why.
+    /// Check that a request would work from here.
     Doctor(doctor::Args),
-    /// Show what is set.
+    /// Show the effective settings.
     #[command(subcommand)]
     Config(Config),
-    /// Make the groups of Identity Center that personas.json wants.
+    /// Plan and create the Identity Center groups.
     #[command(subcommand)]
     Groups(groups::Command),
-    /// Work with personas.json.
+    /// Check and explain personas.json.
     #[command(subcommand)]
     Personas(personas::Command),
-    /// Print a script that completes command lines in a shell.
+    /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Print the manual.
     Man(man::Args),
@@ -65,15 +68,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Config {
-    /// Print every setting, and where it comes from.
+    /// Print every setting and its origin.
     Show(config_show::Args),
 }
 
 fn main() -> ExitCode {
     // What a panic says is nobody's choice, and could be a secret.
     panic::set_hook(Box::new(|panic| match panic.location() {
-        Some(place) => eprintln!("daypass: a mistake in `daypass`, at {place}"),
-        None => eprintln!("daypass: a mistake in `daypass`"),
+        Some(place) => eprintln!("daypass: a bug in `daypass`, at {place}"),
+        None => eprintln!("daypass: a bug in `daypass`"),
     }));
     let closed = closed::close();
     let Cli { command, output } = match Cli::try_parse() {

@@ -16,13 +16,13 @@ use crate::error::{Error, Kind};
 #[derive(clap::Args, Clone, Copy)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// How results are printed, and errors
+    /// The format of results and errors
     #[arg(long, value_enum, global = true, default_value_t = Format::Text)]
     output: Format,
-    /// Print no progress and no notes
+    /// Do not print progress and notes
     #[arg(long, global = true)]
     quiet: bool,
-    /// Use colours
+    /// When to use colours
     #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
 }
@@ -30,11 +30,11 @@ pub struct OutputArgs {
 /// How results and errors are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs: one JSON object
+    /// One JSON object, for programs
     Json,
-    /// SARIF 2.1.0, for code scanners and editors: `personas check` alone
+    /// SARIF 2.1.0 for code scanners and editors; only of `personas check`
     Sarif,
 }
 
@@ -48,7 +48,6 @@ enum Color {
     Never,
 }
 
-/// Prints.
 #[derive(Clone, Debug)]
 pub struct Output {
     format: Format,
@@ -93,9 +92,6 @@ impl Output {
     }
 
     /// Prints a result in the one or the other way.
-    ///
-    /// # Errors
-    /// As [`print()`].
     pub fn result(&self, text: &str, json: &Value) -> Result<ExitCode, Error> {
         if self.format == Format::Text { print(text) } else { print(&json_text(json)) }
     }
@@ -205,7 +201,7 @@ pub fn print(text: &str) -> Result<ExitCode, Error> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::new(Kind::Failed, format!("the result cannot be written: {error}"))
-                .remedy("see where stdout leads to"))
+                .remedy("check where stdout goes"))
         }
         _ => Ok(ExitCode::SUCCESS),
     }

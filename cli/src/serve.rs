@@ -80,9 +80,6 @@ impl Server {
     }
 
     /// What the command has to have in its environment.
-    ///
-    /// # Errors
-    /// When the port is not known.
     pub fn variables(&self) -> io::Result<[(&'static str, String); 2]> {
         let url = format!("http://{}{}", self.listener.local_addr()?, self.door.path.expose());
         Ok([
@@ -121,7 +118,10 @@ impl Door {
         let same = |given: &[u8], wanted: &Secret| given.ct_eq(wanted.expose().as_bytes());
         let known = same(path.as_bytes(), &self.path) & same(authorization.unwrap_or_default(), &self.token);
         if method != Method::GET || !bool::from(known) {
-            return response(StatusCode::FORBIDDEN, &json!({"code": "AccessDenied", "message": "not for you"}));
+            return response(
+                StatusCode::FORBIDDEN,
+                &json!({"code": "AccessDenied", "message": "unknown path or token"}),
+            );
         }
         let session = self.current.get();
         if session.expires_at <= now() {

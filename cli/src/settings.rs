@@ -73,7 +73,7 @@ pub enum Use {
 /// Names the transaction, where the command line does not.
 pub const TRANSACTION_VARIABLE: &str = "DAYPASS_TRANSACTION_ID";
 
-/// What no deployment takes less than, unless it is configured otherwise (README, `role_ttl_hours`).
+/// What no deployment takes less than, unless it is configured otherwise (docs/contract.md, `role_ttl_hours`).
 const SHORTEST_TTL: Duration = Duration::from_mins(15);
 /// How long one session lasts, where nothing says otherwise: what AWS allows at most where a session has assumed the role.
 pub const SESSION_DURATION: Duration = Duration::from_hours(1);
@@ -146,10 +146,10 @@ impl Settings {
             return Ok(());
         };
         let Some(actor) = actor else {
-            let where_from =
-                format!("`email` ({}) is `{}`, and nothing here says who the actor is", email.origin, email.value);
-            return Err(Error::usage(where_from)
-                .remedy("{actor} is known in GitHub Actions, GitLab CI and CircleCI; give the address"));
+            let where_from = format!("`email` ({}) is `{}`, and the actor is unknown here", email.origin, email.value);
+            return Err(Error::usage(where_from).remedy(
+                "{actor} is known in GitHub Actions, GitLab CI and CircleCI; elsewhere give the full address",
+            ));
         };
         email.value = email.value.replace(ACTOR, actor);
         Ok(())
@@ -178,7 +178,7 @@ impl Settings {
             .map(|pair| match pair.split_once('=') {
                 Some((name, id)) => Ok((name.trim().to_owned(), id.trim().to_owned())),
                 None => {
-                    Err(Error::usage(format!("`accounts` ({}) has `{pair}`, which is no `name=id`", accounts.origin))
+                    Err(Error::usage(format!("`accounts` ({}) has `{pair}`, which is not `name=id`", accounts.origin))
                         .remedy("write payments-dev=222222222222,payments-prod=333333333333"))
                 }
             })
@@ -251,7 +251,7 @@ impl Settings {
             let name = key.name();
             let ways = key.flag().map_or_else(|| key.variable(), |flag| format!("{flag}, {}", key.variable()));
             Error::usage(format!("`{name}` is not set: {}", key.hint())).remedy(format!(
-                "give {ways}, or `{name}` in the configuration file; `daypass config show` says what is set"
+                "give {ways}, or `{name}` in the configuration file; `daypass config show` shows the effective settings"
             ))
         })
     }
@@ -363,7 +363,7 @@ mod tests {
         let given = ("444444444444".to_owned(), "--account-id".to_owned());
         assert_eq!(shown(&both, &accounts, Key::AccountId), Some(given), "what is given is not looked up");
         let wrong = error(&Flags::default(), &world(&[("DAYPASS_ACCOUNTS", "payments-dev")], ""));
-        assert!(wrong.contains("`accounts` (DAYPASS_ACCOUNTS) has `payments-dev`, which is no `name=id`"), "{wrong}");
+        assert!(wrong.contains("`accounts` (DAYPASS_ACCOUNTS) has `payments-dev`, which is not `name=id`"), "{wrong}");
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod tests {
         let made = ("alex@example.com".to_owned(), "DAYPASS_EMAIL".to_owned());
         assert_eq!(shown(&Flags::default(), &Made::with(&actor), Key::Email), Some(made));
         let wrong = error(&Flags::default(), &Made::with(&actor[2..]));
-        assert!(wrong.contains("nothing here says who the actor is"), "{wrong}");
+        assert!(wrong.contains("the actor is unknown here"), "{wrong}");
     }
 
     /// How much is used, what is set, with which variables; and what comes of it, from where.

@@ -46,9 +46,6 @@ pub struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     /// Listens from now on.
-    ///
-    /// # Errors
-    /// When the system does not let it.
     pub fn listen() -> Result<Self, Error> {
         let listener = |fatal: &Signal| Ok((*fatal, signal(SignalKind::from_raw(fatal.as_raw()))?));
         let ignored = ignored();

@@ -59,9 +59,35 @@ fn commands_in(help: &str) -> Vec<String> {
     listed.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
 }
 
+fn help(arguments: &[&str]) -> String {
+    String::from_utf8(daypass(arguments).stdout).expect("UTF-8")
+}
+
+/// The help of a command and of every command below it, each with the command line that prints it.
+fn helps_below(command: &[&str]) -> Vec<(String, String)> {
+    let mut helps = Vec::new();
+    for flag in ["-h", "--help"] {
+        let arguments = [command, &[flag]].concat();
+        helps.push((arguments.join(" "), help(&arguments)));
+    }
+    for name in commands_in(&help(&[command, &["--help"]].concat())).iter().filter(|name| *name != "help") {
+        helps.extend(helps_below(&[command, &[name]].concat()));
+    }
+    helps
+}
+
+#[test]
+fn help_fits_80_columns() {
+    let helps = helps_below(&[]);
+    // Two of each command but `help`, of `daypass` itself, and of the three that have commands below them.
+    assert_eq!(helps.len(), 2 * (COMMANDS.len() - 1 + 1 + 3), "every command has help");
+    let lines = helps.iter().flat_map(|(command, help)| help.lines().map(move |line| (command, line)));
+    let long: Vec<_> = lines.filter(|(_, line)| line.chars().count() > 80).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 #[test]
 fn each_command_answers_with_one_json_object() {
-    let help = |arguments: &[&str]| String::from_utf8(daypass(arguments).stdout).expect("UTF-8");
     let mut found = Vec::new();
     for name in commands_in(&help(&["--help"])) {
         let below = if name == "help" { vec![] } else { commands_in(&help(&[&name, "--help"])) };

@@ -119,7 +119,10 @@ fn a_policy_that_aws_does_not_have_is_an_error() {
     let folder = folder_with("policy/AmazonVPCReadOnlyAccess", "policy/AmazonVPCReadOnly");
     let stdout = errors(&folder, &[]);
     assert!(stdout.contains("error [unknown-managed-policy]"), "{stdout}");
-    assert!(stdout.contains("write arn:aws:iam::aws:policy/AmazonVPCReadOnlyAccess, if that is meant"), "{stdout}");
+    assert!(
+        stdout.contains("write arn:aws:iam::aws:policy/AmazonVPCReadOnlyAccess, if you mean that policy"),
+        "{stdout}"
+    );
     assert!(stdout.ends_with("personas.json: 2 errors\n"), "{stdout}");
 }
 

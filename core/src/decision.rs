@@ -36,11 +36,8 @@ pub enum AccountAsked<'a> {
 pub struct Facts<'a> {
     /// The person's address.
     pub email: &'a Email,
-    /// The persona.
     pub persona: PersonaAsked<'a>,
-    /// The account.
     pub account: AccountAsked<'a>,
-    /// The branch.
     pub branch: Option<&'a str>,
     /// Whether the run may deploy to the account: `Account::check_origin`.
     pub run: Option<Result<(), OriginError>>,
@@ -74,15 +71,12 @@ pub enum Subject {
 /// What comes of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is so.
     Yes,
-    /// It is not so.
     No(Refusal),
     /// It is not known.
     Unknown,
 }
 
-/// The decision.
 #[derive(Clone, Debug)]
 pub struct Decision<'p> {
     /// The persona, if there is such a one.
@@ -97,9 +91,6 @@ pub struct Decision<'p> {
 
 impl Decision<'_> {
     /// The first refusal, as an error.
-    ///
-    /// # Errors
-    /// When there is one.
     pub fn refused(self) -> Result<(), Refusal> {
         let refusals = self.checks.into_iter().filter_map(|(_, verdict)| match verdict {
             Verdict::No(refusal) => Some(refusal),
@@ -152,9 +143,6 @@ pub fn decide<'p>(personas: &'p Personas, facts: &Facts<'_>) -> Decision<'p> {
 }
 
 /// The persona that is asked for.
-///
-/// # Errors
-/// When there is none.
 pub fn persona<'p>(personas: &'p Personas, asked: PersonaAsked<'_>) -> Result<&'p Persona, Refusal> {
     match asked {
         PersonaAsked::GroupType(group_type) => {
@@ -171,9 +159,6 @@ pub fn persona<'p>(personas: &'p Personas, asked: PersonaAsked<'_>) -> Result<&'
 }
 
 /// The account that is asked for.
-///
-/// # Errors
-/// When there is none.
 pub fn account<'p>(personas: &'p Personas, asked: AccountAsked<'_>) -> Result<&'p Account, Refusal> {
     let (found, asked) = match asked {
         AccountAsked::Id(id, name) => (personas.account(id), format!("{id} ({})", Quoted(name))),
@@ -186,9 +171,6 @@ pub fn account<'p>(personas: &'p Personas, asked: AccountAsked<'_>) -> Result<&'
 }
 
 /// Whether the person is a user who may sign in. `user`: whether the user is enabled, if there is one.
-///
-/// # Errors
-/// When not.
 pub fn check_user(email: &Email, user: Option<bool>) -> Result<(), Refusal> {
     let email = email.clone();
     match user {
@@ -221,7 +203,7 @@ fn check_branch(account: &Account, branch: &str) -> Result<(), Refusal> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The group type is none.
-    #[error("{} is no group type; there are {known}", Quoted(.group_type))]
+    #[error("unknown group type {}; use one of {known}", Quoted(.group_type))]
     UnknownGroupType {
         /// What was asked for.
         group_type: String,
@@ -229,44 +211,32 @@ pub enum Refusal {
         known: String,
     },
     /// The persona is gone from personas.json since the request was validated.
-    #[error("there is no persona {} any more; personas.json was changed meanwhile: start again", Quoted(.persona))]
-    UnknownPersona {
-        /// The persona.
-        persona: String,
-    },
-    /// No user has the address.
+    #[error(
+        "persona {} no longer exists: personas.json has changed since the request was validated; request again",
+        Quoted(.persona)
+    )]
+    UnknownPersona { persona: String },
     #[error(
         "no user of IAM Identity Center has the e-mail address `{email}`; send the one that the person signs in with, \
          spelled as it is there"
     )]
-    UserNotFound {
-        /// The address.
-        email: Email,
-    },
+    UserNotFound { email: Email },
     /// The user may not sign in.
     #[error(
         "the user with the e-mail address `{email}` is disabled in IAM Identity Center; an administrator can enable it"
     )]
-    UserDisabled {
-        /// The address.
-        email: Email,
-    },
+    UserDisabled { email: Email },
     /// The account is not in personas.json.
-    #[error("account {asked} is none that Daypass deploys to; whoever keeps personas.json can add it")]
+    #[error("unknown account {asked}; the platform team can add it to personas.json")]
     UnknownAccount {
         /// Its id or name.
         asked: String,
     },
     /// The account lists other personas.
-    #[error("account `{account}` is not open to {persona}; whoever keeps personas.json can open it")]
-    AccountNotOpen {
-        /// The account's name.
-        account: String,
-        /// The persona.
-        persona: String,
-    },
+    #[error("account `{account}` is not open to {persona}; the platform team can open it in personas.json")]
+    AccountNotOpen { account: String, persona: String },
     /// It is no name of a branch.
-    #[error("{} is no name of a git branch; it is written without refs/heads/", Quoted(.branch))]
+    #[error("{} is not a valid git branch name; write it without refs/heads/", Quoted(.branch))]
     NoBranch {
         /// What was asked for.
         branch: String,
@@ -274,7 +244,6 @@ pub enum Refusal {
     /// The environment has other branches.
     #[error("branch {} may not deploy to {environment}; its branches are {patterns}", Quoted(.branch))]
     Branch {
-        /// The branch.
         branch: String,
         /// The account's environment.
         environment: String,
@@ -285,21 +254,11 @@ pub enum Refusal {
     #[error(transparent)]
     Run(#[from] OriginError),
     /// Identity Center has no group of the name.
-    #[error("there is no group `{group}` in IAM Identity Center; it has to be there, with {email} in it")]
-    NoGroup {
-        /// The group.
-        group: String,
-        /// The requester.
-        email: Email,
-    },
+    #[error("group `{group}` does not exist in IAM Identity Center; an administrator can create it and add {email}")]
+    NoGroup { group: String, email: Email },
     /// The requester is not in the group.
-    #[error("{email} is not a member of `{group}`; whoever manages that group in IAM Identity Center can add them")]
-    NotAMember {
-        /// The requester.
-        email: Email,
-        /// The group.
-        group: String,
-    },
+    #[error("{email} is not a member of `{group}`; an administrator of that group in IAM Identity Center can add them")]
+    NotAMember { email: Email, group: String },
 }
 
 impl Named for Refusal {

@@ -19,17 +19,14 @@ pub enum Provider {
 /// What a claim is called. An issuer that does not say such a thing has no name for it.
 pub type ClaimName = Option<Cow<'static, str>>;
 
-/// The names of claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClaimNames {
-    /// The repository, by name.
     pub repository: ClaimName,
     /// The repository, by the id that a rename does not change.
     pub repository_id: ClaimName,
     /// The run, or the pipeline.
     pub run_id: ClaimName,
-    /// The attempt of the run.
     pub run_attempt: ClaimName,
     /// The one job of the run that has the token.
     pub job_id: ClaimName,

@@ -52,7 +52,6 @@ pub struct Statement {
 /// Whether a statement allows or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
-    /// It allows.
     Allow,
     /// It denies, whatever else allows.
     Deny,
@@ -112,7 +111,6 @@ impl Policy {
         Self { version: Version::V2012, statement }
     }
 
-    /// Its statements.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
         &self.statement

@@ -284,7 +284,7 @@ class Demo:
         def dead_role() -> str:
             code = refusal(aws.client("s3", found["role"]).list_buckets)
             promise(code is not None, "the released role's credentials still work")
-            return f"the role's credentials are dead: s3:ListBuckets is refused ({code})"
+            return f"the role's credentials no longer work: s3:ListBuckets is refused ({code})"
 
         def dead_session() -> str:
             code = refusal(lambda: pipeline.try_assume(found["access"]))
@@ -303,7 +303,7 @@ class Demo:
     def leases(self) -> None:
         """A lease ends by itself, and the access ends even when the lease does not."""
         timeline, pipeline, aws = self._timeline, self._pipeline, self._aws
-        timeline.section(f"Two leases of {LEASE_SECONDS} seconds that nobody gives back")
+        timeline.section(f"Two leases of {LEASE_SECONDS} seconds without a release")
         found: dict[str, Any] = {}
 
         def ask(name: str, told: str) -> str:
@@ -328,13 +328,13 @@ class Demo:
         def first_dead() -> str:
             code = refusal(aws.client("s3", found["first role"]).list_buckets)
             promise(code is not None, "the credentials still work")
-            return f"its credentials are dead: s3:ListBuckets is refused ({code})"
+            return f"its credentials no longer work: s3:ListBuckets is refused ({code})"
 
         def refused_by_iam() -> str:
             s3 = aws.client("s3", found["second role"])
             until(lambda: refusal(s3.list_buckets) is not None, "the credentials still work after the expiry")
             promise(datetime.now(UTC) >= found["second"].expires_at, "access ended before the role's expiry")
-            promise(self._exists(found["second"]), "somebody deleted the role")
+            promise(self._exists(found["second"]), "the role was deleted")
             return "the second role is still there (the target's administrator looks), but IAM refuses its credentials"
 
         def not_assumable() -> str:
@@ -373,7 +373,7 @@ class Demo:
         replay = {"branch": "main", "identity_token": used}
         timeline.step("use the token again", lambda: self._denied("alex", "Daypass.IdentityNotProven", **replay))
         foreign = {"branch": "main", "identity_token": pipeline.identity_token(actor="mallory")}
-        timeline.step("name somebody else", lambda: self._denied("alex", "Daypass.IdentityNotProven", **foreign))
+        timeline.step("name another person", lambda: self._denied("alex", "Daypass.IdentityNotProven", **foreign))
 
     def denials(self) -> None:
         """Who is not entitled gets a reason, and the target account is not touched."""

@@ -128,7 +128,7 @@ def test_a_command_that_was_exchanged_is_not_run(job: Job) -> None:
     assert (job.outside / "exchanged").exists(), job.log
     (role,) = job.created()
     assert "The role could not be given back" in job.log
-    assert "is not the program that has asked for the role" in job.log
+    assert "is not the program that requested the role" in job.log
     assert "was given back" not in job.log
     assert not job.is_gone(role)
     # From outside of the job, as docs/github-actions.md says.

@@ -127,9 +127,6 @@ impl Aws {
     }
 
     /// One call of any service, for which an SDK crate would be too much; returns the answer's body.
-    ///
-    /// # Errors
-    /// AWS's error code.
     pub async fn call(&self, call: &Call<'_>) -> Result<String, Refused> {
         let (method, path, headers, body) = call.parts();
         let mut request = self.endpoint.request(method, &path, body.clone());

@@ -56,9 +56,7 @@ pub struct Use {
 pub struct Grant {
     /// Whose policy: the caller's, or that of the role that is assumed.
     pub policy: PolicyOf,
-    /// What was to be done.
     pub action: String,
-    /// With what.
     pub resource: String,
     /// `Sid` of the statement; empty when it has none.
     pub statement: String,
@@ -103,11 +101,8 @@ pub struct IssuedSession {
     pub arn: String,
     /// Who assumed the role; nobody for a function's own session.
     pub via: Option<String>,
-    /// Its access key id.
     pub access_key_id: String,
-    /// Its secret access key.
     pub secret_access_key: String,
-    /// Its token.
     pub session_token: String,
 }
 
@@ -313,12 +308,10 @@ impl Engine {
         self.get::<Calls>(&format!("/_daypass/calls?transaction={transaction}")).await.calls
     }
 
-    /// Forgets the calls about a transaction.
     pub async fn forget_calls_about(&self, transaction: TransactionId) {
         self.post("/_daypass/calls/reset", &json!({"transaction": transaction})).await;
     }
 
-    /// Forgets all calls.
     pub async fn forget_calls(&self) {
         self.post("/_daypass/calls/reset", &json!({})).await;
     }
@@ -364,7 +357,6 @@ impl Engine {
         self.get::<Process>("/_daypass/engine").await.pid
     }
 
-    /// Arms a fault.
     pub async fn arm(&self, fault: Fault) {
         self.post("/_daypass/faults", &serde_json::to_value(fault).expect("a fault")).await;
     }

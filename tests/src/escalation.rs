@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::aws::{Aws, Call, Refused};
 
-/// Every method of the file.
 pub static METHODS: LazyLock<Vec<Method>> = LazyLock::new(|| file().methods);
 
 /// The file's own values for what stands in braces.
@@ -32,13 +31,11 @@ fn file() -> File {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// A name for it.
     pub id: String,
     /// What happens, in words.
     pub name: String,
     /// Who has published it, or the documentation that it follows from.
     pub sources: Vec<String>,
-    /// What it takes.
     pub steps: Vec<Step>,
     /// How it is tried: the calls that touch what is not the caller's. Each alone has to be refused.
     #[serde(default)]
@@ -72,35 +69,26 @@ impl Step {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum RawCall {
-    /// A form.
     Query {
         /// Name of the service in a signature.
         service: String,
         /// Version of its interface.
         version: String,
-        /// The action.
         action: String,
-        /// What is sent.
         parameters: BTreeMap<String, String>,
     },
     /// JSON with a target header.
     Json {
         /// Name of the service in a signature.
         service: String,
-        /// The target.
         target: String,
-        /// What is sent.
         body: Value,
     },
-    /// A path.
     Rest {
         /// Name of the service in a signature.
         service: String,
-        /// The method.
         method: String,
-        /// The path.
         path: String,
-        /// What is sent.
         #[serde(default)]
         body: Value,
     },
@@ -118,9 +106,6 @@ impl fmt::Display for RawCall {
 
 impl RawCall {
     /// Somebody makes the call.
-    ///
-    /// # Errors
-    /// AWS's error code.
     pub async fn by(&self, somebody: &Aws, values: &Placeholders) -> Result<String, Refused> {
         match self {
             Self::Query { service, version, action, parameters } => {

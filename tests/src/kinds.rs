@@ -180,7 +180,6 @@ fn ends_a_word(rest: &str) -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
-    /// The kind of all of them.
     pub kind: Kind,
     /// Why an ordinary deployment, or an app of one, needs them, and what holds instead.
     pub reason: String,

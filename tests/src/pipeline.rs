@@ -23,7 +23,6 @@ pub enum Account {
 }
 
 impl Account {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Development, Self::Production];
 
     /// The account's id.
@@ -56,7 +55,6 @@ pub fn new_transaction_id() -> TransactionId {
 pub struct Request {
     /// The name of the execution.
     pub name: String,
-    /// What is sent.
     pub body: Value,
     key: Identity,
 }
@@ -163,7 +161,6 @@ impl Request {
 /// What `StartSyncExecution` answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The execution.
     pub execution_arn: String,
     /// The output of one that succeeded, or how it failed.
     pub result: Result<Value, Failure>,
@@ -181,7 +178,6 @@ pub struct Failure {
 /// The answer to a request that was granted, opened.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// The transaction.
     pub transaction_id: TransactionId,
     /// The execution that made it.
     pub execution_arn: String,

@@ -57,7 +57,6 @@ pub struct Names {
     pub table: String,
     /// The hub account.
     pub hub: String,
-    /// The identity store.
     pub identity_store: String,
     /// The key that identity tokens are encrypted to.
     pub token_key: String,
@@ -66,7 +65,6 @@ pub struct Names {
 /// How an execution of the deprovision machine ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
-    /// How.
     pub status: ExecutionStatus,
     /// What it returned; null when it failed.
     pub output: Value,
@@ -186,9 +184,6 @@ impl Stack {
     }
 
     /// The pipeline asks for access.
-    ///
-    /// # Errors
-    /// When Step Functions does not take the request.
     pub async fn send(&self, request: &Request) -> Result<Answer, Refused> {
         let start = self.invoker.states().start_sync_execution().state_machine_arn(&self.names.provision);
         Self::answer(start.name(&request.name).input(request.body.to_string())).await
@@ -249,9 +244,6 @@ impl Stack {
     }
 
     /// The pipeline assumes the deploy role.
-    ///
-    /// # Errors
-    /// When it may not.
     pub async fn try_assume(&self, access: &Access) -> Result<Aws, Refused> {
         self.assume_with(&self.with(&access.session), &access.role_arn).await
     }
@@ -262,9 +254,6 @@ impl Stack {
     }
 
     /// Somebody assumes a role.
-    ///
-    /// # Errors
-    /// When they may not.
     pub async fn assume_with(&self, somebody: &Aws, role_arn: &str) -> Result<Aws, Refused> {
         let request = somebody.sts().assume_role().role_arn(role_arn).role_session_name("payments-pipeline");
         let issued = request.duration_seconds(900).send().await?.credentials.expect("credentials");
@@ -285,9 +274,6 @@ impl Stack {
     }
 
     /// The pipeline starts the deprovision machine with this input; returns the execution.
-    ///
-    /// # Errors
-    /// When Step Functions does not take it.
     pub async fn start_deprovisioning(&self, name: &str, input: &Value) -> Result<String, Refused> {
         let request = self.invoker.states().start_execution().state_machine_arn(&self.names.deprovision);
         Ok(request.name(name).input(input.to_string()).send().await?.execution_arn)

@@ -46,7 +46,8 @@ pub fn restored(world: &dyn World) -> Option<Credentials> {
 /// There are no other credentials than the deploy role's own.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the AWS credentials in the environment are the deploy role's own, which may not ask Daypass, and there are no others"
+    "the AWS credentials in the environment belong to the deploy role, which may not call Daypass, and there are no \
+     others"
 )]
 pub struct OnlyOwn;
 

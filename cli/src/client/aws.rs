@@ -127,9 +127,10 @@ fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
         .remedy(format!("correct {AUTHORITIES}, or unset it"))
 }
 
-/// What every client is built from: with the credentials of this profile, or those that the `aws` command would use. A key id
-/// in `own` is a session's of a deploy role, which may not ask Daypass: what stands in the environment is passed over then, for what
-/// stood there before, or a profile's.
+/// The configuration of every client, with the credentials of this profile, or those that the `aws` command would use.
+///
+/// `own`: access key ids of deploy-role sessions. These may not call Daypass, so environment credentials with such an id are
+/// ignored, in favour of the previous ones of the environment or those of a profile.
 ///
 /// # Errors
 /// When the credentials would come from this very command.

@@ -68,9 +68,6 @@ pub struct Deployment {
 
 impl Deployment {
     /// As it is set. Whoever only releases need not say where the other machines are.
-    ///
-    /// # Errors
-    /// When it is not set, or is no deployment.
     pub fn of(settings: &Settings) -> Result<Self, Error> {
         use settings::Key;
         let machine = |key| settings.get(key).map(|_| settings.machine(key)).transpose();
@@ -110,9 +107,6 @@ enum Role {
 
 impl Daypass {
     /// Connects as whoever is to ask, which is none of the deploy role's own sessions.
-    ///
-    /// # Errors
-    /// When that is set wrong.
     pub async fn connect(
         deployment: Deployment,
         settings: &Settings,
@@ -145,15 +139,12 @@ impl Daypass {
         let Some((variable, token)) = &self.ready else { return Key::generate() };
         let kept = store.as_ref().map_err(Clone::clone).and_then(|store| store.key_for(token));
         kept.unwrap_or_else(|error| {
-            self.output.note(&format!("the token of {variable} counts for this request alone: {}", error.reason()));
+            self.output.note(&format!("the token of {variable} is valid for this request only: {}", error.reason()));
             Key::generate()
         })
     }
 
     /// Keeps that key from the command that now runs, as the token is: who has both can ask for what this job may have.
-    ///
-    /// # Errors
-    /// When it stays.
     pub fn hide_key(&self, store: &Result<Store, Error>) -> Result<(), Error> {
         let (Some((_, token)), Ok(store)) = (&self.ready, store) else { return Ok(()) };
         store.hide_key(token)
@@ -164,7 +155,7 @@ impl Daypass {
         if let (Some((variable, token)), Ok(store)) = (&self.ready, store)
             && let Err(error) = store.keep_key(token, key)
         {
-            self.output.note(&format!("the token of {variable} is used up: {}", error.reason()));
+            self.output.note(&format!("the token of {variable} was used already: {}", error.reason()));
         }
     }
 
@@ -182,7 +173,7 @@ impl Daypass {
     /// answer is lost can be given back.
     pub fn new_transaction() -> Result<TransactionId, Error> {
         let id = Uuid::new_v4().hyphenated().to_string();
-        id.parse().map_err(|_| Error::new(Kind::Failed, "no transaction id can be made"))
+        id.parse().map_err(|_| Error::new(Kind::Failed, "the system has no randomness for a transaction id"))
     }
 
     /// Asks for a role, with a token of [`Daypass::identity_token`]. A lifetime that nobody has wished for is given up when the
@@ -201,7 +192,7 @@ impl Daypass {
         let Some(machine) = &self.deployment.provision else {
             return Err(Error::usage("`provision_arn` is not set: the output ProvisionArn of the hub stack"));
         };
-        let what = format!("asking for a role in {} as {} ({transaction})", request.target_aws_account, request.email);
+        let what = format!("requesting a role in {} as {} ({transaction})", request.target_aws_account, request.email);
         let progress = self.output.progress(&what);
         let asked = async |request: &Request| {
             let input = ProvisionInput { request, recipient: &key.recipient(), identity_token: token };
@@ -213,7 +204,7 @@ impl Daypass {
             && is_about_the_lifetime(error)
         {
             // Refused before anything was recorded, so the id and the token are as good as new.
-            self.output.note(&format!("{}; asking for the deployment's default", error.reason()));
+            self.output.note(&format!("{}; requesting the deployment's default", error.reason()));
             answer = asked(&Request { role_ttl_hours: None, ..request.clone() }).await;
         }
         let error = match answer {
@@ -237,7 +228,7 @@ impl Daypass {
             Err(failed) => failed.into(),
         };
         drop(progress);
-        let _progress = self.output.progress("giving back what there may be");
+        let _progress = self.output.progress("releasing a role that may exist");
         let came = came_of(transaction, self.releases.release_lost(transaction).await);
         Err(error.about(transaction).and(&came))
     }
@@ -319,9 +310,6 @@ impl Daypass {
     }
 
     /// Becomes the deploy role, which was just made: it is waited for.
-    ///
-    /// # Errors
-    /// When it cannot be assumed.
     pub async fn assume(
         &self,
         grant: &Grant,
@@ -333,9 +321,6 @@ impl Daypass {
     }
 
     /// Whether AWS still takes a session of a deploy role: it may have been given back elsewhere. Nobody's answer is as good as a yes.
-    ///
-    /// # Errors
-    /// When AWS does not take it any more.
     pub async fn check(&self, session: &RoleSession, transaction: TransactionId) -> Result<(), Error> {
         let credentials = aws::credentials(&session.access_key_id, &session.secret_access_key, &session.session_token);
         let sts = aws_sdk_sts::Client::new(&aws::with(&self.config, credentials));
@@ -344,8 +329,8 @@ impl Daypass {
         match answer {
             // An AccessDenied is none of it: a policy may refuse this call, and nothing else.
             Ok(Err(refusal)) if refusal.code().is_some_and(|code| DEAD.contains(&code)) => {
-                let reason = format!("{refusal}: the role has been given back, or taken away");
-                Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(transaction))
+                let reason = format!("{refusal}: the role has been released or deleted");
+                Err(Error::new(Kind::Failed, reason).remedy("request a new role").about(transaction))
             }
             _ => Ok(()),
         }
@@ -376,7 +361,7 @@ impl Daypass {
                     if ends <= now() {
                         return Err(Error::new(
                             Kind::Failed,
-                            format!("the session that STS gives has ended, at {ends}"),
+                            format!("the session that STS issued has already ended, at {ends}"),
                         )
                         .remedy("set the clock of this machine: `daypass doctor` compares it with AWS's")
                         .about(grant.transaction_id));
@@ -385,8 +370,8 @@ impl Daypass {
                         .into_iter()
                         .all(|text| is_word(text))
                     {
-                        return Err(Error::new(Kind::Failed, "sts:AssumeRole answered with what are no credentials")
-                            .remedy("see which endpoint STS is asked at (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS)"));
+                        return Err(Error::new(Kind::Failed, "sts:AssumeRole answered with invalid credentials")
+                            .remedy("check the endpoint of STS (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS)"));
                     }
                     return Ok(RoleSession {
                         access_key_id: issued.access_key_id,
@@ -406,11 +391,9 @@ impl Daypass {
             }
             // What a policy denies by name, no new role waits for.
             let denied = match failed.refusal() {
-                Some(Refusal::Organization) => {
-                    Some("a policy of the organisation: whoever keeps it has to except deploy roles")
-                }
+                Some(Refusal::Organization) => Some("an organisation policy: its owner has to exempt deploy roles"),
                 Some(Refusal::ExplicitDeny) => {
-                    Some("an explicit deny: whoever runs Daypass has to find the policy that AWS names")
+                    Some("an explicit deny: the platform team has to find the policy that AWS names")
                 }
                 _ => None,
             };
@@ -418,8 +401,8 @@ impl Daypass {
                 return Err(Error::from(failed).remedy(remedy).about(grant.transaction_id));
             }
             if role == Role::Known {
-                let reason = format!("{failed}: the role has been given back, or taken away");
-                return Err(Error::new(Kind::Failed, reason).remedy("ask for a new one").about(grant.transaction_id));
+                let reason = format!("{failed}: the role has been released or deleted");
+                return Err(Error::new(Kind::Failed, reason).remedy("request a new role").about(grant.transaction_id));
             }
             if began.elapsed() + pause > PROPAGATION {
                 let reason = format!("{failed}: the role could not be assumed within {} s", PROPAGATION.as_secs());
@@ -448,14 +431,14 @@ fn is_word(text: &str) -> bool {
 /// What became of a request whose answer nobody can use, after it was released.
 fn came_of(transaction: TransactionId, release: Result<Release, Error>) -> String {
     match release {
-        Ok(Release::Ended(_)) => "what there was of the request has been given back".to_owned(),
+        Ok(Release::Ended(_)) => "the role of the request, if any, has been released".to_owned(),
         Ok(Release::Taken(taken)) => format!("{}; {}", taken.text(), taken.remedy()),
         Err(error) if error.is(ErrorName::TransactionNotFound) => format!(
-            "Daypass does not know the request; should it arrive yet, `daypass release {transaction}` gives the role \
-             back, or its lease ends it"
+            "Daypass does not know the request; if it still arrives, `daypass release {transaction}` releases the \
+             role, or its lease ends it"
         ),
         Err(error) => format!(
-            "should a role have been granted, `daypass release {transaction}` gives it back, or its lease ends it; it \
+            "if a role was granted, `daypass release {transaction}` releases it, or its lease ends it; it \
              could not be given back now: {}",
             error.reason()
         ),
@@ -470,7 +453,7 @@ fn is_about_the_lifetime(error: &Error) -> bool {
 /// The lease has come to its end.
 pub fn lease_ended(grant: &Grant) -> Error {
     Error::new(Kind::Failed, format!("the lease has ended, at {}", grant.expires_at))
-        .remedy("ask for a new role, with a longer `--ttl` if it is allowed")
+        .remedy("request a new role, with a longer `--ttl` if that is allowed")
         .about(grant.transaction_id)
 }
 
@@ -493,14 +476,11 @@ fn opened(
     }
     let granted: Granted = serde_json::from_str(answer.output.as_deref().unwrap_or_default()).map_err(|error| {
         // Its text names fields, and values only where they have the wrong type; what is sealed is sealed.
-        Error::new(Kind::Failed, format!("the answer is not what the contract says: {error}"))
-            .remedy("see whether this `daypass` is as new as the deployment")
+        Error::new(Kind::Failed, format!("the answer does not match the contract: {error}"))
+            .remedy("check that this `daypass` is as new as the deployment")
     })?;
     if granted.grant.transaction_id != transaction {
-        return Err(Error::new(
-            Kind::Failed,
-            "the answer is about another transaction than the one that was asked for",
-        ));
+        return Err(Error::new(Kind::Failed, "the answer is about another transaction"));
     }
     let credentials = key.unseal(&granted.sealed_credentials)?;
     Ok((granted.grant, credentials))
@@ -513,7 +493,7 @@ fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Err
         Err(_) if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
         Err(_) => {
             Error::new(Kind::Failed, format!("Daypass failed: {name}: {}", daypass::text::shortened(&cause, 200)))
-                .remedy("tell whoever runs Daypass: the machine's log has more")
+                .remedy("tell the platform team: the machine's log has more")
         }
     }
 }
@@ -625,11 +605,11 @@ mod tests {
         let not_found = || failed("Daypass.TransactionNotFound");
         let again = format!("`daypass release {ID}`");
         let cases = [
-            (PATIENT, vec![running(), ended("deprovisioned")], "what there was of the request has been given back"),
-            (PATIENT, vec![not_found(), ended("failed")], "what there was of the request has been given back"),
+            (PATIENT, vec![running(), ended("deprovisioned")], "the role of the request, if any, has been released"),
+            (PATIENT, vec![not_found(), ended("failed")], "the role of the request, if any, has been released"),
             (IMPATIENT, vec![not_found()], again.as_str()),
             (PATIENT, vec![failed("Daypass.InvalidRequest")], again.as_str()),
-            (IMPATIENT, vec![running()], "Daypass has taken the release and keeps trying"),
+            (IMPATIENT, vec![running()], "Daypass has accepted the release and keeps trying"),
         ];
         for (answer, kind) in &no_answers {
             for (limit, looks, said) in &cases {

@@ -16,7 +16,7 @@ pub fn waits_for_this_process(file: &File) -> bool {
 
 /// What there is to say then.
 pub fn round() -> Error {
-    Error::usage("`daypass` is asked for the AWS credentials that it asks Daypass with itself")
+    Error::usage("`daypass` needs AWS credentials to call Daypass, and they come from `daypass` itself")
         .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to a profile that does not lead back to `daypass credentials`")
 }
 

@@ -148,9 +148,8 @@ impl Tokens {
         let mut pauses = PAUSES.into_iter();
         loop {
             let in_time = timeout(ATTEMPT, self.fetch_once(audience)).await;
-            let late = |_| {
-                Err(Error::new(Kind::TryAgain, "there is no identity token: the CI system gives no answer in time"))
-            };
+            let late =
+                |_| Err(Error::new(Kind::TryAgain, "there is no identity token: the CI system did not answer in time"));
             match (in_time.unwrap_or_else(late), pauses.next()) {
                 (Err(error), Some(pause)) if error.kind() == Kind::TryAgain => {
                     sleep(Duration::from_millis(pause).mul_f64(renewal::between(0.8, 1.2))).await;
@@ -182,8 +181,8 @@ async fn from_github(
     audience: &str,
 ) -> Result<Secret, Error> {
     let failed = |kind, what: &str| {
-        Error::new(kind, format!("GitHub gives no identity token: {what}"))
-            .remedy("see that the job has the permission `id-token: write`, then try again")
+        Error::new(kind, format!("GitHub issued no identity token: {what}"))
+            .remedy("check that the job has the permission `id-token: write`, then try again")
     };
     let passing = |what: &str| failed(Kind::TryAgain, what);
     let lasting = |what: &str| failed(Kind::Failed, what);
@@ -192,7 +191,7 @@ async fn from_github(
     let mut request = HttpRequest::new(SdkBody::empty());
     request
         .set_uri(format!("{url}{separator}{query}"))
-        .map_err(|_| lasting("ACTIONS_ID_TOKEN_REQUEST_URL is no URL"))?;
+        .map_err(|_| lasting("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"))?;
     let authorization = format!("bearer {}", bearer.expose());
     request
         .headers_mut()
@@ -206,7 +205,7 @@ async fn from_github(
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     match status {
         200 => {
-            let answer = answer.map_err(|_| passing("the answer is no JSON"))?;
+            let answer = answer.map_err(|_| passing("the answer is not JSON"))?;
             answer["value"].as_str().map(Secret::new).ok_or_else(|| passing("the answer has no `value`"))
         }
         // GitHub refuses what it cannot decide yet in the same way as what it never will (403, 404): it knows that no better.
@@ -227,7 +226,7 @@ async fn from_command(command: &[&str]) -> Result<Secret, Error> {
     let shown = command.join(" ");
     let error = |kind, what: String| {
         Error::new(kind, format!("`{shown}` {what}, so there is no identity token"))
-            .remedy("see that the CI system gives OIDC tokens to this job")
+            .remedy("check that the CI system issues OIDC tokens to this job")
     };
     let failed = |what| error(Kind::Failed, what);
     let Some((program, arguments)) = command.split_first() else { return Err(failed("is nothing".to_owned())) };

@@ -30,7 +30,6 @@ impl MachineArn {
         &self.account
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -40,7 +39,6 @@ impl MachineArn {
         Self { name: name.to_owned(), ..self.clone() }
     }
 
-    /// One of its executions.
     pub fn execution(&self, name: &str) -> String {
         let Self { partition, region, account, name: machine } = self;
         format!("arn:{partition}:states:{region}:{account}:execution:{machine}:{name}")

@@ -14,9 +14,6 @@ async fn load(name: Option<&str>) -> Result<ProfileSet, ProfileFileLoadError> {
 }
 
 /// Refuses a profile that takes its credentials from this very command: it would ask itself, without end.
-///
-/// # Errors
-/// When it is such a one.
 pub async fn not_from_daypass(name: Option<&str>) -> Result<(), Error> {
     // The SDK, which takes its credentials from these files, says what is wrong with them.
     let Ok(profiles) = load(name).await else { return Ok(()) };
@@ -26,7 +23,7 @@ pub async fn not_from_daypass(name: Option<&str>) -> Result<(), Error> {
             Err(Error::usage(format!(
                 "the AWS profile `{profile}` takes its credentials from `daypass credentials` itself"
             ))
-            .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to the profile that Daypass is to be asked with"))
+            .remedy("set `aws_profile` (DAYPASS_AWS_PROFILE) to the profile that may call Daypass"))
         }
         _ => Ok(()),
     }

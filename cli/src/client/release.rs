@@ -63,7 +63,7 @@ impl End {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Deprovisioned => "released: the role is gone",
-            Self::Deprovisioning => "released: the end of the role has begun",
+            Self::Deprovisioning => "released: the role is being deleted",
             Self::Failed => "cancelled: the transaction has ended as failed, and has no role",
             Self::Denied => "cancelled: the request was denied, and there is no role",
         }
@@ -96,13 +96,15 @@ impl Taken {
 
     /// What is known, in one sentence.
     pub fn text(&self) -> String {
-        let unseen = self.unseen.as_ref().map_or_else(String::new, |why| format!(" (it cannot be looked at: {why})"));
-        format!("Daypass has taken the release and keeps trying, but has not shown yet that the role is gone{unseen}")
+        let unseen = self.unseen.as_ref().map_or_else(String::new, |why| format!(" (its status is unknown: {why})"));
+        format!(
+            "Daypass has accepted the release and keeps trying, but has not confirmed yet that the role is gone{unseen}"
+        )
     }
 
     /// What to do to know more.
     pub fn remedy(&self) -> String {
-        format!("`daypass release --wait {}` waits until it is gone; asking again does no harm", self.transaction)
+        format!("`daypass release --wait {}` waits until it is gone; releasing again does no harm", self.transaction)
     }
 
     /// Both in one line.
@@ -119,15 +121,10 @@ impl Taken {
 /// An execution of the machine that deprovisions.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// How far it is.
     pub status: ExecutionStatus,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What it was started with.
     pub input: Option<Value>,
-    /// What it returned.
     pub output: Option<Value>,
     /// Why it failed: error and cause.
     pub failure: Option<(String, String)>,
@@ -178,9 +175,7 @@ pub struct Releases {
 
 /// What an execution shows.
 enum Seen {
-    /// That it goes on.
     Running,
-    /// What it came to.
     Ended(Result<End, Error>),
     /// That it is somebody else's.
     Foreign,
@@ -231,8 +226,8 @@ impl Releases {
                     continue;
                 }
                 Seen::Foreign => {
-                    return Err(Error::new(Kind::Failed, "every name for the release is taken by somebody else")
-                        .remedy("tell whoever runs Daypass; the lease ends the access all the same")
+                    return Err(Error::new(Kind::Failed, "every name for the release is in use already")
+                        .remedy("tell the platform team; the lease ends the access anyway")
                         .about(transaction));
                 }
                 Seen::Nothing(why) => taken.unseen = why,
@@ -293,9 +288,6 @@ impl Releases {
     }
 
     /// What became of an execution; nothing when there is none.
-    ///
-    /// # Errors
-    /// When that cannot be read.
     pub async fn execution(&self, name: &str) -> Result<Option<Execution>, AwsError> {
         let arn = self.machine.execution(name);
         let found = self.states.describe_execution().execution_arn(arn).send().await;
@@ -359,16 +351,16 @@ fn may_have_arrived(failed: &AwsError) -> bool {
 
 /// Nobody has heard whether Daypass has a release.
 fn unheard(failed: &AwsError, transaction: TransactionId) -> Error {
-    Error::new(Kind::TryAgain, format!("{failed}: whether Daypass has taken the release is not known"))
+    Error::new(Kind::TryAgain, format!("{failed}: it is unknown whether Daypass has accepted the release"))
         .remedy(format!(
-            "`daypass release {transaction}` asks again, which does no harm; else the lease ends the access"
+            "`daypass release {transaction}` releases again, which does no harm; otherwise the lease ends the access"
         ))
         .about(transaction)
 }
 
 /// What to say where a release that has failed is not what the command is about.
 pub fn unreleased(transaction: TransactionId, error: &Error) -> String {
-    format!("{transaction} could not be given back: {}; its lease ends it", error.line())
+    format!("{transaction} could not be released: {}; its lease ends it", error.line())
 }
 
 /// How the machine says that the transaction ends.
@@ -381,7 +373,7 @@ fn end(output: Option<&Value>, transaction: TransactionId) -> Result<End, Error>
     end.map_err(|why| {
         let why = daypass::text::shortened(&why, 200);
         Error::new(Kind::Failed, format!("the answer to the release does not show an end of the transaction: {why}"))
-            .remedy("see whether this `daypass` is as new as the deployment; the lease ends the access all the same")
+            .remedy("check that this `daypass` is as new as the deployment; the lease ends the access anyway")
             .about(transaction)
     })
 }
@@ -398,7 +390,7 @@ fn failure(execution: &Execution, transaction: TransactionId) -> Error {
     let error = if error.is_empty() { String::new() } else { format!(": {}", daypass::text::shortened(&error, 200)) };
     Error::new(Kind::Failed, format!("the release has ended as {status}{error}"))
         .remedy(format!(
-            "try `daypass release {transaction}` again, and tell whoever runs Daypass; the lease ends the access all the same"
+            "try `daypass release {transaction}` again, and tell the platform team; the lease ends the access anyway"
         ))
         .about(transaction)
 }
@@ -655,7 +647,11 @@ pub mod tests {
         let (releases, _) = fake_within(IMPATIENT, &[Start::Refused("ServiceUnavailable")], &[running()]);
         let error = releases.release(id()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::TryAgain);
-        assert!(error.reason().ends_with("whether Daypass has taken the release is not known"), "{}", error.reason());
+        assert!(
+            error.reason().ends_with("it is unknown whether Daypass has accepted the release"),
+            "{}",
+            error.reason()
+        );
         assert_eq!(error.json(None)["status"], Value::Null);
 
         for (code, kind) in [
@@ -683,7 +679,7 @@ pub mod tests {
             }
             let (releases, _) = fake(&[Start::Foreign(input)], &[ended("deprovisioned")]);
             let error = releases.release(id()).await.unwrap_err();
-            assert!(error.reason().contains("taken by somebody else"), "{}", error.reason());
+            assert!(error.reason().contains("in use already"), "{}", error.reason());
         }
     }
 
@@ -705,7 +701,7 @@ pub mod tests {
         assert!(fake.lock().unwrap().looked < 40, "gently");
         let error = taken.clone().into_error();
         assert_eq!((error.kind(), &error.json(None)["status"]), (Kind::TryAgain, &"unconfirmed".into()));
-        assert!(error.reason().contains("has not shown yet that the role is gone"), "{}", error.reason());
+        assert!(error.reason().contains("has not confirmed yet that the role is gone"), "{}", error.reason());
         assert!(error.line().contains(&format!("`daypass release --wait {ID}`")), "{}", error.line());
 
         // It can be waited for, also while AWS is not well.
@@ -720,7 +716,7 @@ pub mod tests {
         fake.lock().unwrap().looks = vec![Fails("ServiceUnavailable")];
         let error = releases.wait(taken).await.unwrap_err();
         assert_eq!(error.kind(), Kind::TryAgain);
-        assert!(error.reason().contains("it cannot be looked at"), "{}", error.reason());
+        assert!(error.reason().contains("its status is unknown"), "{}", error.reason());
     }
 
     #[tokio::test]
@@ -731,7 +727,11 @@ pub mod tests {
         // Whoever has no answer to the start either does not know that much.
         let (releases, _) = fake_within(IMPATIENT, &[Start::Lost], &[Fails("AccessDeniedException")]);
         let error = releases.release(id()).await.unwrap_err();
-        assert!(error.reason().ends_with("whether Daypass has taken the release is not known"), "{}", error.reason());
+        assert!(
+            error.reason().ends_with("it is unknown whether Daypass has accepted the release"),
+            "{}",
+            error.reason()
+        );
     }
 
     #[tokio::test]

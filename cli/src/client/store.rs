@@ -169,9 +169,6 @@ const POLL: Duration = Duration::from_millis(50);
 
 impl Store {
     /// `$DAYPASS_STATE_DIR`, else `$XDG_RUNTIME_DIR/daypass`, else `$XDG_STATE_HOME/daypass`, else `~/.local/state/daypass`.
-    ///
-    /// # Errors
-    /// When there is no such place.
     pub fn of(world: &dyn World, output: &Output) -> Result<Self, Error> {
         let below = |variable: &str, rest: &str| Some(Path::new(&world.variable(variable)?).join(rest));
         let folder = below("DAYPASS_STATE_DIR", "")
@@ -191,26 +188,17 @@ impl Store {
     }
 
     /// Locks the file of a transaction that begins.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn create(&self, transaction: TransactionId) -> Result<Locked, Error> {
         self.made(&format!("{transaction}.json"))
     }
 
     /// Locks what stands for all requests that are alike: it names their transaction.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn lock_request(&self, digest: &str) -> Result<Locked, Error> {
         self.made(&format!("{digest}.request"))
     }
 
     /// The key that answers to whoever has this identity token are sealed to: the same one in each process of a job that gets a token
     /// only once, and may have sent it before. It is of no use without the token, and kept as long as a token may be valid.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn key_for(&self, token: &Secret) -> Result<Key, Error> {
         let mut file = self.made(&key_name(token))?;
         file.forget_old_keys().map_err(|error| file.failed(&error))?;
@@ -223,17 +211,11 @@ impl Store {
     }
 
     /// Keeps the key of this token, for the next process that has the token.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn keep_key(&self, token: &Secret, key: &Key) -> Result<(), Error> {
         self.made(&key_name(token))?.write(key.secret().expose().as_bytes())
     }
 
     /// Takes the key of this token away.
-    ///
-    /// # Errors
-    /// As [`Store::lock`].
     pub fn hide_key(&self, token: &Secret) -> Result<(), Error> {
         self.locked(&key_name(token), false)?.map_or(Ok(()), Locked::remove)
     }
@@ -258,8 +240,11 @@ impl Store {
         };
         let found = fstat(&folder).map_err(|error| failed(error.into()))?;
         if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
-            return Err(Error::usage(format!("{} belongs to others, or they can write to it", path.display()))
-                .remedy("set DAYPASS_STATE_DIR to a folder of this user alone (mode 0700)"));
+            return Err(Error::usage(format!(
+                "{} belongs to another user, or another user can write to it",
+                path.display()
+            ))
+            .remedy("set DAYPASS_STATE_DIR to a folder of this user alone (mode 0700)"));
         }
         Ok(Some(folder))
     }
@@ -278,8 +263,8 @@ impl Store {
             };
             let ours = file.metadata().map_err(failed)?;
             if !ours.is_file() || ours.uid() != geteuid().as_raw() || ours.mode() & 0o077 != 0 {
-                return Err(Error::usage(format!("{} is no file of this user alone", path.display()))
-                    .remedy("remove it; it is made anew for its owner alone"));
+                return Err(Error::usage(format!("{} is not a file that only this user can access", path.display()))
+                    .remedy("remove it; `daypass` creates it again, for this user only"));
             }
             self.wait_for(&file, &path)?;
             // Whoever had the lock may have replaced the file, or removed it: then this one is nobody's any more.
@@ -288,8 +273,8 @@ impl Store {
                 return Ok(Some(Locked { file, folder, name: name.to_owned(), path }));
             }
         }
-        Err(Error::new(Kind::TryAgain, format!("{} is replaced again and again", path.display()))
-            .remedy("see which processes write it, and try again"))
+        Err(Error::new(Kind::TryAgain, format!("{} is replaced repeatedly", path.display()))
+            .remedy("find the processes that write it, and try again"))
     }
 
     /// Waits until nobody else has the file: not for a process that waits for this one, and not without end.
@@ -306,11 +291,11 @@ impl Store {
             }
             if began.elapsed() > LONGEST_WAIT {
                 let minutes = LONGEST_WAIT.as_secs() / 60;
-                let reason = format!("another `daypass` has {} for more than {minutes} minutes", path.display());
-                return Err(Error::new(Kind::TryAgain, reason).remedy("see what it does, end it, and try again"));
+                let reason = format!("another `daypass` has locked {} for more than {minutes} minutes", path.display());
+                return Err(Error::new(Kind::TryAgain, reason).remedy("find out what it does, end it, and try again"));
             }
             if began.elapsed() > PATIENCE && told.is_none() {
-                told = Some(self.output.progress("waiting for another `daypass` that has the same session"));
+                told = Some(self.output.progress("waiting for another `daypass` that uses the same session"));
             }
             sleep(POLL);
         }
@@ -322,14 +307,10 @@ fn key_name(token: &Secret) -> String {
     format!("{}{KEY}", BASE64_URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// For its owner alone.
 const OWNER_ALONE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Locked {
     /// The text in it; empty for a new one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn text(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut bytes = Zeroizing::new(Vec::new());
         self.file.read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
@@ -343,8 +324,8 @@ impl Locked {
     pub fn session(&mut self) -> Result<Session, Error> {
         Session::from_json(&self.text()?).ok_or_else(|| {
             let path = self.path.display();
-            Error::new(Kind::Failed, format!("{path} is no session of this version of `daypass`"))
-                .remedy("give the role back with `daypass release ID`, remove the file, and ask for a new one")
+            Error::new(Kind::Failed, format!("{path} is not a session of this version of `daypass`"))
+                .remedy("release the role with `daypass release ID`, remove the file, and request a new role")
         })
     }
 
@@ -420,9 +401,6 @@ impl Locked {
     }
 
     /// Removes it.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     pub fn remove(self) -> Result<(), Error> {
         let removed = self.sweep().and_then(|()| Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?));
         removed.map_err(|error| self.failed(&error))
@@ -515,7 +493,7 @@ mod tests {
         let file = store.0.path.join(format!("{id}.json"));
         assert_eq!((mode(&store.0.path), mode(&file)), (0o700, 0o600));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(store.0.lock(id).err().unwrap().reason().ends_with("is no file of this user alone"));
+        assert!(store.0.lock(id).err().unwrap().reason().ends_with("is not a file that only this user can access"));
     }
 
     #[test]
@@ -642,7 +620,7 @@ mod tests {
         let (store, id) = (Temporary::new(), id());
         store.0.create(id).unwrap().write(b"{\"version\":2}").unwrap();
         let error = store.0.lock(id).unwrap().unwrap().session().err().unwrap();
-        assert!(error.reason().contains("is no session of this version of `daypass`"), "{}", error.reason());
+        assert!(error.reason().contains("is not a session of this version of `daypass`"), "{}", error.reason());
     }
 
     #[test]

@@ -15,10 +15,9 @@ use crate::{
 /// What follows `daypass config show`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-An option counts more than a variable, that more than the configuration file, that more than what CI or git says. Secrets are
-not shown.")]
+Precedence, highest first: option, environment variable, configuration file, CI or git. Secrets are not shown.")]
 pub struct Args {
-    /// As for credentials that nobody renews: `exec` without `--serve`, `request --once`
+    /// Show the settings for credentials that are not renewed: `exec` without `--serve`, `request --once`
     #[arg(long)]
     once: bool,
     #[command(flatten)]

@@ -20,12 +20,13 @@ In ~/.aws/config:
     [profile payments-dev]
     credential_process = daypass credentials --account payments-dev --quiet
 
-With a transaction, its session is printed, and renewed when it is time. Without one, equal requests share one session, and
-the first of them asks for it; nobody gives that back before its lease ends, unless with `daypass release`.
+With a transaction, its session is printed, and renewed when necessary. Without a transaction, equal requests \
+share one session, and the first of them requests the role. That role lives until its lease ends, unless \
+`daypass release` releases it.
 
 Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The transaction that `daypass request` has begun [default: `DAYPASS_TRANSACTION_ID`]
+    /// The transaction that `daypass request` has started [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
     #[command(flatten)]

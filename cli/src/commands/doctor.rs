@@ -40,20 +40,20 @@ const CREDENTIALS: &str = "credentials";
 /// What follows `daypass doctor`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Nothing is changed: no role is asked for, and the identity token is not sent. What cannot be seen with the credentials that there
-are is skipped, and says what could see it.
+Nothing is changed: no role is requested, and the identity token is not sent. A check that needs other \
+credentials is skipped and names them.
 
-Exit codes: 0 nothing fails; 1 something does; 2 wrong usage.")]
+Exit codes: 0 no check failed; 1 a check failed; 2 wrong usage.")]
 pub struct Args {
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
     identity_store: IdentityStoreArgs,
-    /// An AWS profile that may read the identity store [default: the credentials that are there]
-    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    /// An AWS profile that may read the identity store [default: the current credentials]
+    #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
     identity_profile: Option<String>,
-    /// An AWS profile that may read IAM in the target account, to see whether it is on-boarded, and who has a way in
-    #[arg(long, value_name = "NAME", help_heading = "What more to look at")]
+    /// An AWS profile that may read IAM in the target account, to check that it is on-boarded and whom its roles trust
+    #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
     target_profile: Option<String>,
     #[command(flatten)]
     deployment: DeploymentArgs,
@@ -71,7 +71,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
 }
 
 async fn examine(args: &Args, settings: &Settings, context: &Context) -> Vec<Check> {
-    let _progress = context.output.progress("looking around");
+    let _progress = context.output.progress("checking the request");
     let mut checks = vec![deployment(settings), what_is_asked(settings)];
     let Ok(provision) = settings.machine(Key::ProvisionArn) else { return checks };
     let site = match Site::connect(settings, context, provision).await {
@@ -120,7 +120,7 @@ fn deployment(settings: &Settings) -> Check {
 fn what_is_asked(settings: &Settings) -> Check {
     const NAME: &str = "request";
     if settings.get(Key::Account).is_none() && settings.get(Key::AccountId).is_none() {
-        return Check::skipped(NAME, "no account is named; with --account the request is looked at as well");
+        return Check::skipped(NAME, "no account is given; --account also checks the request");
     }
     match request_of(settings) {
         Ok(_) => Check::ok(
@@ -203,8 +203,8 @@ impl Site {
         }
         Check::warn(
             CREDENTIALS,
-            format!("{arn}, which is not the role that pipelines ask with"),
-            "set `invoker_role_arn` to the hub stack's output InvokerRoleArn, or have its credentials",
+            format!("{arn}, which is not the invoker role"),
+            "set `invoker_role_arn` to the hub stack's output InvokerRoleArn, or use its credentials",
         )
     }
 
@@ -245,7 +245,10 @@ impl Site {
         const NAME: &str = "person";
         let (Some(store), Some(email)) = (settings.text(Key::IdentityStoreId), settings.text(Key::Email)) else {
             let variable = Key::IdentityStoreId.variable();
-            return Check::skipped(NAME, format!("needs --identity-store-id (or {variable}), and who it is about"));
+            return Check::skipped(
+                NAME,
+                format!("needs --identity-store-id (or {variable}), and the person's e-mail address"),
+            );
         };
         let config = self.profile(args.identity_profile.as_deref()).await;
         match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store.to_owned()).user(email).await {
@@ -262,7 +265,7 @@ impl Site {
             ),
             Err(error) if error.is_access_denied() && args.identity_profile.is_none() => Check::skipped(
                 NAME,
-                "these credentials may not look into Identity Center; --identity-profile names some that may",
+                "these credentials may not read Identity Center; give a profile that may with --identity-profile",
             ),
             Err(error) => Check::error(NAME, &Error::from(&error)),
         }
@@ -273,7 +276,7 @@ impl Site {
     async fn target_account(&self, args: &Args, settings: &Settings) -> Vec<Check> {
         const NAME: &str = "target account";
         let Ok(account) = settings.parsed(Key::AccountId, str::parse::<AccountId>) else {
-            return vec![Check::skipped(NAME, "no account is named; --account names one")];
+            return vec![Check::skipped(NAME, "no account is given; use --account")];
         };
         let config = self.profile(args.target_profile.as_deref()).await;
         let whose = match self.who(&config).await {
@@ -281,14 +284,16 @@ impl Site {
             Err(error) => return vec![Check::error(NAME, &Error::from(&error))],
         };
         if whose.split(':').nth(4) != Some(account.as_str()) {
-            let only = format!("only credentials of {account} can see whether it is on-boarded");
+            let only = format!("only credentials of {account} can check that it is on-boarded");
             return vec![match &args.target_profile {
                 Some(_) => {
-                    Check::fail(NAME, format!("{only}; the profile is {whose}"), "name a profile of that account")
+                    Check::fail(NAME, format!("{only}; the profile is {whose}"), "give a profile of that account")
                 }
                 None => Check::skipped(
                     NAME,
-                    format!("{only}: --target-profile names some; else `daypass exec` with `true` tries it"),
+                    format!(
+                        "{only}: give a profile with --target-profile, or try `daypass exec` with the command `true`"
+                    ),
                 ),
             }];
         }
@@ -318,7 +323,7 @@ impl Site {
         if !role.assume_role_policy_document.unwrap_or_default().contains(hub) {
             return Ok(Check::fail(
                 name,
-                format!("{PROVISIONER_ROLE} of {account} trusts another hub than {hub}"),
+                format!("{PROVISIONER_ROLE} of {account} does not trust the hub {hub}"),
                 remedy,
             ));
         }
@@ -330,7 +335,7 @@ impl Site {
             )),
             Err(error) if error.is_not_found() => Ok(Check::fail(
                 name,
-                format!("{account} has no policy {BOUNDARY_POLICY}, without which no role is made"),
+                format!("{account} has no policy {BOUNDARY_POLICY}, which every deploy role needs"),
                 remedy,
             )),
             Err(error) => Err(error),
@@ -364,10 +369,10 @@ fn endpoints(region: &str, calls: &[Call]) -> Check {
         Some((endpoint, error)) => Check::fail(
             NAME,
             format!("{endpoint} of {region} does not answer: {error}"),
-            "open the network to it, or set HTTPS_PROXY; among private endpoints `states` and `sync-states` are two",
+            "open the network to it, or set HTTPS_PROXY; `states` and `sync-states` need a private endpoint each",
         ),
         None if calls.iter().any(|(_, answer)| answer.as_ref().is_err_and(lacks_credentials)) => {
-            Check::skipped(NAME, "without credentials AWS is not called")
+            Check::skipped(NAME, "not checked without AWS credentials")
         }
         None => Check::ok(NAME, format!("{} of {region} answer", names.join(", "))),
     }
@@ -378,17 +383,17 @@ fn contract(name: &str, version: Option<&str>) -> Check {
     let number = |version: &str| version.parse::<u32>().unwrap_or_default();
     match version {
         Some(version) if version == CONTRACT_VERSION => {
-            Check::ok(name, format!("has contract {version}, as this command"))
+            Check::ok(name, format!("has contract {version}, like this command"))
         }
         Some(version) if number(version) > number(CONTRACT_VERSION) => Check::fail(
             name,
-            format!("has contract {version}, and this command knows {CONTRACT_VERSION}"),
+            format!("has contract {version}, but this command has {CONTRACT_VERSION}"),
             "install the version of `daypass` that belongs to the deployment (docs/install.md)",
         ),
         _ => Check::fail(
             name,
-            format!("has contract {}, and this command knows {CONTRACT_VERSION}", version.unwrap_or("0")),
-            "have the hub deployed again: `make deploy STACK=DaypassHub`",
+            format!("has contract {}, but this command has {CONTRACT_VERSION}", version.unwrap_or("0")),
+            "ask the platform team to deploy the hub again: `make deploy STACK=DaypassHub`",
         ),
     }
 }
@@ -399,26 +404,25 @@ fn open_environments(names: &str) -> Check {
     Check::warn(
         "open environments",
         format!(
-            "no identity token is required in {names}: whoever may become the invoker gets a role there in the name of anybody \
-             who may have one"
+            "no identity token is required in {names}: anyone who may assume the invoker role gets a role there in the \
+             name of anyone who may have one"
         ),
-        "in personas.json, remove `\"identity_token\": \"optional\"` of each; where the deployment's configuration has no issuers, \
-         list them in `identity_tokens.issuers`; then deploy DaypassHub",
+        "in personas.json, remove `\"identity_token\": \"optional\"` of each; where the deployment's configuration has \
+         no issuers, list them in `identity_tokens.issuers`; then deploy DaypassHub",
     )
 }
 
 /// A machine that cannot be looked at.
 fn unseen(name: &str, machine: &MachineArn, error: &AwsError) -> Check {
-    let remedy = "correct its ARN by the hub stack's outputs; if it is right, have the hub deployed again";
+    let remedy =
+        "set its ARN to the hub stack's output; if it is correct, ask the platform team to deploy the hub again";
     match error.code() {
         Some("ResourceNotFound" | "ResourceNotFoundException" | "StateMachineDoesNotExist") => {
-            Check::fail(name, format!("{machine} is not there"), remedy)
+            Check::fail(name, format!("{machine} does not exist"), remedy)
         }
         Some(_) if error.is_access_denied() => Check::fail(
             name,
-            format!(
-                "{machine} may not be looked at: it is not there, or these are not credentials of its invoker role"
-            ),
+            format!("{machine} cannot be read: it does not exist, or these are not credentials of its invoker role"),
             remedy,
         ),
         _ => Check::error(name, &Error::from(error)),
@@ -432,9 +436,12 @@ mod tests {
     #[test]
     fn contracts() {
         assert_eq!(contract("m", Some(CONTRACT_VERSION)).status, Status::Ok);
-        for (version, remedy) in
-            [(Some("2"), "install"), (Some("0"), "deployed"), (None, "deployed"), (Some("x"), "deployed")]
-        {
+        for (version, remedy) in [
+            (Some("2"), "install"),
+            (Some("0"), "deploy the hub"),
+            (None, "deploy the hub"),
+            (Some("x"), "deploy the hub"),
+        ] {
             let check = contract("m", version);
             assert_eq!(check.status, Status::Fail, "{check:?}");
             assert!(check.remedy.as_ref().is_some_and(|text| text.contains(remedy)), "{check:?}");

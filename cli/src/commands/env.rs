@@ -29,17 +29,17 @@ const GITHUB_FILE: &str = "GITHUB_ENV";
 
 /// What follows `daypass env`.
 #[derive(clap::Args)]
-#[command(after_help = "\
-    eval \"$(daypass env)\"
+#[command(after_help = "    eval \"$(daypass env)\"
 
-What is printed is secret. It ends with the session, and is not renewed: `daypass credentials` is.
+The output is secret. The credentials end with the session and are not renewed; those of `daypass credentials` \
+are.
 
 Exit codes: 0 printed; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The transaction that `daypass request` has begun [default: `DAYPASS_TRANSACTION_ID`]
+    /// The transaction that `daypass request` has started [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// How the variables are written
+    /// The format of the variables
     #[arg(long, value_enum, default_value_t = Format::Shell)]
     format: Format,
     #[command(flatten)]
@@ -48,11 +48,11 @@ pub struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For `eval` in a POSIX shell
+    /// POSIX shell, for `eval`
     Shell,
-    /// For a .env file
+    /// A .env file
     Dotenv,
-    /// For the later steps of a GitHub job: masked, and appended to `$GITHUB_ENV`
+    /// Masked, and appended to `$GITHUB_ENV` for the later steps of a GitHub job
     Github,
 }
 
@@ -105,9 +105,7 @@ fn write(format: Format, session: &Session, settings: &Settings, context: &Conte
     if format != Format::Shell
         && let Some(name) = PROFILES.into_iter().find(|name| context.world.variable(name).is_some())
     {
-        context
-            .output
-            .warn(&format!("{name} is set, and some AWS SDKs prefer it to the role: unset it where these are read"));
+        context.output.warn(&format!("{name} is set, and takes precedence over the role in some AWS SDKs: unset it"));
     }
     match format {
         Format::Shell if context.output.format() != output::Format::Text => {
@@ -118,7 +116,7 @@ fn write(format: Format, session: &Session, settings: &Settings, context: &Conte
         Format::Dotenv => print(&lines()),
         Format::Github => {
             let file = context.world.variable(GITHUB_FILE).ok_or_else(|| {
-                Error::usage(format!("{GITHUB_FILE} is not set, so this is no step of a GitHub job"))
+                Error::usage(format!("{GITHUB_FILE} is not set, so this is not a step of a GitHub job"))
                     .remedy("use `--format shell`")
             })?;
             let failed = |what: &str, error| Error::new(Kind::Failed, format!("{what} cannot be written: {error}"));

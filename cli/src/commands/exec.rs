@@ -45,30 +45,32 @@ use crate::{
 
 /// What follows `daypass exec`.
 #[derive(clap::Args)]
-#[command(after_help = "\
-    daypass exec --account payments-dev -- cdk deploy --all
+#[command(after_help = "    daypass exec --account payments-dev -- cdk deploy --all
 
-The command has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which last for an hour at most. With --serve it
-has the address of an endpoint on this machine instead, where AWS SDKs and the aws command fetch credentials as often as they
-need; they are renewed until the lease ends. Beside them, DAYPASS_TRANSACTION_ID and DAYPASS_ROLE_ARN. Nothing that identity tokens
-of the run are had with is in its environment, unless with --keep-identity-tokens.
+The command gets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, which are valid for an hour at \
+most. With --serve it gets the address of a local endpoint instead. AWS SDKs and the aws command fetch \
+credentials there; they are renewed until the lease ends. The command also gets DAYPASS_TRANSACTION_ID and \
+DAYPASS_ROLE_ARN. It does not get the run's identity tokens, nor the variables to obtain them, unless \
+--keep-identity-tokens is given.
 
-Without --ttl the role lives as long as the command can use it: for an hour, with --serve as long as CI lets the job run.
+Without --ttl the role lives as long as the command can use it: one hour; with --serve, until the time limit of \
+the CI job.
 
-Exit codes: the command's own (128 + n if signal n ended it); 126 it cannot be executed; 127 it is not found; and if there is no
-role for it, 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. When the command succeeds and its role cannot be
-given back, 70 or 75; a release that Daypass has taken, and has not confirmed within ten seconds, is only told.")]
+Exit codes: the command's own (128 + n if signal n ended it); 126 the command cannot be executed; 127 the \
+command is not found. Without a role: 2 wrong usage or configuration, 70 failed, 75 try again, 77 denied. If the \
+command succeeds and its role cannot be released: 70 or 75. A release that Daypass has accepted but not \
+confirmed within ten seconds is reported and does not change the exit code.")]
 pub struct Args {
-    /// Give the command an endpoint to fetch credentials from, instead of credentials
+    /// Serve credentials on a local endpoint and renew them, instead of passing them in the environment
     #[arg(long)]
     serve: bool,
-    /// Leave the command what identity tokens are had with: it can then ask for any role that this run may have
+    /// Keep the run's identity tokens in the command's environment; the command can then request any role that this run may have
     #[arg(long)]
     keep_identity_tokens: bool,
-    /// Leave the command the AWS profiles of this machine: one that it names is preferred to the role
+    /// Keep this machine's AWS profiles; a profile that the command selects takes precedence over the role
     #[arg(long, conflicts_with = "serve")]
     keep_aws_profiles: bool,
-    /// The command, and its arguments
+    /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]
@@ -82,7 +84,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     block_on(exec(args, context)).map(ExitCode::from)
 }
 
-/// What it all comes to.
 enum Outcome {
     /// No role was granted.
     Refused(Error),
@@ -100,7 +101,10 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     if args.serve {
         for file in environment::files_before_an_endpoint(context.world) {
             let file = file.display();
-            output.warn(&format!("{file} has a default profile, which boto 2 and the AWS SDK for PHP prefer to --serve: run such a command without it"));
+            output.warn(&format!(
+                "{file} has a default profile, which takes precedence over --serve in boto 2 and the AWS SDK for PHP: \
+                 run such a command without --serve"
+            ));
         }
     }
     context.tell_what_was_found(&settings);
@@ -131,7 +135,7 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
             (Err(error), _) => Outcome::Refused(error),
         }
     });
-    let panicked = || Error::new(Kind::Failed, "a mistake in `daypass`; please report it").about(transaction);
+    let panicked = || Error::new(Kind::Failed, "a bug in `daypass`; please report it").about(transaction);
     let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Granted(Err(panicked())));
     match outcome {
         Outcome::Refused(error) => Err(error),
@@ -150,7 +154,7 @@ async fn give_back(
     output: &Output,
     result: Result<u8, Error>,
 ) -> Result<u8, Error> {
-    let progress = output.progress("giving the role back");
+    let progress = output.progress("releasing the role");
     let release = daypass.releases().release(transaction).await;
     drop(progress);
     let (result, warning) = concluded(transaction, release, result);
@@ -172,7 +176,7 @@ fn concluded(
         // The deployment is done, and Daypass does not give up: whoever ran it again would gain nothing.
         (Ok(Release::Taken(taken)), result) => (result, Some(taken.line())),
         (Err(error), Ok(0)) => {
-            (Err(error.context("the command has succeeded, but its role could not be given back")), None)
+            (Err(error.context("the command has succeeded, but its role could not be released")), None)
         }
         (Err(error), result) => (result, Some(unreleased(transaction, &error))),
     }
@@ -251,7 +255,7 @@ impl Job<'_> {
 
     /// Opens the endpoint, and tells the command where it is.
     async fn endpoint(&self, grant: &Grant, current: &Current, command: &mut Command) -> Result<Server, Error> {
-        let failed = |error| Error::new(Kind::Failed, format!("no endpoint for credentials: {error}"));
+        let failed = |error| Error::new(Kind::Failed, format!("the endpoint for credentials cannot start: {error}"));
         let server = Server::listen(&grant.iam_role_arn.to_string(), current.clone()).await.map_err(failed)?;
         let variables = server.variables().map_err(failed)?;
         let (name, value) = environment::NOT_OF_THE_MACHINE;
@@ -317,7 +321,8 @@ async fn supervised(child: &mut Child, signals: &mut Signals) -> io::Result<Exit
 
 /// The exit code that stands for how a command has ended.
 fn ended(status: io::Result<ExitStatus>) -> Result<u8, Error> {
-    let status = status.map_err(|error| Error::new(Kind::Failed, format!("the command got lost: {error}")))?;
+    let status =
+        status.map_err(|error| Error::new(Kind::Failed, format!("the status of the command is unknown: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, signals::code)))
 }
@@ -349,8 +354,7 @@ async fn renewed(
                 }
                 Err(error) if error.kind() == Kind::Denied => {
                     output.explain(&error);
-                    output
-                        .warn(&format!("the session is not renewed any more; it ends at {}", current.get().expires_at));
+                    output.warn(&format!("the session is no longer renewed; it ends at {}", current.get().expires_at));
                     return std::future::pending().await;
                 }
                 Err(_) if grant.expires_at <= now() => {
@@ -374,7 +378,7 @@ async fn renewed(
     std::future::pending().await
 }
 
-/// Waits for a moment. A machine may sleep meanwhile, and its timers with it: the clock is looked at again and again.
+/// Sleeps until `moment`, re-reading the clock: timers stand still while the machine is suspended.
 async fn come(moment: Timestamp) {
     const LOOK: Duration = Duration::from_secs(30);
     while now() < moment {
@@ -430,7 +434,7 @@ mod tests {
             let told = result.unwrap_err();
             assert_eq!((told.kind().code(), warning), (code, None));
             assert!(
-                told.reason().ends_with(&format!("could not be given back: {}", error.reason())),
+                told.reason().ends_with(&format!("could not be released: {}", error.reason())),
                 "{}",
                 told.reason()
             );
@@ -439,14 +443,14 @@ mod tests {
             for result in [Ok(3), no_role()] {
                 let (same, warning) = concluded(id, Err(error.clone()), result.clone());
                 assert_eq!(same, result);
-                assert!(warning.unwrap().starts_with(&format!("{ID} could not be given back: {}", error.reason())));
+                assert!(warning.unwrap().starts_with(&format!("{ID} could not be released: {}", error.reason())));
             }
         }
         let taken = || Ok(Release::Taken(Taken::of(id)));
         for result in [Ok(0), Ok(3), no_role()] {
             let (same, warning) = concluded(id, taken(), result.clone());
             assert_eq!(same, result);
-            assert!(warning.unwrap().contains("has not shown yet that the role is gone"));
+            assert!(warning.unwrap().contains("has not confirmed yet that the role is gone"));
         }
     }
 }

@@ -32,30 +32,32 @@ const ATTEMPTS: u32 = 8;
 /// What follows `daypass groups`.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Show which groups are missing, and which are left over
+    /// Show the groups that are missing or left over
     #[command(after_help = PLAN_HELP)]
     Plan(Args),
-    /// Make the groups that are missing
+    /// Create the groups that are missing
     #[command(after_help = APPLY_HELP)]
     Apply(ApplyArgs),
 }
 
 const PLAN_HELP: &str = "\
-Identity Center is asked with the credentials and the region that the `aws` command would use, of the account that
-Identity Center is managed from; they need ListGroups and ListGroupMemberships of the identity store.
+`daypass` calls Identity Center with the credentials and the region of the `aws` command. They must be of the \
+account that Identity Center is managed from, and need ListGroups and ListGroupMemberships of the identity \
+store.
 
-Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70, 75 it could not be found out.";
+Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70 or 75 the difference is \
+unknown.";
 
 const APPLY_HELP: &str = "\
-The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and
+The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and \
 DeleteGroup with --prune.
 
-Exit codes: 0 every group is there; 2 wrong usage; 70 it was refused, or failed; 75 try again.";
+Exit codes: 0 every group exists; 2 wrong usage; 70 refused or failed; 75 try again.";
 
 /// Where the groups are wanted, and where they are.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The personas.json that counts
+    /// The personas.json to use
     #[arg(long, value_name = "FILE", default_value = "personas.json")]
     file: PathBuf,
     #[command(flatten)]
@@ -67,18 +69,17 @@ pub struct Args {
 pub struct ApplyArgs {
     #[command(flatten)]
     args: Args,
-    /// Delete the groups that are left over, if nobody is in them
+    /// Delete the groups that are left over, if they have no members
     #[arg(long)]
     prune: bool,
-    /// Do not ask before deleting
+    /// Delete without asking
     #[arg(long, requires = "prune")]
     yes: bool,
-    /// Change groups although another directory feeds the identity store with groups
+    /// Change groups although another directory provisions groups to the identity store
     #[arg(long)]
     allow_scim: bool,
 }
 
-/// Does it.
 pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
     let (Command::Plan(args) | Command::Apply(ApplyArgs { args, .. })) = command;
     let (personas, settings) = (args.personas()?, context.settings(&args.identity_store.flags())?);
@@ -105,15 +106,16 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Ou
     let doomed = if args.prune { difference.extra.as_slice() } else { &[] };
     let has_work = !difference.missing.is_empty() || !doomed.is_empty();
     if let Some(directories) = directories(&difference).filter(|_| has_work && !args.allow_scim) {
-        return Err(refused(format!("{directories}, and nothing was changed")).remedy(
-            "make the groups there, so that they arrive with its members; --allow-scim makes them here all the same",
+        return Err(refused(format!("{directories}; nothing was changed")).remedy(
+            "create the groups in that directory, which then provisions them with their members; --allow-scim creates \
+             them here anyway",
         ));
     }
     let lived_in: Vec<_> = doomed.iter().filter(|group| group.members != Some(0)).map(described).collect();
     if !lived_in.is_empty() {
         let groups = lived_in.join(", ");
-        return Err(refused(format!("somebody is in groups that are left over ({groups}), and nothing was changed"))
-            .remedy("take the members out first, or leave out --prune"));
+        return Err(refused(format!("groups that are left over have members ({groups}); nothing was changed"))
+            .remedy("remove the members first, or omit --prune"));
     }
     if !doomed.is_empty() && !args.yes {
         confirm(doomed)?;
@@ -122,8 +124,8 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Ou
     for wanted in &difference.missing {
         let done = store.create(wanted).await.map_err(explained)?;
         output.note(&match done {
-            Done::Here => format!("made {}", wanted.name),
-            Done::Elsewhere => format!("{} was made by somebody else meanwhile", wanted.name),
+            Done::Here => format!("created {}", wanted.name),
+            Done::Elsewhere => format!("{} was created by another process in the meantime", wanted.name),
         });
         created.extend((done == Done::Here).then_some(wanted));
     }
@@ -131,22 +133,22 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Ou
     for group in doomed {
         // Somebody may have been put in since.
         if store.members(group).await.map_err(explained)? > 0 {
-            return Err(refused(format!("somebody has been put into {} meanwhile; it was left alone", group.name)));
+            return Err(refused(format!("{} has members now; it was not deleted", group.name)));
         }
         let done = store.delete(group).await.map_err(explained)?;
         output.note(&match done {
             Done::Here => format!("deleted {}", group.name),
-            Done::Elsewhere => format!("{} was deleted by somebody else meanwhile", group.name),
+            Done::Elsewhere => format!("{} was deleted by another process in the meantime", group.name),
         });
         deleted.extend((done == Done::Here).then_some(group));
     }
     let all = difference.present.len() + difference.missing.len();
     let left = if args.prune { &[] } else { difference.extra.as_slice() };
     let pruned = if args.prune { format!(", {} deleted", deleted.len()) } else { String::new() };
-    let mut lines = vec![format!("All {all} groups are there; {} made{pruned}.\n", created.len())];
+    let mut lines = vec![format!("All {all} groups exist; {} created{pruned}.\n", created.len())];
     if !left.is_empty() {
         let left: Vec<_> = left.iter().map(described).collect();
-        lines.push(format!("Left over, and left alone: {}.\n", left.join(", ")));
+        lines.push(format!("Left over, not deleted: {}.\n", left.join(", ")));
     }
     let names = |groups: &[&Group]| groups.iter().map(|group| group.name.clone()).collect::<Vec<_>>();
     let result = json!({
@@ -202,12 +204,12 @@ fn directories(difference: &Difference) -> Option<String> {
 fn confirm(doomed: &[Group]) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
         let names: Vec<_> = doomed.iter().map(described).collect();
-        return Err(Error::usage(format!("--prune would delete {}", names.join(", "))).remedy("say --yes as well"));
+        return Err(Error::usage(format!("--prune would delete {}", names.join(", "))).remedy("add --yes"));
     }
     for group in doomed {
         eprintln!("  - {}", plain(&group.name));
     }
-    eprint!("Delete these groups, and what is assigned to them in Identity Center? Only `yes` does: ");
+    eprint!("Delete these groups and their assignments in Identity Center? Type `yes` to confirm: ");
     let mut answer = String::new();
     let _ = io::stdin().lock().read_line(&mut answer);
     if answer.trim() == "yes" { Ok(()) } else { Err(refused("nothing was changed")) }
@@ -224,9 +226,10 @@ fn explained(error: AwsError) -> Error {
     let error = Error::from(error);
     match () {
         () if is_denied => error.remedy(
-            "have credentials of the account that Identity Center is managed from, with the rights that --help lists",
+            "use credentials of the account that Identity Center is managed from, with the permissions that --help \
+             lists",
         ),
-        () if has_changed => error.remedy("somebody else has changed groups meanwhile: run it again"),
+        () if has_changed => error.remedy("groups were changed by another process: run it again"),
         () => error,
     }
 }
@@ -249,13 +252,16 @@ fn text(difference: &Difference) -> String {
         .iter()
         .map(|group| format!("- {} is left over: no account is open to such a persona\n", described(group)));
     let mut lines: Vec<_> = missed.chain(left).collect();
-    let unwanted = if extra.is_empty() { String::new() } else { format!(", and {} that nothing wants", extra.len()) };
-    lines.push(format!("{} of {} groups are there{unwanted}.\n", present.len(), present.len() + missing.len()));
+    let unwanted = if extra.is_empty() { String::new() } else { format!("; {} are left over", extra.len()) };
+    lines.push(format!("{} of {} groups exist{unwanted}.\n", present.len(), present.len() + missing.len()));
     if !missing.is_empty() {
-        lines.push("`daypass groups apply` makes what is missing.\n".to_owned());
+        lines.push("`daypass groups apply` creates the missing groups.\n".to_owned());
     }
     if !extra.is_empty() {
-        lines.push("`daypass groups apply --prune` deletes what is left over, if nobody is in it.\n".to_owned());
+        lines.push(
+            "`daypass groups apply --prune` deletes the groups that are left over, if they have no members.\n"
+                .to_owned(),
+        );
     }
     lines.concat()
 }

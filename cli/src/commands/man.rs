@@ -13,7 +13,7 @@ use crate::{
 /// What follows `daypass man`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write a page for every command to this folder [default: print the first page]
+    /// Write a manual page for each command to this folder [default: print the page of `daypass`]
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }

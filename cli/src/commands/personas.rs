@@ -18,16 +18,13 @@ mod source;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Report everything that is wrong with a personas.json, or unwise.
+    /// Report errors and risks in a personas.json.
     Check(check::Args),
-    /// Say what a person would get in an account, and why.
+    /// Explain what a person would get in an account.
     Explain(explain::Args),
 }
 
 /// Runs one of them.
-///
-/// # Errors
-/// Those of the command.
 pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
     match command {
         Command::Check(args) => check::run(args, context),

@@ -16,19 +16,19 @@ use crate::{
 /// What follows `daypass release`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-It is done when Daypass says how the transaction has ended: the role is gone, or no role came of the request. That takes a second
-or two. Who does not hear it within ten seconds is told so (75): Daypass has the release and keeps trying for a day, and asking
-again does no harm. A second release is a success.
+The release is done when Daypass reports how the transaction has ended: the role is gone, or the request never \
+got a role. That takes a second or two. Without that report within ten seconds the exit code is 75: Daypass has \
+accepted the release and retries for a day. Releasing again does no harm. A second release is a success.
 
 Exit codes: 0 done; 2 wrong usage or configuration; 70 refused or failed; 75 not confirmed yet, or try again.")]
 pub struct Args {
     /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
     transaction: Option<TransactionId>,
-    /// Wait until the role is gone, however long that takes
+    /// Wait until the role is gone, without a time limit
     #[arg(long)]
     wait: bool,
-    /// The answer to the request is lost: it may still be on its way, so give Daypass some seconds to know the transaction
+    /// The answer to the request was lost: wait some seconds for a request that is still on its way
     #[arg(long)]
     lost: bool,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
         let (deployment, own) = session::known(stored.as_mut(), &settings)?;
         let daypass = Daypass::connect(deployment, &settings, &own, context).await?;
         let releases = daypass.releases();
-        let progress = output.progress("giving the role back");
+        let progress = output.progress("releasing the role");
         let release =
             if args.lost { releases.release_lost(transaction).await } else { releases.release(transaction).await };
         drop(progress);

@@ -16,15 +16,15 @@ use crate::{
 /// What follows `daypass request`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is printed holds no secret. `daypass credentials` and `daypass env` give the credentials, `daypass release` gives the
-role back.
+The output contains no secret. `daypass credentials` and `daypass env` print the credentials, `daypass release` \
+releases the role.
 
 Exit codes: 0 granted; 2 wrong usage or configuration; 70 failed; 75 try again; 77 denied.")]
 pub struct Args {
-    /// The id that the transaction is to have, for who has to know it whatever becomes of this process [default: a new one]
+    /// The transaction's id, if another process must know it in advance [default: a new id]
     #[arg(long, value_name = "ID")]
     transaction_id: Option<TransactionId>,
-    /// Nobody is going to renew the session: ask for no more time than it lasts
+    /// Request the role for one session only, which is not renewed
     #[arg(long)]
     once: bool,
     #[command(flatten)]

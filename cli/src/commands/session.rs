@@ -40,8 +40,8 @@ pub async fn begin(
     // Before anything is granted: what cannot be kept is not asked for.
     let mut file = store.create(transaction)?;
     if !file.text()?.is_empty() {
-        return Err(Error::usage(format!("there is a session of {transaction} here already"))
-            .remedy("use it, release it, or request under another id")
+        return Err(Error::usage(format!("a session of {transaction} exists here already"))
+            .remedy("use it, release it, or request with another id")
             .about(transaction));
     }
     let begun = async {
@@ -87,17 +87,14 @@ pub async fn of_transaction(
     store: &Store,
 ) -> Result<Session, Error> {
     let Some(file) = store.lock(transaction)? else {
-        return Err(Error::new(Kind::Failed, format!("there is no session of {transaction} here"))
-            .remedy("`daypass request` begins one; it is in DAYPASS_STATE_DIR, of the same user on the same machine")
+        return Err(Error::new(Kind::Failed, format!("no session of {transaction} exists here"))
+            .remedy("`daypass request` creates one in DAYPASS_STATE_DIR, for the same user on the same machine")
             .about(transaction));
     };
     refreshed(file, settings, context).await
 }
 
 /// The session of whichever transaction an equal request has begun; a new one if there is none.
-///
-/// # Errors
-/// When there is none to be had.
 pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -> Result<Session, Error> {
     let alike = digest_of(&Deployment::of(settings)?, &request_of(settings)?);
     // Whoever else asks for the same waits here, and finds the session.
@@ -107,7 +104,7 @@ pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -
     if let Some((id, file)) = named.and_then(|id| Some((id, store.lock(id).transpose()?))) {
         match Box::pin(refreshed(file?, settings, context)).await {
             Err(error) if error.kind() == Kind::Failed => {
-                context.output.note(&format!("asking anew: {}", error.reason()));
+                context.output.note(&format!("requesting a new role: {}", error.reason()));
                 if let Err(error) = give_up(id, settings, context, store).await {
                     context.output.warn(&unreleased(id, &error));
                 }
@@ -160,13 +157,14 @@ async fn give_up(
 fn beside(former: Option<TransactionId>, error: Error) -> Error {
     match former {
         Some(former) if error.is(ErrorName::QuotaExceeded) => error.and(&format!(
-            "the request before, {former}, may still be open: `daypass release --wait {former}` waits until it is not"
+            "the previous role, of {former}, may still be open: `daypass release --wait {former}` waits until it is \
+             gone"
         )),
         _ => error,
     }
 }
 
-/// The name of all requests that are alike. The run is none of it: it has one session, whichever job asks.
+/// A digest of the request. It leaves out the CI run, so that all jobs of a run share one session.
 fn digest_of(deployment: &Deployment, request: &Request) -> String {
     let what = serde_json::json!([deployment, request]).to_string();
     BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, what.as_bytes()))
@@ -188,7 +186,7 @@ async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> 
         Ok((grant, role)) => {
             session.go_on(grant, role);
             if let Err(error) = file.put(&session) {
-                context.output.warn(&format!("the renewed session cannot be kept: {}", error.line()));
+                context.output.warn(&format!("the renewed session cannot be stored: {}", error.line()));
             }
             Ok(session)
         }

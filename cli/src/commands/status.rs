@@ -18,11 +18,11 @@ use crate::{
 /// What follows `daypass status`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The table's record is what counts. Who may not read it is told what the lease's execution says: that it waits (`leased`), and
-at its end how the transaction has ended. Whether the role was given back meanwhile it does not say; `note` tells what is not
-known, `source` which of the two it is.
+The record in the table is authoritative. Without permission to read it, the status is that of the lease's \
+execution: `leased` while it waits, and at its end how the transaction has ended. The lease does not show \
+whether the role was released in the meantime. `source` names the origin of the status, `note` what is unknown.
 
-Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or nobody knows the transaction; 75 try again.")]
+Exit codes: 0 known; 2 wrong usage or configuration; 70 failed, or unknown transaction; 75 try again.")]
 pub struct Args {
     /// The transaction [default: `DAYPASS_TRANSACTION_ID`]
     #[arg(value_name = "ID")]
@@ -33,7 +33,6 @@ pub struct Args {
     deployment: DeploymentArgs,
 }
 
-/// Prints it.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings(&args.deployment.flags().and(args.table.flags()))?;
     let transaction = context.required_transaction(args.transaction)?;
@@ -49,7 +48,9 @@ async fn find(transaction: TransactionId, settings: &Settings, context: &Context
         match record(&daypass, table, transaction).await {
             Ok(found) => return found.ok_or_else(|| unknown(transaction)),
             Err(error) if error.is_access_denied() => {
-                context.output.note(&format!("the table may not be read ({table}); looking at the lease"));
+                context
+                    .output
+                    .note(&format!("these credentials may not read the table ({table}); reading the lease instead"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -60,8 +61,8 @@ async fn find(transaction: TransactionId, settings: &Settings, context: &Context
 }
 
 fn unknown(transaction: TransactionId) -> Error {
-    Error::new(Kind::Failed, "there is no such transaction, or it was denied before a lease began")
-        .remedy("see whether the id is right, and the deployment; `daypass config show` says which it is")
+    Error::new(Kind::Failed, "unknown transaction, or it was denied before its lease started")
+        .remedy("check the id and the deployment (`daypass config show`)")
         .about(transaction)
 }
 
@@ -103,24 +104,24 @@ fn of_lease(transaction: TransactionId, lease: &Execution) -> Option<Value> {
     if !is_of_it(&lease.input, "transaction_id") || error == ErrorName::TransactionNotFound.as_str() {
         return None;
     }
-    let table = "the table knows it (--table)";
-    let again = format!("`daypass release {transaction}` ends what there may be");
+    let table = "the table has it (--table)";
+    let again = format!("`daypass release {transaction}` releases the role, if there is one");
     let is_refusal =
         [ErrorName::InvalidRequest, ErrorName::TransactionMismatch].map(ErrorName::as_str).contains(&error);
     let ended = text(&lease.output, "status").filter(|_| is_of_it(&lease.output, "original_transaction_id"));
     let (status, note) = match (&lease.status, ended) {
         (ExecutionStatus::Succeeded, Some(status)) => (status, None),
         (ExecutionStatus::Running, _) if expires_at.is_some() => {
-            let note =
-                format!("whether the role is there, and was not given back yet, the lease does not say; {table}");
+            let note = format!("the lease does not show whether the role was released in the meantime; {table}");
             ("leased".to_owned(), Some(note))
         }
         (ExecutionStatus::Failed, _) if !is_refusal => {
-            let note = format!("whether a later release has ended it, the lease does not say; {table}; {again}");
+            let note = format!("the lease does not show whether a later release has ended it; {table}; {again}");
             ("deprovision_failed".to_owned(), Some(note))
         }
         (status, _) => {
-            let note = format!("its lease is {}, and says nothing about the role; {table}; {again}", status.as_str());
+            let note =
+                format!("its lease is {}, and does not show the status of the role; {table}; {again}", status.as_str());
             ("unknown".to_owned(), Some(note))
         }
     };

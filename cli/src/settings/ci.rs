@@ -23,7 +23,6 @@ pub enum System {
 }
 
 impl System {
-    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::GitHub => "GitHub Actions",

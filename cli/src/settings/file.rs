@@ -58,10 +58,10 @@ fn parse(path: PathBuf, text: &str) -> Result<File, Error> {
     let mut values = BTreeMap::new();
     for (name, value) in table {
         let key = Key::named(&name).ok_or_else(|| {
-            let error = at(format!("`{name}` is no setting"));
+            let error = at(format!("`{name}` is not a setting"));
             match closest(&name) {
-                Some(near) => error.remedy(format!("write `{}`, or take it out", near.name())),
-                None => error.remedy("take it out; docs/cli.md has every setting"),
+                Some(near) => error.remedy(format!("write `{}`, or remove it", near.name())),
+                None => error.remedy("remove it; docs/cli.md lists every setting"),
             }
         })?;
         let text = match (key, value) {
@@ -76,7 +76,7 @@ fn parse(path: PathBuf, text: &str) -> Result<File, Error> {
                 .collect::<Result<Vec<_>, _>>()?
                 .join(","),
             (Key::Accounts, _) => {
-                return Err(at("`accounts` is no table".to_owned())
+                return Err(at("`accounts` is not a table".to_owned())
                     .remedy(r#"write `[accounts]`, then `name = "222222222222"`"#));
             }
             (_, Value::String(text)) => text,

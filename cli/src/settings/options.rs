@@ -9,7 +9,7 @@ use super::{
     key::{Group, Key},
 };
 
-const DEPLOYMENT: &str = "Deployment (usually in the environment or in the configuration file)";
+const DEPLOYMENT: &str = "Deployment (usually set in the environment or in the configuration file)";
 const CONFIG: &str = "config";
 
 macro_rules! options {
@@ -66,12 +66,7 @@ options!(
     Group::Table,
     None
 );
-options!(
-    /// The identity store.
-    IdentityStoreArgs,
-    Group::IdentityStore,
-    None
-);
+options!(IdentityStoreArgs, Group::IdentityStore, None);
 
 fn augmented(command: Command, group: Group, heading: Option<&'static str>) -> Command {
     let command = command.next_help_heading(heading).args(Key::of(group).filter_map(Key::arg));
@@ -80,8 +75,7 @@ fn augmented(command: Command, group: Group, heading: Option<&'static str>) -> C
     }
     let config = clap::Arg::new(CONFIG).long(CONFIG).value_name("FILE");
     let config = config.value_parser(clap::value_parser!(std::path::PathBuf));
-    command
-        .arg(config.help("The configuration file [default: daypass/config.toml below `$XDG_CONFIG_HOME` or ~/.config]"))
+    command.arg(config.help("The configuration file [default: daypass/config.toml in `$XDG_CONFIG_HOME` or ~/.config]"))
 }
 
 /// What is given; empty values are not.

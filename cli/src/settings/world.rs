@@ -69,7 +69,7 @@ pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
         let nearest = known().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let nearest = nearest.filter(|nearest| likeness(nearest) > ALIKE);
         let meant = nearest.map_or_else(String::new, |nearest| format!("; do you mean {nearest}?"));
-        format!("{name} is no setting, and is ignored{meant}")
+        format!("{name} is not a setting and is ignored{meant}")
     };
     unknown.iter().map(line).collect()
 }

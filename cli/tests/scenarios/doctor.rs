@@ -168,7 +168,7 @@ async fn credentials_that_are_not_the_invokers() {
     command.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env_remove("AWS_SESSION_TOKEN");
     let found = Found::of(&ended(command).await);
     assert_eq!((found.code, found.status("credentials")), (0, "warn"), "{:#}", found.report);
-    found.assert_says("credentials", "is not the role that pipelines ask with");
+    found.assert_says("credentials", "is not the invoker role");
 
     // The root may become the invoker; the pipeline itself may not.
     let invoker = ["--invoker-role-arn", "arn:aws:iam::111111111111:role/daypass-invoker"];
@@ -251,7 +251,7 @@ async fn machines_that_are_not_there_or_of_another_version() {
     let stack = Stack::alone().await;
     let doctor = Doctor::new();
     let elsewhere = stack.names.deprovision.replace("daypass-deprovision", "daypass-nobody");
-    doctor.look(&["--deprovision-arn", &elsewhere]).await.assert_only("machine daypass-nobody", "may not be looked at");
+    doctor.look(&["--deprovision-arn", &elsewhere]).await.assert_only("machine daypass-nobody", "cannot be read");
 
     let states = stack.hub().states();
     let tag = |version: &str| {
@@ -261,7 +261,7 @@ async fn machines_that_are_not_there_or_of_another_version() {
     tag("2").await.expect("a tag");
     let found = doctor.look(&[]).await;
     tag("1").await.expect("a tag");
-    found.assert_only("machine daypass-provision", "has contract 2, and this command knows 1");
+    found.assert_only("machine daypass-provision", "has contract 2, but this command has 1");
     assert!(found.check("machine daypass-provision")["remedy"].as_str().unwrap().starts_with("install the version"));
     assert_eq!(doctor.look(&[]).await.code, 0);
 }
@@ -272,7 +272,7 @@ async fn identity_tokens_that_will_not_do() {
     let doctor = Doctor::new();
     for (claims, words) in [
         (json!({"aud": "sts.amazonaws.com"}), "is for `sts.amazonaws.com`, not for `daypass-local`"),
-        (json!({"exp": 1_000_000_000, "iat": 999_999_000, "nbf": 999_999_000}), "has expired at 2001-09-09T01:46:40Z"),
+        (json!({"exp": 1_000_000_000, "iat": 999_999_000, "nbf": 999_999_000}), "expired at 2001-09-09T01:46:40Z"),
     ] {
         let token = stack.engine.identity_token("github", &json!({"claims": claims})).await;
         let mut command = doctor.command(&[]);
@@ -282,7 +282,7 @@ async fn identity_tokens_that_will_not_do() {
     let mut command = doctor.command(&[]);
     command.env("GITHUB_ACTIONS", "true").env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
     let found = Found::of(&ended(command).await);
-    found.assert_only("identity token", "this run in GitHub Actions can have none");
+    found.assert_only("identity token", "this run in GitHub Actions cannot get one");
     assert_eq!(found.check("identity token")["remedy"], "give the job the permission `id-token: write`");
 }
 

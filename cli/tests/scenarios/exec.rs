@@ -141,7 +141,7 @@ async fn an_explicit_deny_of_the_role_is_told_at_once() {
     serving.abort();
     assert_eq!(ran.code, 70, "{}", ran.stderr);
     assert!(!ran.stderr.contains("waiting for IAM"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("whoever keeps it has to except deploy roles"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("its owner has to exempt deploy roles"), "{}", ran.stderr);
     is_given_back(&stack, granted_in(&ran.stderr)).await;
 }
 
@@ -154,7 +154,11 @@ async fn an_outage_of_what_gives_credentials_is_one() {
     command.env("DAYPASS_INVOKER_ROLE_ARN", "arn:aws:iam::111111111111:role/daypass-invoker");
     let ran = ended(command).await;
     assert_eq!(ran.code, 75, "{}", ran.stderr);
-    assert!(ran.stderr.contains("there are no AWS credentials to ask with: sts:AssumeRole failed"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("there are no AWS credentials to call Daypass with: sts:AssumeRole failed"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[tokio::test]
@@ -230,7 +234,7 @@ async fn a_release_that_fails_is_told_and_fails_what_had_succeeded() {
         assert_eq!(ended.code, code, "{}", ended.stderr);
         let transaction = ended.stdout.trim();
         assert!(ended.stderr.contains(transaction), "{}", ended.stderr);
-        assert!(ended.stderr.contains("could not be given back: states:StartExecution failed"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("could not be released: states:StartExecution failed"), "{}", ended.stderr);
         is_given_back(&stack, transaction.parse().unwrap()).await;
     }
 }

@@ -142,7 +142,7 @@ async fn a_release_that_takes_long_is_not_said_to_be_one() {
     assert!(Path::new(&state.path(&format!("{transaction}.json"))).exists(), "the session is kept: its role is there");
     // The deployment is done, and Daypass goes on trying.
     assert_eq!(done.code, 0, "{}", done.stderr);
-    assert!(done.stderr.contains("has not shown yet that the role is gone"), "{}", done.stderr);
+    assert!(done.stderr.contains("has not confirmed yet that the role is gone"), "{}", done.stderr);
 
     stack.engine.disarm().await;
     assert_released(&stack, transaction, &release(&state, transaction, &["--wait"]).await).await;

@@ -120,7 +120,7 @@ async fn who_may_not_have_it_any_more_is_not_renewed() {
     stack.engine.enable_user(&user, true).await;
     assert_eq!(ended.code(), Some(CALL_FAILED), "calls fail when the session has ended, and not before: {said}");
     assert!(said.contains("error: Daypass.UserDisabled (denied)"), "{said}");
-    assert!(said.contains("the session is not renewed any more; it ends at"), "{said}");
+    assert!(said.contains("the session is no longer renewed; it ends at"), "{said}");
     is_given_back(&stack, granted_in(&said)).await;
 }
 

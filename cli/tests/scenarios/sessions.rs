@@ -54,7 +54,7 @@ async fn a_request_leaves_the_session_of_another_alone() {
     let id = transaction.to_string();
     let again = ended(daypass(&state, &["request", "--account", "payments-dev", "--transaction-id", &id])).await;
     assert_eq!(again.code, 2, "{}", again.stderr);
-    assert!(again.stderr.contains(&format!("there is a session of {id} here already")), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("a session of {id} exists here already")), "{}", again.stderr);
     assert_eq!(ended(daypass(&state, &["credentials", "--transaction", &id])).await.code, 0);
     assert_eq!(ended(daypass(&state, &["release", &id])).await.code, 0);
     is_given_back(&stack, transaction).await;
@@ -126,7 +126,7 @@ async fn a_session_goes_from_the_request_to_the_release() {
     // The lease waits on, and knows of no release; the table does.
     let status = ended(daypass(&state, &["status", &id, "--output", "json"])).await.json();
     assert_eq!(status["status"], "leased");
-    assert!(status["note"].as_str().is_some_and(|note| note.contains("was not given back")), "{status}");
+    assert!(status["note"].as_str().is_some_and(|note| note.contains("whether the role was released")), "{status}");
     let mut administrator = daypass(&state, &["status", &id, "--output", "json"]);
     administrator.env("AWS_ACCESS_KEY_ID", &stack.names.hub).env("AWS_SESSION_TOKEN", "");
     assert_eq!(ended(administrator).await.json()["status"], "deprovisioned");
@@ -146,7 +146,7 @@ async fn a_session_of_no_use_is_given_back_before_another_is_asked_for() {
     fs::write(state.0.join(format!("{}.json", first[0])), "{}").unwrap();
     let again = ask().await;
     assert_eq!(again.code, 0, "{}", again.stderr);
-    assert!(again.stderr.contains("asking anew"), "{}", again.stderr);
+    assert!(again.stderr.contains("requesting a new role"), "{}", again.stderr);
     is_given_back(&stack, first[0]).await;
     let second = sessions();
     assert_eq!((first.len(), second.len()), (1, 1), "nothing is left of the first");
@@ -409,10 +409,7 @@ async fn who_asks_itself_is_told_so() {
             let command = with_profile(daypass(&state, arguments), &file, profile);
             let Ended { code, stdout, stderr } = ended(command).await;
             assert!(code != 0 && stdout.is_empty(), "{profile} {arguments:?}: {stderr}");
-            assert!(
-                stderr.contains("asked for the AWS credentials that it asks Daypass with itself"),
-                "{profile}: {stderr}"
-            );
+            assert!(stderr.contains("and they come from `daypass` itself"), "{profile}: {stderr}");
         }
     }
 }
@@ -431,7 +428,7 @@ async fn a_session_that_was_ended_elsewhere_is_noticed() {
     // Whoever names the transaction is told; whoever wants a role gets another.
     let named = ended(daypass(&state, &["credentials", "--transaction", &id])).await;
     assert_eq!((named.code, named.stdout.as_str()), (70, ""), "{}", named.stderr);
-    assert!(named.stderr.contains("the role has been given back, or taken away"), "{}", named.stderr);
+    assert!(named.stderr.contains("the role has been released or deleted"), "{}", named.stderr);
     let second = asked().await;
     assert_ne!(second.json(), first, "{}", second.stderr);
     assert!(who_is(&stack.with(&credentials_of(&second.json()))).await.is_some(), "it works");
@@ -454,10 +451,7 @@ async fn who_starts_itself_again_and_again_is_told_so() {
         let command =
             with_profile(daypass(&state, &["exec", "--account", "payments-dev", "--", "true"]), &file, "round");
         let Ended { code, stderr, .. } = ended(command).await;
-        assert!(
-            code != 0 && stderr.contains("asked for the AWS credentials that it asks Daypass with itself"),
-            "{stderr}"
-        );
+        assert!(code != 0 && stderr.contains("and they come from `daypass` itself"), "{stderr}");
     }
 }
 
@@ -527,7 +521,7 @@ async fn a_role_cannot_ask_for_another_and_is_told_why() {
     for options in [&[][..], &["--serve"]] {
         let Ended { code, stderr, .. } = ended(exec(&state, options, &inner)).await;
         assert_eq!(code, 2, "{stderr}");
-        assert!(stderr.contains("are the deploy role's own, which may not ask Daypass"), "{stderr}");
+        assert!(stderr.contains("belong to the deploy role, which may not call Daypass"), "{stderr}");
         is_given_back(&stack, granted_in(&stderr)).await;
     }
 }

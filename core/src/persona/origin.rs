@@ -95,7 +95,6 @@ pub struct Origin<'a> {
     pub issuer: &'a str,
     /// The kind of the issuer.
     pub provider: Option<Provider>,
-    /// The repository, by id.
     pub repository_id: Option<&'a str>,
     /// The repository, by name.
     pub repository: Option<&'a str>,
@@ -134,50 +133,45 @@ impl fmt::Display for Repository {
 pub enum OriginError {
     /// Nobody has said which repositories may.
     #[error(
-        "account `{account}` lists no `repositories`, so that no run may deploy to it; whoever keeps personas.json can add \
-         the repository of this one: {repository}"
+        "account `{account}` has no `repositories`, so no run may deploy to it; the platform team can add the run's \
+         repository to personas.json: {repository}"
     )]
     NoRepositories {
-        /// The account's name.
         account: String,
         /// The run's.
         repository: String,
     },
-    /// It is another repository.
     #[error(
-        "the identity token's {claim} is {repository}, and account `{account}` is deployed to from {allowed}; whoever keeps \
-         personas.json can add it"
+        "the identity token's {claim} is {repository}, but account `{account}` accepts deployments only from \
+         {allowed}; the platform team can add it to personas.json"
     )]
     Repository {
         /// What the issuer calls the repository.
         claim: String,
         /// The run's.
         repository: String,
-        /// The account's name.
         account: String,
         /// The account's.
         allowed: String,
     },
     /// The ref can be changed by anybody who may write to the repository.
     #[error(
-        "the identity token's {claim} is `false`: the ref of the run is not protected, and has to be in {environment}; \
-         protect it, or deploy from one that is"
+        "the identity token's {claim} is `false`: the ref of the run is not protected, but {environment} requires \
+         that; protect the ref, or deploy from a protected one"
     )]
     NotProtected {
         /// What the issuer calls it.
         claim: String,
-        /// The environment.
         environment: String,
     },
     /// The issuer does not say.
     #[error(
-        "the identity token does not say whether the ref of the run is protected ({claim}), and in {environment} it has to \
-         be; deploy from an issuer that says it"
+        "the identity token does not say whether the ref of the run is protected ({claim}), but {environment} requires \
+         that; use an issuer that says so"
     )]
     ProtectionUnknown {
         /// What the issuer would call it.
         claim: String,
-        /// The environment.
         environment: String,
     },
 }
@@ -219,7 +213,7 @@ impl Account {
         let (id, name) = (names.repository_id.as_deref(), names.repository.as_deref());
         let claim = if by_id { id.unwrap_or("repository_id") } else { name.unwrap_or("repository") };
         let allowed = self.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let by_name = || run.repository.map_or_else(|| "not told".to_owned(), |name| Quoted(name).to_string());
+        let by_name = || run.repository.map_or_else(|| "missing".to_owned(), |name| Quoted(name).to_string());
         let (claim, repository) = (Quoted(claim).to_string(), if by_id { repository_of(run) } else { by_name() });
         Err(OriginError::Repository { claim, repository, account, allowed })
     }
@@ -230,7 +224,7 @@ fn repository_of(run: &Origin<'_>) -> String {
     match (run.repository_id, run.repository) {
         (Some(id), Some(name)) => format!("{} ({})", Quoted(id), Quoted(name)),
         (Some(id), None) => Quoted(id).to_string(),
-        (None, Some(name)) => format!("not told ({})", Quoted(name)),
-        (None, None) => "not told".to_owned(),
+        (None, Some(name)) => format!("missing ({})", Quoted(name)),
+        (None, None) => "missing".to_owned(),
     }
 }

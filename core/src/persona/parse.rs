@@ -149,7 +149,7 @@ impl<'a> Section<'a> {
     fn check_has(&self, name: &str, place: &Place<'_>, kind: &str) {
         if !self.0.iter().any(|(known, _)| *known == name) {
             let known = self.0.iter().map(|(known, _)| *known).collect();
-            let message = format!("{} is no {kind} of this file", Quoted(name));
+            let message = format!("{} is not defined as {kind} in this file", Quoted(name));
             place.problem(Rule::UnknownReference, message, use_one_of(known));
         }
     }
@@ -174,7 +174,7 @@ pub(super) fn is_name(text: &str) -> bool {
 fn check_name(name: &str, place: &Place<'_>) {
     if !is_name(name) {
         let remedy = "write up to 64 of A-Z, a-z, 0-9, _ and -, beginning with a letter";
-        place.problem(Rule::Name, format!("{} is no name", Quoted(name)), remedy);
+        place.problem(Rule::Name, format!("{} is not a valid name", Quoted(name)), remedy);
     }
 }
 
@@ -184,7 +184,11 @@ type Firsts<'a> = HashMap<&'a str, Place<'a>>;
 /// Notes a problem when `value`, which only one may have, was met before.
 fn check_first<'a>(value: &'a str, place: &Place<'a>, firsts: &mut Firsts<'a>) {
     if let Some(first) = firsts.get(value) {
-        place.problem(Rule::Repetition, format!("{} stands at {} already", Quoted(value), first.path()), "use it once");
+        place.problem(
+            Rule::Repetition,
+            format!("{} is used at {} already", Quoted(value), first.path()),
+            "use it once",
+        );
     } else {
         firsts.insert(value, place.clone());
     }
@@ -258,7 +262,7 @@ fn group_name_of(place: &Place<'_>, organization: Option<(&str, &str)>) -> Optio
             "{persona}" => pieces.push(Piece::Persona),
             unknown => place.problem(
                 Rule::GroupName,
-                format!("{} is no placeholder", Quoted(unknown)),
+                format!("{} is not a placeholder", Quoted(unknown)),
                 "use {company}, {org}, {account_id} and {persona}",
             ),
         }
@@ -340,7 +344,7 @@ fn max_role_ttl(fields: &Fields<'_>) -> Duration {
             "write more than 0 and at most {most} hours (a week: what is needed for longer should not be a temporary \
              role)"
         );
-        place.problem(Rule::RoleTtl, "is no cap", remedy);
+        place.problem(Rule::RoleTtl, "is not a valid cap", remedy);
     }
     ttl
 }
@@ -456,16 +460,16 @@ fn statement<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<Statement> 
         "Allow" => Some(Effect::Allow),
         "Deny" => Some(Effect::Deny),
         other => {
-            place.problem(Rule::Statement, format!("{} is no effect", Quoted(other)), "write Allow or Deny");
+            place.problem(Rule::Statement, format!("{} is not an effect", Quoted(other)), "write Allow or Deny");
             None
         }
     });
     let (action, not_action) = one_of_two(place, &fields, "Action", "NotAction", &|text| {
         let remedy = "write service:Action, such as s3:GetObject or ec2:Describe*, or *";
-        (!is_action(text)).then_some(("is no action", remedy))
+        (!is_action(text)).then_some(("is not an action", remedy))
     });
     let (resource, not_resource) = one_of_two(place, &fields, "Resource", "NotResource", &|text| {
-        (!is_resource(text)).then_some(("is no resource", "write an ARN, such as arn:aws:s3:::bucket/*, or *"))
+        (!is_resource(text)).then_some(("is not a resource", "write an ARN, such as arn:aws:s3:::bucket/*, or *"))
     });
     let condition = fields.optional("Condition").and_then(|place| condition(&place)).unwrap_or_default();
     Some(Statement { sid, effect: effect?, principal: None, action, not_action, resource, not_resource, condition })
@@ -474,7 +478,7 @@ fn statement<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<Statement> 
 fn sid<'a>(place: &Place<'a>, sids: &mut Firsts<'a>) -> Option<String> {
     let sid = place.text()?;
     if sid.is_empty() || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        let message = format!("{} is no statement id", Quoted(sid));
+        let message = format!("{} is not a valid statement id", Quoted(sid));
         place.problem(Rule::Statement, message, "write letters and digits only");
     }
     check_first(sid, place, sids);
@@ -549,13 +553,13 @@ fn condition(place: &Place<'_>) -> Option<BTreeMap<String, BTreeMap<String, OneO
     let mut condition = BTreeMap::new();
     for (operator, place) in non_empty(place)? {
         if !is_condition_operator(operator) {
-            let message = format!("{} is no operator of IAM's", Quoted(operator));
+            let message = format!("{} is not an IAM operator", Quoted(operator));
             place.problem(Rule::Condition, message, "write one, such as StringEquals");
         }
         let mut keys = BTreeMap::new();
         for (key, place) in non_empty(&place).unwrap_or_default() {
             if !is_condition_key(key) {
-                let message = format!("{} is no condition key", Quoted(key));
+                let message = format!("{} is not a condition key", Quoted(key));
                 place.problem(Rule::Condition, message, "write one, such as aws:SourceVpc");
             }
             if let Some(values) = one_or_many(&place, &|_| None) {
@@ -613,7 +617,7 @@ fn accounts_of(
                 && name.starts_with(edge)
                 && name.ends_with(edge);
             if !valid {
-                let message = format!("{} is no account name", Quoted(name));
+                let message = format!("{} is not a valid account name", Quoted(name));
                 place.problem(Rule::Name, message, "write 1 to 50 characters of ASCII");
             }
             check_first(name, &place, &mut names);
@@ -667,7 +671,7 @@ fn repository(place: &Place<'_>) -> Option<Repository> {
         let provider = Provider::named(name);
         if provider.is_none() {
             let remedy = "write github, gitlab or other, as the issuer has it in the deployment's configuration";
-            place.problem(Rule::Repository, format!("{} is no kind of issuer", Quoted(name)), remedy);
+            place.problem(Rule::Repository, format!("{} is not a kind of issuer", Quoted(name)), remedy);
         }
         provider
     });
@@ -678,7 +682,7 @@ fn repository(place: &Place<'_>) -> Option<Repository> {
         });
         if !is_url {
             let remedy = "write the issuer's URL exactly as its tokens have it in `iss`";
-            place.problem(Rule::Repository, format!("{} is no URL", Quoted(url)), remedy);
+            place.problem(Rule::Repository, format!("{} is not a URL", Quoted(url)), remedy);
         }
         Some(url.to_owned())
     });
@@ -691,14 +695,14 @@ fn repository(place: &Place<'_>) -> Option<Repository> {
         let fits = if numbered { id.bytes().all(|b| b.is_ascii_digit()) } else { true };
         if !is_text(id) || !fits {
             let remedy = "write the number that the issuer knows the repository by, in quotes";
-            place.problem(Rule::Repository, format!("{} is no repository's id", Quoted(id)), remedy);
+            place.problem(Rule::Repository, format!("{} is not a valid repository id", Quoted(id)), remedy);
         }
     }
     // With an id the name is for people; without one, it is what counts.
     if !is_text(pattern) || (id.is_some() && pattern.contains(['*', '?'])) {
         let remedy =
             "write it as the issuer does, such as example/payments; * and ? are wildcards where there is no id";
-        name.problem(Rule::Repository, format!("{} is no repository's name", Quoted(pattern)), remedy);
+        name.problem(Rule::Repository, format!("{} is not a valid repository name", Quoted(pattern)), remedy);
     } else if numbered && !could_have_owner(pattern) {
         let message = format!("{} matches no repository", Quoted(pattern));
         name.problem(Rule::Repository, message, "write it with its owner or group, such as example/payments");

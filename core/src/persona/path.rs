@@ -11,7 +11,6 @@ const KEY_CHARS: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JsonPath<'a>(Vec<Step<'a>>);
 
-/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step<'a> {
     /// To an item of a list, counted from 0.

@@ -96,12 +96,11 @@ pub enum AuthnError {
     Refused(#[from] Refusal),
     /// The run is somebody else's.
     #[error(
-        "the run was triggered by {} (`{}` of its identity token), who is not shown to be {email}: that user's {} in IAM \
-         Identity Center has to be {}",
+        "the run was triggered by {} (`{}` of its identity token), who is not proven to be {email}: that user's {} in \
+         IAM Identity Center has to be {}",
         Quoted(&.of_run.name), .of_run.claim, words(.of_run.attribute), Quoted(&.of_run.value)
     )]
     OtherPerson {
-        /// The address.
         email: Email,
         /// Whose run it is.
         of_run: UserClaim,

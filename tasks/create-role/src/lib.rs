@@ -266,7 +266,8 @@ fn is_denied(source: &AwsError) -> bool {
 pub enum CreateRoleError {
     /// Persona or environment is gone from personas.json since the request was validated.
     #[error(
-        "there is no persona {} in environment {} any more; personas.json was changed meanwhile: start again",
+        "persona {} no longer exists in environment {}: personas.json has changed since the request was validated; \
+         request again",
         Quoted(.persona), Quoted(.environment)
     )]
     UnknownPersona {
@@ -283,8 +284,8 @@ pub enum CreateRoleError {
     Refused(TargetRefused),
     /// Something that the target stack should have set up is not there.
     #[error(
-        "account {account} is not on-boarded as this version of Daypass needs it: {source}; deploy the stack DaypassTarget (or \
-         DaypassTargets) of this version there again"
+        "account {account} is not on-boarded as this version of Daypass needs it: {source}; deploy the stack \
+         DaypassTarget (or DaypassTargets) of this version there again"
     )]
     Incomplete {
         /// The target account.
@@ -295,8 +296,8 @@ pub enum CreateRoleError {
     },
     /// The name is taken.
     #[error(
-        "a role with the name of `{role}` exists in that account and is not this transaction's; it was left alone: find \
-         out whose it is, and start again"
+        "a role named `{role}` exists in that account and does not belong to this transaction; it was not changed: \
+         find its owner, and request again"
     )]
     Conflict {
         /// The role that was to be created.
@@ -304,16 +305,13 @@ pub enum CreateRoleError {
     },
     /// What an attempt before has made is not as it was made.
     #[error(
-        "somebody has taken the tag or the boundary off `{role}` while it was being made, and it goes; find out who \
-         (CloudTrail in that account), and start again"
+        "the tag or the boundary of `{role}` was removed while Daypass created the role, so Daypass deletes it; find \
+         out who removed it (CloudTrail in that account), and request again"
     )]
-    Changed {
-        /// The role.
-        role: RoleArn,
-    },
+    Changed { role: RoleArn },
     /// The account has as many as it may have.
     #[error(
-        "account {account} is at a quota of IAM ({source}); delete roles that nobody needs there, or raise the quota in \
+        "account {account} has reached an IAM quota ({source}); delete unused roles there, or raise the quota in \
          Service Quotas"
     )]
     Quota {
@@ -324,13 +322,10 @@ pub enum CreateRoleError {
         source: AwsError,
     },
     /// IAM has created the role and does not show it yet.
-    #[error("IAM does not show `{role}` yet, which it has just created")]
-    NotVisibleYet {
-        /// The role.
-        role: RoleArn,
-    },
+    #[error("IAM does not show the new role `{role}` yet")]
+    NotVisibleYet { role: RoleArn },
     /// personas.json names a policy that AWS does not have.
-    #[error("there is no policy `{arn}`; whoever keeps personas.json has to correct it")]
+    #[error("policy `{arn}` does not exist; the platform team has to correct personas.json")]
     UnknownPolicy {
         /// The ARN.
         arn: String,

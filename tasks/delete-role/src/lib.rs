@@ -288,10 +288,7 @@ pub enum DeleteRoleError {
     Provisioner(#[from] ProvisionerError),
     /// The role is missing, and so young that IAM may not show it yet.
     #[error("IAM does not show `{role}`, which may have been created less than five minutes ago")]
-    NotVisibleYet {
-        /// The role.
-        role: RoleArn,
-    },
+    NotVisibleYet { role: RoleArn },
     /// IAM shows the role after it has been deleted.
     #[error("IAM still shows the role after it was deleted")]
     StillThere,
@@ -310,12 +307,11 @@ pub enum DeleteRoleError {
     /// IAM refuses even to say whether the role is there: a target stack of the version before does not let it, and
     /// something that denies everything does not either.
     #[error(
-        "IAM does not tell Daypass whether `{role}` is there: deploy the stack DaypassTarget (or DaypassTargets) of this \
-         version in account {}; where it is deployed, find what denies its role `daypass-provisioner`, such as a service \
-         control policy ({source})", .role.account()
+        "IAM does not show Daypass whether `{role}` exists: deploy the stack DaypassTarget (or DaypassTargets) of this \
+         version in account {}; where it is deployed, find what denies its role `daypass-provisioner`, such as a \
+         service control policy ({source})", .role.account()
     )]
     NotTold {
-        /// The role.
         role: RoleArn,
         /// What IAM answered.
         #[source]

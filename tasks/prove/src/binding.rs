@@ -70,7 +70,7 @@ pub fn renew(issuer: &Issuer, first: &Proof, renewal: &Proof) -> Result<(), NotP
     ];
     let other = same.into_iter().find(|(_, _, first, renewal)| first != renewal);
     other.map_or(Ok(()), |(what, claim, of_request, of_renewal)| {
-        let told = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
+        let told = |value: Option<String>| value.unwrap_or_else(|| "missing".to_owned());
         let claim = claim.map_or_else(|| "repository".to_owned(), ClaimText::into_owned);
         Err(NotProven::OtherRun { what, claim, of_request: told(of_request), of_renewal: told(of_renewal) })
     })

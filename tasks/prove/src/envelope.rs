@@ -53,7 +53,7 @@ struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     fn read(text: &'a str) -> Result<Self, EnvelopeError> {
-        let malformed = || EnvelopeError::Unreadable("it is no JWE in compact form");
+        let malformed = || EnvelopeError::Unreadable("it is not a JWE in compact form");
         let bytes = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed());
         let parts: Vec<&str> = text.split('.').collect();
         let [header, key, nonce, ciphertext, tag] = parts[..] else { return Err(malformed()) };

@@ -87,7 +87,7 @@ impl Keys {
         if description.issuer != issuer.as_str() {
             return Err(wrong("it describes another issuer"));
         }
-        let from: IssuerUrl = description.jwks_uri.parse().map_err(|_| wrong("its jwks_uri is no https URL"))?;
+        let from: IssuerUrl = description.jwks_uri.parse().map_err(|_| wrong("its jwks_uri is not an https URL"))?;
         let published: Published = self.document(from.as_str()).await?;
         let keys = published.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
         self.known.borrow_mut().insert(issuer.clone(), KeySet { keys, fetched_at: now });

@@ -147,7 +147,7 @@ pub enum ProveError {
     #[error(transparent)]
     NotProven(#[from] NotProven),
     /// The issuer could not be asked for its keys.
-    #[error("the keys of the token's issuer cannot be had ({0})")]
+    #[error("the keys of the token's issuer are not available ({0})")]
     Keys(#[from] KeysError),
     /// AWS did not answer, or with something else.
     #[error("{}", .0.told_in_hub())]
@@ -179,20 +179,20 @@ impl Named for ProveError {
 pub enum NotProven {
     /// There is none.
     #[error(
-        "`identity_token` is missing: in {0} whoever asks has to prove who they are; send the identity token of the CI \
-         run, encrypted to this deployment's key"
+        "`identity_token` is missing: a request in {0} has to prove who triggered it; send the identity token of the \
+         CI run, encrypted to this deployment's key"
     )]
     Required(String),
     /// There is none, though the request that is renewed had one.
     #[error(
-        "`identity_token` is missing: the request was proven by one, and so has to be each renewal; send a new identity \
-         token of the same job, encrypted to this deployment's key"
+        "`identity_token` is missing: the request was proven by a token, so each renewal needs one as well; send a new \
+         identity token of the same job, encrypted to this deployment's key"
     )]
     RequiredAgain,
     /// It is of another job than the request that is renewed.
     #[error(
-        "the identity token is not of the {what} that made the request: its {} is {} instead of {}; renew from that {what}, or \
-         request a role for this one",
+        "the identity token is not of the {what} that made the request: its {} is {} instead of {}; renew from that \
+         {what}, or request a role for this one",
         Quoted(.claim), Quoted(.of_renewal), Quoted(.of_request)
     )]
     OtherRun {
@@ -218,7 +218,7 @@ pub enum NotProven {
     #[error("the identity token has no claim {}", Quoted(.0))]
     Missing(String),
     /// Nobody here believes its issuer.
-    #[error("the identity token is of {}, which is no issuer that this deployment knows", Quoted(.0))]
+    #[error("the identity token is of {}, which is not an issuer of this deployment", Quoted(.0))]
     UnknownIssuer(String),
     /// It is signed in a way that proves nothing, or in another way than its key is for.
     #[error("the identity token is not signed with RS256 or ES256, or its key is for something else")]
@@ -239,7 +239,7 @@ pub enum NotProven {
     #[error("the identity token has expired at {0}; get a new one right before the request")]
     Expired(Timestamp),
     /// It has not begun.
-    #[error("the identity token is not valid before {0}; the clocks may be apart")]
+    #[error("the identity token is not valid before {0}; the clocks may differ")]
     NotYet(Timestamp),
     /// A claim is not what the deployment wants.
     #[error("the identity token's {} is {}, and has to be one of {allowed}", Quoted(.claim), Quoted(.value))]

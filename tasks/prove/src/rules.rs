@@ -79,9 +79,7 @@ impl fmt::Display for Pattern {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonRule {
-    /// The claim.
     pub claim: String,
-    /// The attribute.
     pub attribute: UserAttribute,
     /// What the attribute must be; `{}` stands for the claim.
     pub value: String,
@@ -97,7 +95,6 @@ pub enum Wanted {
     Any(Any),
 }
 
-/// The word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Any {

@@ -45,7 +45,7 @@ impl<'a> Unverified<'a> {
         let header = decode_header(token).map_err(|error| match error.kind() {
             // An algorithm that the library does not know, such as `none`, is an error of the header's JSON.
             ErrorKind::Json(error) if error.to_string().contains("unknown variant") => NotProven::Algorithm,
-            _ => NotProven::Malformed("it is no JWT"),
+            _ => NotProven::Malformed("it is not a JWT"),
         })?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(NotProven::Algorithm);
@@ -61,9 +61,6 @@ impl<'a> Unverified<'a> {
     }
 
     /// The claims, if `key` has signed them, and they are `issuer`'s for `audience` at `now`.
-    ///
-    /// # Errors
-    /// [`NotProven`] with what is not right.
     pub fn verify(&self, key: &Jwk, issuer: &IssuerUrl, audience: &str, now: Timestamp) -> Result<Claims, NotProven> {
         let alg = self.header.alg;
         let is_for = key.common.key_algorithm.is_none_or(|it| it == KeyAlgorithm::from(alg));
@@ -111,7 +108,7 @@ fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp,
         None => Ok(None),
         Some(Some(seconds)) => Ok(Some(Timestamp::from_unix_seconds(seconds))),
         // RFC 7519 allows fractions of a second. No issuer uses them.
-        Some(None) => Err(NotProven::Malformed("a time in it is no whole number of seconds")),
+        Some(None) => Err(NotProven::Malformed("a time in it is not a whole number of seconds")),
     };
     let expires = time("exp")?.ok_or(NotProven::Missing("exp".to_owned()))?;
     let issued = time("iat")?.ok_or(NotProven::Missing("iat".to_owned()))?;

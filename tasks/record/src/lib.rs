@@ -165,7 +165,6 @@ impl<S: Store> Record<S> {
 pub enum Recorded {
     /// `requested`, `processing`, `denied`, `failed`, `leasing`, `failing`, `renewal_refused`, `deprovision_failed`.
     Status {
-        /// The transaction.
         transaction_id: TransactionId,
         /// What it is now.
         status: Status,
@@ -253,8 +252,8 @@ pub enum RecordError {
     NoExpiry,
     /// The execution that wants to wait is not the transaction's lease.
     #[error(
-        "`expires_at`: only a transaction's lease has one, the execution that is named after the transaction; leave it out \
-         to end the transaction now"
+        "`expires_at`: only a transaction's lease has one, the execution that is named after the transaction; leave it \
+         out to end the transaction now"
     )]
     NoLease,
     /// The transaction has no lease, because no role can exist of it yet.
@@ -264,26 +263,21 @@ pub enum RecordError {
     #[error("`schema`: this version of Daypass understands 1, not {0}; leave it out")]
     Schema(u32),
     /// Another execution has the id.
-    #[error("transaction {id} is there already ({as_what}); start again, under a new name or none")]
+    #[error("transaction {id} exists already ({as_what}); start again, with a new name or without a name")]
     InUse {
-        /// The transaction.
         id: TransactionId,
         /// Its status, or what else has the id.
         as_what: &'static str,
     },
     /// Another execution has made the transaction.
-    #[error("transaction {id} is that of another execution; start again, under a new name or none")]
-    OfAnother {
-        /// The transaction.
-        id: TransactionId,
-    },
+    #[error("transaction {id} belongs to another execution; start again, with a new name or without a name")]
+    OfAnother { id: TransactionId },
     /// Somebody has released the transaction while it was being provisioned.
-    #[error("transaction {0} was released before it was provisioned; start again, under a new name or none")]
+    #[error("transaction {0} was released before it was provisioned; start again, with a new name or without a name")]
     Released(TransactionId),
     /// The transaction is not the execution's to change any more.
     #[error("transaction {id} cannot become {} any more: it is {}", .to.as_str(), .is.as_str())]
     Overtaken {
-        /// The transaction.
         id: TransactionId,
         /// What it should have become.
         to: Status,
@@ -304,7 +298,6 @@ pub enum RecordError {
     /// There is nothing to renew.
     #[error("transaction {id} cannot be renewed: it is {}; request a new role", .status.as_str())]
     NotProvisioned {
-        /// The transaction.
         id: TransactionId,
         /// What it is.
         status: Status,
@@ -312,7 +305,6 @@ pub enum RecordError {
     /// There is nothing to renew any more, and the lease has just not come to it.
     #[error("the lease of transaction {id} has ended at {at}; request a new role")]
     LeaseEnded {
-        /// The transaction.
         id: TransactionId,
         /// When.
         at: Timestamp,
@@ -320,15 +312,14 @@ pub enum RecordError {
     /// The item has no room for more.
     #[error("transaction {id} has been renewed {times} times, which is as often as it can be; request a new role")]
     RenewedOften {
-        /// The transaction.
         id: TransactionId,
         /// How often.
         times: usize,
     },
     /// The role is gone, but the end has no item of its own.
     #[error(
-        "the role of transaction {0} is gone and the transaction says so, but the item that should record its end is somebody \
-         else's: find out who has written to the table"
+        "the role of transaction {0} is gone and the transaction records that, but another party has written the item \
+         that should record its end: find out who has written to the table"
     )]
     EndTaken(TransactionId),
     /// The role is gone, and may come again.
@@ -342,7 +333,6 @@ pub enum RecordError {
     Mismatch {
         /// The request's field.
         field: &'static str,
-        /// The transaction.
         id: TransactionId,
         /// What the request says.
         given: String,
@@ -351,36 +341,34 @@ pub enum RecordError {
     },
     /// The job has an open role there.
     #[error(
-        "this job ({job}) has a role in account {account} already, that of transaction {open}; use it, or release it first with \
-         `daypass release {open}`"
+        "this job ({job}) has a role in account {account} already, that of transaction {open}; use it, or release it \
+         first with `daypass release {open}`"
     )]
     OneRole {
         /// The job.
         job: String,
-        /// The account.
         account: AccountId,
         /// The transaction.
         open: String,
     },
     /// The job had an open role there, and it is going: in a moment there is room.
     #[error(
-        "the role that this job had in account {account}, of transaction {open}, is being ended, which takes some minutes when it was released early; try again"
+        "the role that this job had in account {account}, of transaction {open}, is being ended, which takes some \
+         minutes when it was released early; try again"
     )]
     StillEnding {
-        /// The account.
         account: AccountId,
         /// The transaction.
         open: String,
     },
     /// The job has had a role in other accounts.
     #[error(
-        "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} from a job of its \
-         own, or let whoever operates Daypass raise `limits.accounts_per_job`"
+        "this job ({job}) has had a role in {had}, and a job may have roles in {most} account(s): deploy to {account} \
+         from a job of its own, or ask the platform team to raise `limits.accounts_per_job`"
     )]
     OtherAccount {
         /// The job.
         job: String,
-        /// The account.
         account: AccountId,
         /// The others.
         had: String,
@@ -389,15 +377,14 @@ pub enum RecordError {
     },
     /// Too many roles are open.
     #[error(
-        "{whose} may have {most} open roles in account {account}, and these are: {open}; release one that is not needed with \
-         `daypass release <id>`, or let whoever operates Daypass raise `limits.open_roles_per_{limit}`"
+        "{whose} may have {most} open roles in account {account}, and these are: {open}; release one that is not \
+         needed with `daypass release <id>`, or ask the platform team to raise `limits.open_roles_per_{limit}`"
     )]
     NoRoom {
         /// Whose they are.
         whose: &'static str,
         /// Which limit it is.
         limit: &'static str,
-        /// The account.
         account: AccountId,
         /// How many there may be.
         most: usize,
@@ -405,7 +392,7 @@ pub enum RecordError {
         open: String,
     },
     /// Others keep changing the item.
-    #[error("others are changing transaction {0} at this moment")]
+    #[error("other executions are changing transaction {0} at this moment")]
     Contended(TransactionId),
     /// The table refuses the call, and would refuse it again.
     #[error("{}", .0.told_in_hub())]

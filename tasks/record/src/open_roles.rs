@@ -44,7 +44,6 @@ const LONGEST_RUN: Duration = Duration::from_hours(36 * 24);
 pub struct Limits {
     /// Open roles of one person in one account.
     open_roles_per_person: usize,
-    /// Open roles in one account.
     open_roles_per_account: usize,
     /// Accounts that one job can ever have a role in. In each it has one at a time.
     accounts_per_job: usize,

@@ -270,7 +270,6 @@ pub enum Condition {
     Length(String, usize),
     /// The set of texts has this member, or less than so many, or is not there.
     Room {
-        /// The set.
         set: String,
         /// What is to be in it.
         member: String,

@@ -1,6 +1,6 @@
-//! Every AWS call of a provisioning, of a renewal and of a release, as README.md lists them.
+//! Every AWS call of a provisioning, of a renewal and of a release, as docs/calls.md lists them.
 //!
-//! `UPDATE_README=1` writes the lists instead of comparing them.
+//! `UPDATE_CALLS=1` writes the lists instead of comparing them.
 
 use std::{env, fmt::Write, fs, path::Path};
 
@@ -12,7 +12,7 @@ use daypass_tests::{
 
 /// What a warm stack calls: the functions have made their connections.
 #[tokio::test]
-async fn no_call_is_made_that_the_readme_does_not_list() {
+async fn no_call_is_made_that_docs_calls_does_not_list() {
     let stack = Stack::alone().await;
     for _ in 0..2 {
         stack.released(&stack.provision(&Request::by("alex")).await).await;
@@ -72,16 +72,16 @@ fn by_daypass<'a>(call: &'a RecordedCall, access: &Access) -> Option<&'a str> {
     if access.role_name().ends_with(role) { None } else { Some(role) }
 }
 
-/// README.md has this table between the markers of that name.
+/// docs/calls.md has this table between the markers of that name.
 fn assert_listed(name: &str, table: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(&file).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/calls.md");
+    let page = fs::read_to_string(&file).unwrap();
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (before, rest) = readme.split_once(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
-    let (listed, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no {end}"));
-    if env::var_os("UPDATE_README").is_some() {
+    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("docs/calls.md has no {begin}"));
+    let (listed, after) = rest.split_once(&end).unwrap_or_else(|| panic!("docs/calls.md has no {end}"));
+    if env::var_os("UPDATE_CALLS").is_some() {
         fs::write(&file, format!("{before}{begin}{table}{end}{after}")).unwrap();
     } else {
-        assert_eq!(listed, table, "README.md lists other calls: run this with UPDATE_README=1");
+        assert_eq!(listed, table, "docs/calls.md lists other calls: run this with UPDATE_CALLS=1");
     }
 }

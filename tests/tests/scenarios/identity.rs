@@ -75,7 +75,7 @@ async fn tokens_that_are_forged_or_stale_or_of_another_run_are_refused() {
             "job_workflow",
         ),
         ("github", json!({"aud": "sts.amazonaws.com"}), "audience"),
-        ("github", json!({"iss": "https://token.actions.githubusercontent.com"}), "no issuer"),
+        ("github", json!({"iss": "https://token.actions.githubusercontent.com"}), "not an issuer"),
         ("github", json!({"exp": now - 60, "iat": now - 360, "nbf": now - 360}), "expired"),
         ("github", json!({"nbf": now + 600}), "not valid before"),
         ("github", json!({"exp": null}), "`exp`"),
@@ -214,7 +214,11 @@ async fn a_proof_is_required_unless_an_environment_is_open() {
     let stack = Stack::shared().await;
     let denied = stack.failure(&request()).await;
     assert_eq!(denied.error, "Daypass.IdentityNotProven");
-    assert!(denied.cause.reason.contains("`identity_token` is missing: in production"), "{}", denied.cause.reason);
+    assert!(
+        denied.cause.reason.contains("`identity_token` is missing: a request in production"),
+        "{}",
+        denied.cause.reason
+    );
     stack.released(&stack.provision(&stack.proven(request()).await).await).await;
     stack.released(&stack.provision(&Request::by("alex")).await).await;
 }

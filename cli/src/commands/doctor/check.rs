@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// How it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// It could not be seen from here.
@@ -83,7 +82,6 @@ pub fn as_json(checks: &[Check]) -> Value {
     json!({"status": worst(checks).name(), "checks": checks.iter().map(each).collect::<Vec<_>>()})
 }
 
-/// What it comes to.
 pub fn worst(checks: &[Check]) -> Status {
     checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok)
 }

@@ -45,7 +45,7 @@ impl AwsClock {
     pub fn check(&self) -> Check {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(moment) => judge(moment),
-            None => Check::skipped(NAME, "AWS has not answered, so that its clock is not known"),
+            None => Check::skipped(NAME, "AWS did not answer, so its clock is unknown"),
         }
     }
 }

@@ -53,8 +53,8 @@ fn judge(account: &AccountId, roles: &[Outsiders]) -> Check {
     }
     Check::warn(
         NAME,
-        format!("can be assumed from outside of {account}: {}", open.join(", ")),
-        "delete each role that nobody needs; IAM Access Analyzer finds what else is open to others: \
+        format!("can be assumed from outside {account}: {}", open.join(", ")),
+        "delete each unused role; IAM Access Analyzer finds other resources that are open to other accounts: \
          `aws accessanalyzer list-analyzers --type ACCOUNT`",
     )
 }
@@ -68,7 +68,7 @@ fn decoded(document: &str) -> String {
 /// Everybody of another account, or whoever it may be, whom a trust policy allows something. What cannot be read counts.
 fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
     let Ok(document) = serde_json::from_str::<Value>(document) else {
-        return BTreeSet::from(["a trust policy that cannot be read".to_owned()]);
+        return BTreeSet::from(["an unreadable trust policy".to_owned()]);
     };
     let allows = items(&document["Statement"]).filter(|statement| statement["Effect"] == "Allow");
     allows.flat_map(principals).filter(|it| account_of(it) != Some(account.as_str())).collect()
@@ -87,7 +87,7 @@ fn principals(statement: &Value) -> Vec<String> {
 }
 
 fn everybody(principal: String) -> String {
-    if principal == "*" { "everybody".to_owned() } else { principal }
+    if principal == "*" { "everyone".to_owned() } else { principal }
 }
 
 /// Of an ARN, or of an account that is named by its id.
@@ -95,7 +95,6 @@ fn account_of(principal: &str) -> Option<&str> {
     principal.split(':').nth(4).or(Some(principal))
 }
 
-/// One or several.
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter()
 }
@@ -127,8 +126,8 @@ mod tests {
                 json!({"AWS": ["arn:aws:iam::222222222222:root", "arn:aws:iam::666666666666:root"]}),
                 vec!["arn:aws:iam::666666666666:root"],
             ),
-            (json!({"AWS": "*"}), vec!["everybody"]),
-            (json!("*"), vec!["everybody"]),
+            (json!({"AWS": "*"}), vec!["everyone"]),
+            (json!("*"), vec!["everyone"]),
             // The id of a principal that is gone: whose it was cannot be told.
             (json!({"AWS": "AROAEXAMPLE"}), vec!["AROAEXAMPLE"]),
         ] {
@@ -141,7 +140,7 @@ mod tests {
         let one = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": "666666666666"}}}).to_string();
         assert_eq!(outsiders(&account(), &one).len(), 1);
         let not = json!({"Statement": [{"Effect": "Allow", "NotPrincipal": {"AWS": "222222222222"}}]}).to_string();
-        assert_eq!(outsiders(&account(), &not), BTreeSet::from(["everybody".to_owned()]));
+        assert_eq!(outsiders(&account(), &not), BTreeSet::from(["everyone".to_owned()]));
         let denies = json!({"Statement": [{"Effect": "Deny", "Principal": "*"}]}).to_string();
         assert_eq!(outsiders(&account(), &denies), BTreeSet::new());
         assert_eq!(outsiders(&account(), "{").len(), 1);
@@ -155,7 +154,7 @@ mod tests {
         let open = ("back".to_owned(), BTreeSet::from(["666666666666".to_owned()]));
         let check = judge(&account(), &[closed, open]);
         assert_eq!(check.status, Status::Warn);
-        assert_eq!(check.detail, "can be assumed from outside of 222222222222: back by 666666666666");
+        assert_eq!(check.detail, "can be assumed from outside 222222222222: back by 666666666666");
         assert!(check.remedy.is_some_and(|text| text.contains("aws accessanalyzer")));
     }
 }

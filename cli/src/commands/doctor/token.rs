@@ -34,45 +34,41 @@ pub async fn check(settings: &Settings, world: &dyn World, tokens: Option<Tokens
 
 fn without(system: Option<System>) -> Check {
     let Some(system) = system else {
-        return Check::skipped(NAME, "only a CI run has one; where it is required, ask from there");
+        return Check::skipped(NAME, "only a CI run has one; where a token is required, request from a CI run");
     };
     let remedy = match system {
         System::GitHub => "give the job the permission `id-token: write`",
         System::GitLab => "give the job `id_tokens` with DAYPASS_IDENTITY_TOKEN for that audience",
-        System::Buildkite | System::CircleCi => "see that the CI system gives OIDC tokens to this job",
+        System::Buildkite | System::CircleCi => "check that the CI system issues OIDC tokens to this job",
     };
-    Check::fail(NAME, format!("this run in {} can have none", system.name()), remedy)
+    Check::fail(NAME, format!("this run in {} cannot get one", system.name()), remedy)
 }
 
 /// What the token says of itself. Whether it is genuine, the deployment finds out.
 fn judge(source: &str, token: &Secret, audience: &str, now: Timestamp) -> Check {
     let Some(claims) = claims(token.expose()) else {
-        return Check::fail(NAME, format!("what {source} gives is no JWT"), "have the CI system's OIDC token there");
+        return Check::fail(NAME, format!("the token of {source} is not a JWT"), "use the CI system's OIDC token");
     };
     let audiences = audiences(&claims);
     if !audiences.contains(audience) {
         let other = audiences.into_iter().collect::<Vec<_>>().join(", ");
         return Check::fail(
             NAME,
-            format!("that of {source} is for {}, not for {}", Quoted(&other), Quoted(audience)),
-            format!("have the CI system make it for {audience}"),
+            format!("the token of {source} is for {}, not for {}", Quoted(&other), Quoted(audience)),
+            format!("configure the CI system to issue it for {audience}"),
         );
     }
     match claims["exp"].as_i64().map(Timestamp::from_unix_seconds) {
         Some(ends) if ends > now => {
-            let issuer = claims["iss"].as_str().unwrap_or("nobody");
+            let issuer = claims["iss"].as_str().unwrap_or("an unknown issuer");
             Check::ok(NAME, format!("from {source}, issued by {issuer} for {audience}, until {ends}"))
         }
         Some(ends) => Check::fail(
             NAME,
-            format!("that of {source} has expired at {ends}"),
-            "have a new one right before the request",
+            format!("the token of {source} expired at {ends}"),
+            "get a new one right before the request",
         ),
-        None => Check::fail(
-            NAME,
-            format!("that of {source} does not say when it ends"),
-            "have the CI system's OIDC token there",
-        ),
+        None => Check::fail(NAME, format!("the token of {source} has no expiry"), "use the CI system's OIDC token"),
     }
 }
 
@@ -99,9 +95,9 @@ mod tests {
         for (claims, says) in [
             (json!({"aud": "sts.amazonaws.com", "exp": 1_000_300}), "is for `sts.amazonaws.com`, not for `daypass-1`"),
             (json!({"exp": 1_000_300}), "is for ``"),
-            (json!({"aud": "daypass-1", "exp": 1_000_000}), "has expired at"),
-            (json!({"aud": "daypass-1"}), "does not say when it ends"),
-            (json!([]), "is no JWT"),
+            (json!({"aud": "daypass-1", "exp": 1_000_000}), "expired at"),
+            (json!({"aud": "daypass-1"}), "has no expiry"),
+            (json!([]), "is not a JWT"),
         ] {
             let check = judged(&claims);
             assert!(check.status == Status::Fail && check.detail.contains(says), "{check:?}");

@@ -42,7 +42,6 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 pub enum Files {
     /// No file that an SDK looks into.
     Hidden,
-    /// What there is.
     Kept,
 }
 
@@ -104,7 +103,7 @@ fn is_withheld(name: &OsStr) -> bool {
 fn refuse_java_properties(variable: &OsStr, value: &OsStr) -> Result<(), Error> {
     let name = variable.display();
     let value = value.to_string_lossy();
-    let refusal = |what: String| Error::usage(what).remedy(format!("take it out of {name} for this command"));
+    let refusal = |what: String| Error::usage(what).remedy(format!("remove it from {name} for this command"));
     let found = |property: String, place: &str| {
         refusal(format!("{name} has {place}-Daws.{property}: Java would run with other credentials"))
     };

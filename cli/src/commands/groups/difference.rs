@@ -9,11 +9,8 @@ use daypass::{ids::AccountId, persona::Personas};
 pub struct Wanted {
     /// Its name, by the pattern.
     pub name: String,
-    /// The account's name.
     pub account: String,
-    /// The account.
     pub account_id: AccountId,
-    /// The persona's name.
     pub persona: String,
 }
 
@@ -30,7 +27,6 @@ impl Wanted {
 pub struct Group {
     /// The id in the identity store.
     pub id: String,
-    /// The name.
     pub name: String,
     /// What changes whenever the group is changed; empty where the store does not say.
     pub revision: String,

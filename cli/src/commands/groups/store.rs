@@ -29,12 +29,10 @@ impl Store {
         Self { client, id }
     }
 
-    /// Its id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// All groups.
     pub async fn groups(&self) -> Result<Vec<Group>, AwsError> {
         let request = self.client.list_groups().identity_store_id(&self.id).max_results(PAGE);
         let mut pages = request.into_paginator().items().send();

@@ -23,22 +23,21 @@ use crate::{
 /// What follows `daypass personas check`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 nothing found, or nothing that counts as an error; 1 errors found; 2 wrong usage or an unreadable file.
-docs/personas.md lists the rules.")]
+Exit codes: 0 no errors; 1 errors found; 2 wrong usage or an unreadable file. docs/personas.md lists the rules.")]
 pub struct Args {
     /// The file to check
     #[arg(default_value = "personas.json")]
     file: PathBuf,
-    /// The deployment's configuration, such as cdk/daypass.config.json: also find what its issuers cannot prove
+    /// The deployment's configuration, such as cdk/daypass.config.json; also reports repositories whose runs its issuers cannot prove
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The older name of --output
     #[arg(long, value_enum, hide = true)]
     format: Option<Format>,
-    /// Fail on these as well: warnings, or notes and warnings
+    /// Also fail on warnings, or on notes and warnings
     #[arg(long, value_enum, value_name = "SEVERITY")]
     deny: Option<Deny>,
-    /// Do not report what breaks this rule; may be repeated
+    /// Do not report findings of this rule; may be repeated
     #[arg(long, value_enum, value_name = "RULE", hide_possible_values = true)]
     allow: Vec<Lint>,
 }
@@ -59,9 +58,6 @@ impl Deny {
 }
 
 /// Prints every finding.
-///
-/// # Errors
-/// When a file cannot be read, or the result cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let file = args.file.display().to_string();
     let (text, issuers) = (read(&args.file)?, issuers(args.config.as_deref())?);

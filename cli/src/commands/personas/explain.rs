@@ -19,36 +19,36 @@ const PROVIDERS: [&str; 3] = [Provider::Github.as_str(), Provider::Gitlab.as_str
 /// What follows `daypass personas explain`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Identity Center is asked with the credentials and the region that the `aws` command would use, profiles and
-AWS_ENDPOINT_URL included; they need GetUserId, DescribeUser, GetGroupId and IsMemberInGroups of the identity store.
+`daypass` calls Identity Center with the credentials and the region of the `aws` command, including its profiles \
+and AWS_ENDPOINT_URL. They need GetUserId, DescribeUser, GetGroupId and IsMemberInGroups of the identity store.
 
-Exit codes: 0 a role would be granted; 1 it would be denied; 2 wrong usage, or something could not be checked.")]
+Exit codes: 0 a role would be granted; 1 it would be denied; 2 wrong usage, or a check was not possible.")]
 pub struct Args {
-    /// The person's address in Identity Center
+    /// The person's e-mail address in Identity Center
     #[arg(long)]
     email: Email,
-    /// The account to deploy to: its name or its id
+    /// The target account: its name or id
     #[arg(long, value_name = "NAME|ID")]
     account: String,
     /// The group type of the request [default: the file's `default_group_type`]
     #[arg(long, value_name = "TYPE")]
     group_type: Option<String>,
-    /// The branch that would be deployed; without it, any that may be
+    /// The branch that would be deployed [default: any branch that may deploy]
     #[arg(long)]
     branch: Option<String>,
-    /// The kind of the issuer of the run's identity token; without it, any run that may deploy is meant
+    /// The kind of issuer of the run's identity token [default: any run that may deploy]
     #[arg(long, value_parser = PossibleValuesParser::new(PROVIDERS).try_map(|name| Provider::named(&name).ok_or("no provider")))]
     provider: Option<Provider>,
-    /// The repository of the run, by the id that its issuer gives
+    /// The run's repository, by the issuer's id
     #[arg(long, value_name = "ID", requires = "provider")]
     repository_id: Option<String>,
-    /// The repository of the run, by its name
+    /// The run's repository, by name
     #[arg(long, value_name = "OWNER/NAME", requires = "provider")]
     repository: Option<String>,
-    /// The issuer's URL, where personas.json names the issuers of repositories [default: any of those]
+    /// The issuer's URL, if personas.json names issuers of repositories [default: any of them]
     #[arg(long, value_name = "URL", requires = "provider")]
     issuer: Option<String>,
-    /// The personas.json that counts
+    /// The personas.json to use
     #[arg(long, default_value = "personas.json")]
     file: PathBuf,
     #[command(flatten)]
@@ -59,9 +59,6 @@ pub struct Args {
 }
 
 /// Prints the explanation.
-///
-/// # Errors
-/// When the file cannot be read, or the result cannot be written.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let settings = context.settings(&args.identity_store.flags())?;
     let explanation = block_on(explain(args, &settings))?;

@@ -28,13 +28,11 @@ use crate::error::in_one_line;
 /// Who would ask for what.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The person.
     pub email: Email,
     /// The account's name or id.
     pub account: String,
     /// The persona, by a group type.
     pub group_type: Option<String>,
-    /// The branch.
     pub branch: Option<String>,
     /// The run; without one, any that may is meant.
     pub run: Option<Run>,
@@ -47,7 +45,6 @@ pub struct Run {
     pub provider: Provider,
     /// The issuer's URL; without one, each that the account's repositories name is meant.
     pub issuer: Option<String>,
-    /// The repository, by id.
     pub repository_id: Option<String>,
     /// The repository, by name.
     pub repository: Option<String>,
@@ -61,19 +58,15 @@ pub enum Store {
     NotNamed,
 }
 
-/// What came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// It is so.
     Yes,
-    /// It is not so.
     No,
     /// It could not be checked.
     Unknown,
 }
 
-/// The whole answer.
 #[derive(Serialize)]
 pub struct Explanation {
     answer: Answer,
@@ -216,7 +209,7 @@ impl Directory {
             Err(error) => return nothing(user, not_checked(&error)),
         };
         let Ok(Some(found)) = &user else {
-            let nobody = format!("there is a group `{group}`, but nobody to look for in it");
+            let nobody = format!("group `{group}` exists; the membership was not checked, because the user is unknown");
             return Self { group: Some(true), ..nothing(user, nobody) };
         };
         match store.is_member(&found.user_id, &group_id).await {
@@ -504,8 +497,8 @@ impl Display for Role {
         let total = possible.len() + taken_by_boundary.len() + not_granted.len();
         writeln!(
             f,
-            "Of the {total} actions that known ways to more rights are made of, it may use {}; the boundary takes {} away, and \
-             its policies do not allow the other {} (`--output json` lists them).",
+            "Of the {total} actions that known ways to more rights are made of, it may use {}; the boundary takes {} \
+             away, and its policies do not allow the other {} (`--output json` lists them).",
             possible.len(),
             taken_by_boundary.len(),
             not_granted.len()

@@ -19,7 +19,6 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -29,7 +28,6 @@ impl Severity {
     }
 }
 
-/// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The name that reports and `--allow` know it by.
@@ -93,7 +91,7 @@ impl Lint {
             Self::UnattachableManagedPolicy => (
                 "unattachable-managed-policy",
                 Error,
-                "No policy of a service-linked role is used: IAM attaches those to no other role.",
+                "A policy of a service-linked role is not used: IAM attaches it to no other role.",
             ),
             Self::MixedPartitions => {
                 ("mixed-partitions", Error, "The managed policies of a role are of one partition, as the role is.")
@@ -101,7 +99,7 @@ impl Lint {
             Self::Escalation => (
                 "escalation",
                 Error,
-                "What a persona may do, within the boundary, is enough for no known way to more rights.",
+                "What a persona may do, within the boundary, allows no known way to escalate privileges.",
             ),
             Self::AmbiguousRepository => (
                 "ambiguous-repository",
@@ -111,7 +109,8 @@ impl Lint {
             Self::OpenEnvironment => (
                 "open-environment",
                 Warning,
-                "An environment requires identity tokens; else whoever may become the invoker can name anybody there.",
+                "An environment requires identity tokens; else anyone who may assume the invoker role can name any \
+                 person there.",
             ),
             Self::NoRepositories => (
                 "no-repositories",
@@ -121,18 +120,21 @@ impl Lint {
             Self::RepositoryByName => (
                 "repository-by-name",
                 Warning,
-                "A repository is identified by its id, where its issuer gives ids: somebody else may have the name one day.",
+                "A repository is identified by its id, where its issuer gives ids: another owner may take the name \
+                 later.",
             ),
             Self::ShadowedRepository => {
-                ("shadowed-repository", Warning, "A repository is one that no other of its list covers.")
+                ("shadowed-repository", Warning, "A repository is not covered by another entry of its list.")
             }
             Self::UnreachableRepository => {
                 ("unreachable-repository", Warning, "A run of each repository can deploy to the account that lists it.")
             }
             Self::NoAccounts => ("no-accounts", Warning, "There is an account to deploy to."),
-            Self::UnopenedPersona => {
-                ("unopened-persona", Warning, "An account is open to each persona; else nobody can use its groups.")
-            }
+            Self::UnopenedPersona => (
+                "unopened-persona",
+                Warning,
+                "An account is open to each persona; otherwise its groups have no effect.",
+            ),
             Self::UnusedEnvironment => ("unused-environment", Warning, "An account is in each environment."),
             Self::UnusedOverride => (
                 "unused-override",
@@ -149,27 +151,27 @@ impl Lint {
             Self::AllowNotAction => (
                 "allow-not-action",
                 Warning,
-                "A statement that allows says what; with NotAction it also allows what AWS adds tomorrow.",
+                "A statement that allows lists its actions; with NotAction it would also allow actions that AWS adds \
+                 later.",
             ),
             Self::PassAnyRole => ("pass-any-role", Warning, "iam:PassRole is allowed for named roles only."),
-            Self::UnknownService => ("unknown-service", Warning, "The services of actions are ones that AWS has."),
+            Self::UnknownService => ("unknown-service", Warning, "The services of actions exist."),
             Self::UnreachableRoleTtl => {
                 ("unreachable-role-ttl", Note, "A persona's cap is reached in one of its environments.")
             }
             Self::RepeatedOverride => {
-                ("repeated-override", Note, "Where a persona differs in an environment, it does differ.")
+                ("repeated-override", Note, "A persona's entry for an environment differs from the persona itself.")
             }
             Self::TakenByBoundary => (
                 "taken-by-boundary",
                 Note,
-                "An action that a statement allows by name is one that the permissions boundary leaves.",
+                "An action that a statement allows by name is also allowed by the permissions boundary.",
             ),
         };
         Rule { id, severity, summary }
     }
 }
 
-/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule that is broken.
@@ -178,9 +180,7 @@ pub struct Finding {
     pub path: String,
     /// Where in the text.
     pub region: Region,
-    /// What is wrong.
     pub message: String,
-    /// What to do about it.
     pub remedy: String,
 }
 

@@ -121,7 +121,7 @@ fn requirements<'a>(repository: &'a Repository, environment: &'a Environment) ->
     if let Some(id) = repository.id() {
         all.push(requirement(
             Box::new(|it| it.claim_names().repository_id.is_some()),
-            "the issuer's tokens tell no id of the repository".to_owned(),
+            "the issuer's tokens have no id of the repository".to_owned(),
             "name the claim in the issuer's `names.repository_id`, or leave the id out here",
         ));
         all.push(requirement(
@@ -132,20 +132,20 @@ fn requirements<'a>(repository: &'a Repository, environment: &'a Environment) ->
     } else {
         all.push(requirement(
             Box::new(|it| it.claim_names().repository.is_some()),
-            "the issuer's tokens tell no name of the repository".to_owned(),
+            "the issuer's tokens have no name of the repository".to_owned(),
             "name the claim in the issuer's `names.repository`",
         ));
     }
     if environment.requires_protected_ref() {
         all.push(requirement(
             Box::new(|it| it.claim_names().ref_protected.is_some()),
-            format!("the issuer's tokens do not tell whether a ref is protected, and in {name} it has to be"),
+            format!("the issuer's tokens do not say whether a ref is protected, but {name} requires that"),
             "name the claim in the issuer's `names.ref_protected`, or set `protected_ref` of the environment to false",
         ));
     }
     all.push(Requirement {
         is_met: Box::new(move |it| it.claim_names().environment.is_some() || !it.wants_environment(environment)),
-        message: format!("the issuer's tokens do not tell the issuer's environment of a run, and {name} wants one"),
+        message: format!("the issuer's tokens do not have the issuer's environment of a run, but {name} requires one"),
         remedy: format!(
             "name the claim in the issuer's `names.environment`, or set its `environments.{name}` to `any`"
         ),

@@ -138,7 +138,7 @@ impl<'a> Linter<'a> {
     }
 
     fn open_environment(&mut self, at: &JsonPath<'a>, environment: &Environment) {
-        let anybody = "whoever may become the invoker can name anybody there";
+        let anybody = "anyone who may assume the invoker role can name any person there";
         if !environment.requires_proof() {
             let message = format!(
                 "is open: {anybody}, and `repositories` and `protected_ref` bind only a run that sends an identity token"
@@ -172,9 +172,9 @@ impl<'a> Linter<'a> {
                     self.report(Lint::UnattachableManagedPolicy, &at, message, remedy);
                 }
                 Known::No => {
-                    let message = format!("{} is no policy that AWS manages", Quoted(&arn));
+                    let message = format!("{} is not an AWS-managed policy", Quoted(&arn));
                     let remedy = match policies::nearest(&arn) {
-                        Some(nearest) => format!("write {nearest}, if that is meant"),
+                        Some(nearest) => format!("write {nearest}, if you mean that policy"),
                         None => "look it up in AWS's reference of managed policies".to_owned(),
                     };
                     self.report(Lint::UnknownManagedPolicy, &at, message, remedy);
@@ -201,7 +201,7 @@ impl<'a> Linter<'a> {
             let mut unknown: Vec<&str> = unknown.filter(|service| !policies::is_service(service)).collect();
             unknown.dedup();
             for service in unknown {
-                let message = format!("{} is no service that any AWS-managed policy speaks of", Quoted(service));
+                let message = format!("{} is not a service in any AWS-managed policy", Quoted(service));
                 self.report(Lint::UnknownService, &at, message, "write its prefix in IAM, such as s3 or ec2");
             }
             if statement.effect == Effect::Allow {
@@ -291,7 +291,7 @@ impl<'a> Linter<'a> {
     fn accounts(&mut self) {
         let personas = self.personas;
         if personas.accounts().is_empty() {
-            let message = "has no account: nobody can deploy anywhere";
+            let message = "has no account: no request can be granted";
             self.report(Lint::NoAccounts, &path(["accounts"]), message, "add the accounts to deploy to");
             return;
         }
@@ -325,7 +325,7 @@ impl<'a> Linter<'a> {
             if let Some((key, message, remedy)) = unreachable(repository) {
                 self.report(Lint::UnreachableRepository, &at.join(key), message, remedy);
             } else if repository.goes_by_name_alone() {
-                let message = format!("{repository} is identified by its name, which somebody else may have one day");
+                let message = format!("{repository} is identified by its name, which another owner may take later");
                 let remedy = "list each repository that is meant with its id";
                 self.report(Lint::RepositoryByName, &at.join("name"), message, remedy);
             }
@@ -378,7 +378,7 @@ impl<'a> Linter<'a> {
         for environment in self.personas.environments() {
             let own = override_of(persona, environment);
             if self.source.has(&own) && !open.iter().any(|it| it.name() == environment.name()) {
-                let message = format!("counts nowhere: no account of {} is open to the persona", environment.name());
+                let message = format!("has no effect: no account of {} is open to the persona", environment.name());
                 self.report(Lint::UnusedOverride, &own, message, "open an account to the persona, or remove it");
             }
         }
@@ -386,7 +386,7 @@ impl<'a> Linter<'a> {
         let at = at.join("max_role_ttl_hours");
         if self.source.has(&at) && open.iter().all(|environment| environment.max_role_ttl() < cap) {
             let message = "is more than the caps of all environments that the persona is open in";
-            self.report(Lint::UnreachableRoleTtl, &at, message, "lower it to what counts, or remove it");
+            self.report(Lint::UnreachableRoleTtl, &at, message, "lower it to those caps, or remove it");
         }
     }
 }
@@ -434,8 +434,7 @@ fn unreachable(repository: &Repository) -> Option<(&'static str, String, &'stati
         && let Some(rest) = url.strip_prefix("http://")
         && !["127.0.0.1", "localhost", "[::1]"].iter().any(|host| is_host(rest, host))
     {
-        let message =
-            format!("{} is no issuer that a deployment believes: its keys cannot be fetched over HTTPS", Quoted(url));
+        let message = format!("{} cannot be an issuer: its keys cannot be fetched over HTTPS", Quoted(url));
         return Some(("issuer", message, "write the issuer's URL with https://"));
     }
     if !provider.numbers_repositories() {

@@ -30,7 +30,6 @@ struct AwsManaged {
 /// What the catalogue knows of an ARN.
 #[derive(Debug)]
 pub enum Known {
-    /// The policy.
     Policy(Policy),
     /// It exists, but for service-linked roles only.
     ServiceLinked,
@@ -201,7 +200,6 @@ impl<'a> Rights<'a> {
     }
 }
 
-/// The partition in an ARN.
 pub fn partition_of(arn: &str) -> &str {
     arn.split(':').nth(1).unwrap_or_default()
 }
