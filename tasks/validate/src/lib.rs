@@ -7,10 +7,10 @@ use std::time::Duration;
 use daypass::{
     contract::{Renewal, Transaction, ValidateInput, in_hours},
     decision::{self, PersonaAsked},
-    error::ErrorName,
     ids::TransactionId,
+    named,
     persona::{DEFAULT_ROLE_TTL, Environment, Persona, Personas},
-    stage::{Named, Stage},
+    stage::Stage,
     text::{Quoted, shortened},
     timestamp::Timestamp,
 };
@@ -26,9 +26,6 @@ mod tests;
 
 use fields::{Problem, Problems};
 use request::Request;
-
-/// What validate can end with.
-pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest];
 
 /// The task.
 #[derive(Debug)]
@@ -199,10 +196,6 @@ pub enum ValidateError {
     InvalidRequest(Problems),
 }
 
-impl Named for ValidateError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::InvalidRequest(_) => ErrorName::InvalidRequest,
-        }
-    }
-}
+named!(ValidateError {
+    Self::InvalidRequest(_) => InvalidRequest,
+});
