@@ -15,6 +15,8 @@ pub fn remedy(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, fmt::Write, fs};
+
     use daypass::error::ErrorName;
 
     use super::*;
@@ -56,5 +58,35 @@ mod tests {
             let code = format!("| {} |", Kind::of(name).code());
             assert!(row.starts_with(&link) && row.ends_with(&code), "{row} {code}");
         }
+    }
+
+    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    const BEGIN: &str = "<!-- errors: generated -->\n";
+    const END: &str = "<!-- errors: end -->";
+
+    /// `readme` with the rows of docs/errors.md between the markers.
+    fn listing(readme: &str, page: &str) -> String {
+        let (before, rest) = readme.split_once(BEGIN).expect("where the table begins");
+        let (_, after) = rest.split_once(END).expect("where the table ends");
+        let mut table = "| error | means | who can mend it |\n|---|---|---|\n".to_owned();
+        for row in page.lines().filter_map(|line| line.strip_prefix("| [Daypass.")) {
+            let [name, means, who, _] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let (name, link) = name.split_once("](").expect("a link");
+            writeln!(table, "| [`Daypass.{name}`](docs/errors.md{link} | {means} | {who} |").unwrap();
+        }
+        format!("{before}{BEGIN}\n{table}\n{END}{after}")
+    }
+
+    /// `INSTA_UPDATE=always`, which writes snapshots, also writes the table.
+    #[test]
+    fn the_readme_lists_the_errors_as_the_page_does() {
+        let readme = fs::read_to_string(README).unwrap();
+        let current = listing(&readme, PAGE);
+        if env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            fs::write(README, current).unwrap();
+        } else {
+            assert!(readme == current, "README.md is stale: run this test again with INSTA_UPDATE=always");
+        }
+        assert_ne!(readme, listing(&readme, &PAGE.replace("nobody has this address", "nobody is there")));
     }
 }
