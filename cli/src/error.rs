@@ -3,7 +3,12 @@
 use std::{error::Error as _, iter::successors, process::ExitCode};
 
 use aws_credential_types::provider::error::CredentialsError;
-use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, text::plain};
+use daypass::{
+    error::{Class, ErrorName},
+    ids::TransactionId,
+    lambda::AwsError,
+    text::plain,
+};
 use serde_json::{Value, json};
 
 use crate::{client::asking::OnlyOwn, remedies, signals};
@@ -37,26 +42,10 @@ impl Kind {
 
     /// What an error of this name is.
     pub const fn of(name: ErrorName) -> Self {
-        match name {
-            ErrorName::UserNotFound
-            | ErrorName::UserDisabled
-            | ErrorName::IdentityNotProven
-            | ErrorName::NotAMember
-            | ErrorName::AccountNotAllowed
-            | ErrorName::BranchNotAllowed => Self::Denied,
-            ErrorName::QuotaExceeded
-            | ErrorName::Throttled
-            | ErrorName::AwsUnavailable
-            | ErrorName::RoleNotVisibleYet => Self::TryAgain,
-            ErrorName::InvalidRequest
-            | ErrorName::TransactionConflict
-            | ErrorName::TargetAccountNotOnboarded
-            | ErrorName::TargetAccountRefused
-            | ErrorName::RoleConflict
-            | ErrorName::TransactionNotFound
-            | ErrorName::TransactionMismatch
-            | ErrorName::RecordBroken
-            | ErrorName::HubRefused => Self::Failed,
+        match name.class() {
+            Class::Denied => Self::Denied,
+            Class::TryAgain => Self::TryAgain,
+            Class::Failed => Self::Failed,
         }
     }
 }
@@ -92,9 +81,9 @@ impl Error {
 
     /// What Daypass itself has said.
     pub fn named(name: &str, status: &str, reason: &str) -> Self {
-        let known = ErrorName::ALL.into_iter().find(|known| known.as_str() == name);
         // A newer deployment may know more names.
-        let kind = known.map_or(if status == "denied" { Kind::Denied } else { Kind::Failed }, Kind::of);
+        let kind =
+            ErrorName::from_wire(name).map_or(if status == "denied" { Kind::Denied } else { Kind::Failed }, Kind::of);
         let mut error = Self::new(kind, reason);
         error.0.name = Some(name.to_owned());
         error.0.status = Some(status.to_owned());

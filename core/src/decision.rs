@@ -8,8 +8,9 @@ use crate::{
     branch::is_branch,
     error::ErrorName,
     ids::{AccountId, Email},
+    named,
     persona::{Account, OriginError, Persona, Personas},
-    stage::Named,
+    stage::Raises,
     text::Quoted,
 };
 
@@ -261,18 +262,22 @@ pub enum Refusal {
     NotAMember { email: Email, group: String },
 }
 
-impl Named for Refusal {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::UnknownGroupType { .. } | Self::UnknownPersona { .. } | Self::NoBranch { .. } => {
-                ErrorName::InvalidRequest
-            }
-            Self::UserNotFound { .. } => ErrorName::UserNotFound,
-            Self::UserDisabled { .. } => ErrorName::UserDisabled,
-            Self::UnknownAccount { .. } | Self::AccountNotOpen { .. } => ErrorName::AccountNotAllowed,
-            Self::Branch { .. } => ErrorName::BranchNotAllowed,
-            Self::Run(_) => ErrorName::IdentityNotProven,
-            Self::NoGroup { .. } | Self::NotAMember { .. } => ErrorName::NotAMember,
-        }
+named!(Refusal {
+    Self::UnknownGroupType { .. } | Self::UnknownPersona { .. } | Self::NoBranch { .. } => InvalidRequest,
+    Self::UserNotFound { .. } => UserNotFound,
+    Self::UserDisabled { .. } => UserDisabled,
+    Self::UnknownAccount { .. } | Self::AccountNotOpen { .. } => AccountNotAllowed,
+    Self::Branch { .. } => BranchNotAllowed,
+    Self::Run(_) => IdentityNotProven,
+    Self::NoGroup { .. } | Self::NotAMember { .. } => NotAMember,
+});
+
+impl Refusal {
+    /// The names of what [`check_user`] refuses.
+    pub const OF_USER: [ErrorName; 2] = [ErrorName::UserNotFound, ErrorName::UserDisabled];
+
+    /// The names of everything else.
+    pub fn but_of_user() -> impl Iterator<Item = ErrorName> {
+        Self::names().into_iter().filter(|name| !Self::OF_USER.contains(name))
     }
 }

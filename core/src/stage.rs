@@ -1,6 +1,6 @@
 //! A stage: what one task does, apart from where it runs.
 
-use std::{error::Error, future::Future};
+use std::{collections::BTreeSet, error::Error, future::Future};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -37,6 +37,61 @@ pub trait Stage {
 pub trait Named {
     /// The name that `Retry` and `Catch` see.
     fn name(&self) -> ErrorName;
+}
+
+/// An error whose names are all known. [`named!`](crate::named) implements it together with [`Named`], so that the two agree.
+pub trait Raises: Named {
+    /// Every name that [`Named::name`] can return.
+    fn names() -> BTreeSet<ErrorName>;
+}
+
+/// Every name that a task can end with: those of its error, and that of an input that cannot be read.
+#[must_use]
+pub fn raised_by<S: Stage<Error: Raises>>() -> BTreeSet<ErrorName> {
+    let mut names = S::Error::names();
+    names.insert(ErrorName::InvalidRequest);
+    names
+}
+
+/// Implements [`Named`] and [`Raises`] for an error, from one table that reads like the `match` it becomes.
+///
+/// On the right of an arm stands an [`ErrorName`], or where another error decides `(its name, every name it can be)`. Builds with
+/// debug assertions panic on a name that is not among those.
+///
+/// ```ignore
+/// named!(AuthnError {
+///     Self::Refused(refusal) => (refusal.name(), Refusal::OF_USER),
+///     Self::OtherPerson { .. } => IdentityNotProven,
+/// });
+/// ```
+#[macro_export]
+macro_rules! named {
+    (@name ($name:expr, $names:expr)) => { $name };
+    (@name $name:ident) => { $crate::error::ErrorName::$name };
+    (@names ($name:expr, $names:expr)) => { $names };
+    (@names $name:ident) => { [$crate::error::ErrorName::$name] };
+    ($error:ty { $($pattern:pat $(if $guard:expr)? => $name:tt,)+ }) => {
+        impl $crate::stage::Named for $error {
+            fn name(&self) -> $crate::error::ErrorName {
+                let name = match self {
+                    $($pattern $(if $guard)? => $crate::named!(@name $name),)+
+                };
+                debug_assert!(
+                    <Self as $crate::stage::Raises>::names().contains(&name),
+                    "{name} is not among the names of this error"
+                );
+                name
+            }
+        }
+
+        impl $crate::stage::Raises for $error {
+            fn names() -> ::std::collections::BTreeSet<$crate::error::ErrorName> {
+                let mut names = ::std::collections::BTreeSet::new();
+                $(names.extend($crate::named!(@names $name));)+
+                names
+            }
+        }
+    };
 }
 
 /// Reads a task's input: strict JSON, with the path of the field that is wrong in the error.
@@ -97,6 +152,49 @@ mod tests {
     struct Inner {
         #[expect(dead_code, reason = "read by serde only")]
         count: u8,
+    }
+
+    /// Either of its own, or of another's.
+    #[derive(Debug, thiserror::Error)]
+    #[error("it went wrong")]
+    enum Wrong {
+        Own { is_quota: bool },
+        Anothers(ErrorName),
+    }
+
+    named!(Wrong {
+        Self::Own { is_quota } if *is_quota => QuotaExceeded,
+        Self::Own { .. } => RoleConflict,
+        Self::Anothers(name) => (*name, ErrorName::OF_AWS),
+    });
+
+    struct Fails;
+
+    impl Stage for Fails {
+        type Input = Input;
+        type Output = ();
+        type Error = Wrong;
+
+        async fn run(&self, _input: Input, _now: Timestamp) -> Result<(), Wrong> {
+            Err(Wrong::Anothers(ErrorName::Throttled))
+        }
+    }
+
+    #[test]
+    fn a_task_raises_what_its_error_is_named() {
+        use ErrorName::{AwsUnavailable, InvalidRequest, QuotaExceeded, RoleConflict, Throttled};
+        let errors = [Wrong::Own { is_quota: true }, Wrong::Own { is_quota: false }];
+        let errors = errors.into_iter().chain(ErrorName::OF_AWS.map(Wrong::Anothers));
+        let raised: BTreeSet<_> = errors.map(|error| error.name()).collect();
+        assert_eq!(raised, BTreeSet::from([QuotaExceeded, RoleConflict, Throttled, AwsUnavailable]));
+        assert_eq!(Wrong::names(), raised);
+        assert_eq!(raised_by::<Fails>(), raised.into_iter().chain([InvalidRequest]).collect());
+    }
+
+    #[test]
+    #[should_panic(expected = "Daypass.HubRefused is not among the names of this error")]
+    fn a_name_that_the_table_leaves_out_is_noticed() {
+        let _ = Wrong::Anothers(ErrorName::HubRefused).name();
     }
 
     #[test]

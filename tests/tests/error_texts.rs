@@ -134,8 +134,8 @@ impl Every for DeleteRoleError {
     }
 }
 
-/// Nothing of AWS's is in them.
-fn refusals() -> Vec<Refusal> {
+/// Those of the user, which authn tells, and those of everything else, which authz tells. Nothing of AWS's is in them.
+fn refusals() -> (Vec<Refusal>, Vec<Refusal>) {
     let (claim, account, repository, environment) = (text, text, text, text);
     let origins = [
         OriginError::NoRepositories { account: account(), repository: repository() },
@@ -155,7 +155,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NoGroup { group: text(), email: email() },
         Refusal::NotAMember { email: email(), group: text() },
     ];
-    own.into_iter().chain(origins.map(Refusal::Run)).collect()
+    let all = own.into_iter().chain(origins.map(Refusal::Run));
+    all.partition(|refusal| Refusal::OF_USER.contains(&refusal.name()))
 }
 
 impl Every for AuthnError {
@@ -171,7 +172,8 @@ impl Every for AuthnError {
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
         let own = [Self::OtherPerson { email: email(), of_run: samples::proof().user }, Self::Aws(aws())];
-        own.into_iter().chain(refusals().into_iter().map(Self::Refused)).collect()
+        let (of_user, _) = refusals();
+        own.into_iter().chain(of_user.into_iter().map(Self::Refused)).collect()
     }
 }
 
@@ -186,7 +188,8 @@ impl Every for AuthzError {
     }
 
     fn every(aws: impl Fn() -> AwsError) -> Vec<Self> {
-        [Self::Aws(aws())].into_iter().chain(refusals().into_iter().map(Self::Refused)).collect()
+        let (_, others) = refusals();
+        [Self::Aws(aws())].into_iter().chain(others.into_iter().map(Self::Refused)).collect()
     }
 }
 

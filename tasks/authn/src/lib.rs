@@ -8,24 +8,14 @@ use daypass::{
     identity_center::{IdentityStore, User},
     ids::Email,
     lambda::AwsError,
-    stage::{Named, Stage},
+    named,
+    stage::Stage,
     text::Quoted,
     timestamp::Timestamp,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// What authn can end with.
-pub const RAISES: &[ErrorName] = &[
-    ErrorName::InvalidRequest,
-    ErrorName::UserNotFound,
-    ErrorName::UserDisabled,
-    ErrorName::IdentityNotProven,
-    ErrorName::Throttled,
-    ErrorName::AwsUnavailable,
-    ErrorName::HubRefused,
-];
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -110,12 +100,8 @@ pub enum AuthnError {
     Aws(#[from] AwsError),
 }
 
-impl Named for AuthnError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::Refused(refusal) => refusal.name(),
-            Self::OtherPerson { .. } => ErrorName::IdentityNotProven,
-            Self::Aws(error) => error.name_in_hub(),
-        }
-    }
-}
+named!(AuthnError {
+    Self::Refused(refusal) => (refusal.name(), Refusal::OF_USER),
+    Self::OtherPerson { .. } => IdentityNotProven,
+    Self::Aws(error) => (error.name_in_hub(), ErrorName::OF_AWS_IN_HUB),
+});

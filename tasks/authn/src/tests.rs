@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use daypass::{contract::Proof, samples};
+use daypass::{contract::Proof, samples, stage::Named};
 use serde_json::{Value, json};
 
 use super::*;
@@ -161,18 +161,4 @@ async fn warms_up_with_a_call_that_it_may_make() {
     let world = World::default();
     world.authn().warm_up(samples::requested_at()).await;
     assert_eq!(*world.calls.lock().unwrap(), ["GetUserId"]);
-}
-
-#[test]
-fn raises_what_it_says() {
-    let email: Email = "alex@example.com".parse().unwrap();
-    let own = [
-        AuthnError::Refused(Refusal::UserNotFound { email: email.clone() }),
-        AuthnError::Refused(Refusal::UserDisabled { email: email.clone() }),
-        AuthnError::OtherPerson { email, of_run: samples::proof().user },
-    ];
-    let every_task =
-        [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
-    let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
-    assert_eq!(raised, RAISES.iter().copied().collect());
 }

@@ -10,25 +10,14 @@ use daypass::{
     error::ErrorName,
     identity_center::IdentityStore,
     lambda::AwsError,
+    named,
     persona::Personas,
-    stage::{Named, Stage},
+    stage::Stage,
     timestamp::Timestamp,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// What authz can end with.
-pub const RAISES: &[ErrorName] = &[
-    ErrorName::InvalidRequest,
-    ErrorName::NotAMember,
-    ErrorName::AccountNotAllowed,
-    ErrorName::BranchNotAllowed,
-    ErrorName::IdentityNotProven,
-    ErrorName::Throttled,
-    ErrorName::AwsUnavailable,
-    ErrorName::HubRefused,
-];
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -101,11 +90,7 @@ pub enum AuthzError {
     Aws(#[from] AwsError),
 }
 
-impl Named for AuthzError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::Refused(refusal) => refusal.name(),
-            Self::Aws(error) => error.name_in_hub(),
-        }
-    }
-}
+named!(AuthzError {
+    Self::Refused(refusal) => (refusal.name(), Refusal::but_of_user()),
+    Self::Aws(error) => (error.name_in_hub(), ErrorName::OF_AWS_IN_HUB),
+});

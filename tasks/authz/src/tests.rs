@@ -1,12 +1,9 @@
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use daypass::{
     contract::{Person, Proof, Transaction},
-    persona::OriginError,
     samples,
+    stage::Named,
 };
 use serde_json::{Value, json};
 
@@ -151,23 +148,4 @@ async fn warms_up_with_a_call_that_it_may_make() {
     let world = World::good();
     world.authz().warm_up(samples::requested_at()).await;
     assert_eq!(*world.calls.lock().unwrap(), ["GetGroupId"]);
-}
-
-#[test]
-fn raises_what_it_says() {
-    let text = String::new;
-    let email = || "alex@example.com".parse().unwrap();
-    let own = [
-        Refusal::UnknownPersona { persona: text() },
-        Refusal::UnknownAccount { asked: text() },
-        Refusal::AccountNotOpen { account: text(), persona: text() },
-        Refusal::Branch { branch: text(), environment: text(), patterns: text() },
-        Refusal::Run(OriginError::NotProtected { claim: text(), environment: text() }),
-        Refusal::NoGroup { group: text(), email: email() },
-        Refusal::NotAMember { email: email(), group: text() },
-    ];
-    let every_task =
-        [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
-    let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
-    assert_eq!(raised, RAISES.iter().copied().collect());
 }

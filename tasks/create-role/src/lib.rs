@@ -22,9 +22,10 @@ use daypass::{
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
     lambda::{AwsError, Provisioner, ProvisionerError, Refusal, TargetRefused, Turns},
+    named,
     persona::{Entitlement, Personas},
     policy::Policy,
-    stage::{Named, Stage},
+    stage::Stage,
     text::{Quoted, tag_value},
     timestamp::Timestamp,
 };
@@ -32,19 +33,6 @@ use daypass::{
 mod policies;
 #[cfg(test)]
 mod tests;
-
-/// What create-role can end with.
-pub const RAISES: &[ErrorName] = &[
-    ErrorName::InvalidRequest,
-    ErrorName::TargetAccountNotOnboarded,
-    ErrorName::TargetAccountRefused,
-    ErrorName::RoleConflict,
-    ErrorName::TransactionMismatch,
-    ErrorName::QuotaExceeded,
-    ErrorName::RoleNotVisibleYet,
-    ErrorName::Throttled,
-    ErrorName::AwsUnavailable,
-];
 
 /// For how long after it was created a role may be refused what no policy denies, because IAM judges some calls by its name
 /// without the path. IAM names no bound; in practice it is a second or two.
@@ -338,18 +326,14 @@ pub enum CreateRoleError {
     Aws(AwsError),
 }
 
-impl Named for CreateRoleError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::UnknownPersona { .. } => ErrorName::InvalidRequest,
-            Self::Provisioner(error) => error.name(),
-            Self::Conflict { .. } => ErrorName::RoleConflict,
-            Self::Changed { .. } => ErrorName::TransactionMismatch,
-            Self::Quota { .. } => ErrorName::QuotaExceeded,
-            Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
-            Self::Refused(_) | Self::UnknownPolicy { .. } => ErrorName::TargetAccountRefused,
-            Self::Incomplete { .. } => ErrorName::TargetAccountNotOnboarded,
-            Self::Aws(source) => source.name(),
-        }
-    }
-}
+named!(CreateRoleError {
+    Self::UnknownPersona { .. } => InvalidRequest,
+    Self::Provisioner(error) => (error.name(), ErrorName::OF_PROVISIONER),
+    Self::Conflict { .. } => RoleConflict,
+    Self::Changed { .. } => TransactionMismatch,
+    Self::Quota { .. } => QuotaExceeded,
+    Self::NotVisibleYet { .. } => RoleNotVisibleYet,
+    Self::Refused(_) | Self::UnknownPolicy { .. } => TargetAccountRefused,
+    Self::Incomplete { .. } => TargetAccountNotOnboarded,
+    Self::Aws(source) => (source.name(), ErrorName::OF_AWS),
+});

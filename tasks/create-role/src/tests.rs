@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use daypass::{
     persona::GUARD_POLICY_CHARS,
@@ -6,6 +6,7 @@ use daypass::{
         self,
         target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
     },
+    stage::Named,
 };
 use serde_json::{Value, json};
 
@@ -410,24 +411,4 @@ fn tags_are_what_iam_takes() {
         ..samples::transaction()
     };
     insta::assert_json_snapshot!(policies::tags(&transaction));
-}
-
-#[test]
-fn raises_what_it_says() {
-    let role = || samples::transaction().role_arn;
-    let source = || AwsError::from_code("iam:CreateRole", "ServiceFailure");
-    let account = "333333333333".parse().unwrap();
-    let own = [
-        CreateRoleError::UnknownPersona { persona: String::new(), environment: String::new() },
-        CreateRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role(), source: source() }),
-        CreateRoleError::Refused(TargetRefused { provisioner: role(), source: source() }),
-        CreateRoleError::Conflict { role: role() },
-        CreateRoleError::Changed { role: role() },
-        CreateRoleError::Quota { account, source: source() },
-        CreateRoleError::NotVisibleYet { role: role() },
-        CreateRoleError::UnknownPolicy { arn: String::new(), source: source() },
-    ];
-    let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
-    let raised: BTreeSet<_> = own.iter().map(Named::name).chain(every_task).collect();
-    assert_eq!(raised, RAISES.iter().copied().collect());
 }

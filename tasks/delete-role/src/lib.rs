@@ -16,22 +16,14 @@ use daypass::{
     error::ErrorName,
     ids::{RoleArn, TransactionId},
     lambda::{AwsError, Provisioner, ProvisionerError, Turns},
+    named,
     policy::{Policy, Statement},
-    stage::{Named, Stage},
+    stage::Stage,
     timestamp::Timestamp,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// What delete-role can end with.
-pub const RAISES: &[ErrorName] = &[
-    ErrorName::InvalidRequest,
-    ErrorName::TargetAccountNotOnboarded,
-    ErrorName::RoleNotVisibleYet,
-    ErrorName::Throttled,
-    ErrorName::AwsUnavailable,
-];
 
 /// For how long a missing role may be one that IAM does not show yet. IAM is eventually consistent and names no bound;
 /// in practice it is seconds.
@@ -322,18 +314,15 @@ pub enum DeleteRoleError {
     Aws(#[from] AwsError),
 }
 
-impl Named for DeleteRoleError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::NotOfTransaction { .. } => ErrorName::InvalidRequest,
-            Self::NotVisibleYet { .. } => ErrorName::RoleNotVisibleYet,
-            // An end is tried for a day, whoever says no: it may be allowed meanwhile.
-            Self::Provisioner(ProvisionerError::Refused(_))
-            | Self::StillThere
-            | Self::Refused(_)
-            | Self::NotTold { .. } => ErrorName::AwsUnavailable,
-            Self::Provisioner(error) => error.name(),
-            Self::NotDeleted { source: error, .. } | Self::Aws(error) => error.name(),
-        }
-    }
-}
+named!(DeleteRoleError {
+    Self::NotOfTransaction { .. } => InvalidRequest,
+    Self::NotVisibleYet { .. } => RoleNotVisibleYet,
+    // An end is tried for a day, whoever says no: it may be allowed meanwhile.
+    Self::Provisioner(ProvisionerError::Refused(_))
+    | Self::StillThere
+    | Self::Refused(_)
+    | Self::NotTold { .. } => AwsUnavailable,
+    Self::Provisioner(ProvisionerError::NotOnboarded { .. }) => TargetAccountNotOnboarded,
+    Self::Provisioner(ProvisionerError::Aws(error)) => (error.name(), ErrorName::OF_AWS),
+    Self::NotDeleted { source: error, .. } | Self::Aws(error) => (error.name(), ErrorName::OF_AWS),
+});

@@ -16,8 +16,9 @@ use daypass::{
     error::ErrorName,
     ids::{Email, RoleArn, TRANSACTION_TAG},
     lambda::AwsError,
+    named,
     policy::{Policy, Statement},
-    stage::{Named, Stage},
+    stage::Stage,
     text::tag_value,
     timestamp::Timestamp,
 };
@@ -37,10 +38,6 @@ const MIN_SESSION: Duration = Duration::from_mins(15);
 /// How much of the room that STS has for a session a session may take, in percent. The one that the pipeline assumes with it
 /// has to hold the same tags, and what the pipeline adds.
 const ROOMY_PERCENT: i32 = 80;
-
-/// What issue-creds can end with.
-pub const RAISES: &[ErrorName] =
-    &[ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable, ErrorName::HubRefused];
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -233,12 +230,8 @@ pub enum IssueCredsError {
     Aws(#[from] AwsError),
 }
 
-impl Named for IssueCredsError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::Recipient(_) | Self::Seal(_) => ErrorName::InvalidRequest,
-            Self::NoCredentials => ErrorName::AwsUnavailable,
-            Self::Aws(error) => error.name_in_hub(),
-        }
-    }
-}
+named!(IssueCredsError {
+    Self::Recipient(_) | Self::Seal(_) => InvalidRequest,
+    Self::NoCredentials => AwsUnavailable,
+    Self::Aws(error) => (error.name_in_hub(), ErrorName::OF_AWS_IN_HUB),
+});

@@ -9,7 +9,8 @@ use daypass::{
     contract::{Proof, ProveInput, Proven, Transaction},
     error::ErrorName,
     lambda::AwsError,
-    stage::{Failure, Named, Stage},
+    named,
+    stage::{Failure, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
@@ -31,15 +32,6 @@ pub use self::{
     rules::{Rules, RulesError},
     token::{Claims, Unverified},
 };
-
-/// What prove can end with.
-pub const RAISES: &[ErrorName] = &[
-    ErrorName::InvalidRequest,
-    ErrorName::IdentityNotProven,
-    ErrorName::Throttled,
-    ErrorName::AwsUnavailable,
-    ErrorName::HubRefused,
-];
 
 /// The task.
 #[derive(Debug)]
@@ -163,16 +155,12 @@ impl From<EnvelopeError> for ProveError {
     }
 }
 
-impl Named for ProveError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::NotProven(_) => ErrorName::IdentityNotProven,
-            Self::Keys(error) if error.lasts => ErrorName::HubRefused,
-            Self::Keys(_) => ErrorName::AwsUnavailable,
-            Self::Aws(error) => error.name_in_hub(),
-        }
-    }
-}
+named!(ProveError {
+    Self::NotProven(_) => IdentityNotProven,
+    Self::Keys(error) if error.lasts => HubRefused,
+    Self::Keys(_) => AwsUnavailable,
+    Self::Aws(error) => (error.name_in_hub(), ErrorName::OF_AWS_IN_HUB),
+});
 
 /// What is wrong with a proof. No text repeats the token, or anything of it that was not verified but the issuer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,8 @@ use daypass::{
     error::ErrorName,
     ids::{AccountId, TransactionId},
     lambda::AwsError,
-    stage::{Failure, Named, Stage},
+    named,
+    stage::{Failure, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
@@ -38,7 +39,7 @@ pub use self::{
     table::{Assignment, Change, Condition, Item, Store, Table, TableError, Together},
 };
 
-/// What each operation of record, by its name on the wire, can end with.
+/// What each operation of record, by its name on the wire, can end with. All together are the names of [`RecordError`].
 pub const RAISES: &[(&str, &[ErrorName])] = {
     use ErrorName::{
         AwsUnavailable, HubRefused, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled,
@@ -402,25 +403,21 @@ pub enum RecordError {
     Table(#[from] TableError),
 }
 
-impl Named for RecordError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::Request(failure) => failure.name,
-            Self::NoObject | Self::Schema(_) | Self::NoExpiry | Self::NoLease => ErrorName::InvalidRequest,
-            Self::InUse { .. }
-            | Self::Overtaken { .. }
-            | Self::Released(_)
-            | Self::NotProvisioned { .. }
-            | Self::LeaseEnded { .. }
-            | Self::RenewedOften { .. } => ErrorName::TransactionConflict,
-            Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => ErrorName::TransactionNotFound,
-            Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => ErrorName::TransactionMismatch,
-            Self::StillProvisioning(_) => ErrorName::RoleNotVisibleYet,
-            Self::OneRole { .. } | Self::OtherAccount { .. } | Self::NoRoom { .. } => ErrorName::QuotaExceeded,
-            Self::Contended(_) | Self::StillEnding { .. } => ErrorName::Throttled,
-            Self::EndTaken(_) | Self::Table(TableError::Item(_)) => ErrorName::RecordBroken,
-            Self::Refused(error) => error.name_in_hub(),
-            Self::Table(TableError::Aws(error)) => error.name(),
-        }
-    }
-}
+named!(RecordError {
+    Self::Request(failure) => (failure.name, [ErrorName::InvalidRequest]),
+    Self::NoObject | Self::Schema(_) | Self::NoExpiry | Self::NoLease => InvalidRequest,
+    Self::InUse { .. }
+    | Self::Overtaken { .. }
+    | Self::Released(_)
+    | Self::NotProvisioned { .. }
+    | Self::LeaseEnded { .. }
+    | Self::RenewedOften { .. } => TransactionConflict,
+    Self::NotFound(_) | Self::EndOf { .. } | Self::NotEnding(_) => TransactionNotFound,
+    Self::Mismatch { .. } | Self::OfAnother { .. } | Self::NotLeased(_) => TransactionMismatch,
+    Self::StillProvisioning(_) => RoleNotVisibleYet,
+    Self::OneRole { .. } | Self::OtherAccount { .. } | Self::NoRoom { .. } => QuotaExceeded,
+    Self::Contended(_) | Self::StillEnding { .. } => Throttled,
+    Self::EndTaken(_) | Self::Table(TableError::Item(_)) => RecordBroken,
+    Self::Refused(error) => (error.name_in_hub(), ErrorName::OF_AWS_IN_HUB),
+    Self::Table(TableError::Aws(error)) => (error.name(), ErrorName::OF_AWS),
+});

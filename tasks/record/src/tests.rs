@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, time::Duration};
 use daypass::{
     contract::{DeletedRole, Transaction},
     samples::{self, Refusal},
-    stage::parse_input,
+    stage::{Named, parse_input, raised_by},
 };
 use serde_json::{Value, json};
 
@@ -788,37 +788,6 @@ async fn warms_up_with_a_call_that_it_may_make() {
 
 #[test]
 fn raises_what_it_says() {
-    let id = samples::transaction().transaction_id;
-    let account = samples::transaction().target_aws_account_id;
-    let request = || RecordError::Request(parse_input::<RecordInput>("").unwrap_err());
-    let own = [
-        request(),
-        RecordError::NoObject,
-        RecordError::Schema(2),
-        RecordError::InUse { id, as_what: "processing" },
-        RecordError::NoExpiry,
-        RecordError::NoLease,
-        RecordError::NotLeased(id),
-        RecordError::OfAnother { id },
-        RecordError::Released(id),
-        RecordError::EndTaken(id),
-        RecordError::StillProvisioning(id),
-        RecordError::Overtaken { id, to: Status::Failed, is: Status::Denied },
-        RecordError::NotFound(id),
-        RecordError::EndOf { id, original: String::new() },
-        RecordError::NotProvisioned { id, status: Status::Denied },
-        RecordError::LeaseEnded { id, at: samples::requested_at() },
-        RecordError::RenewedOften { id, times: 1 },
-        RecordError::NotEnding(id),
-        RecordError::Mismatch { field: "", id, given: String::new(), recorded: String::new() },
-        RecordError::OneRole { job: String::new(), account: account.clone(), open: String::new() },
-        RecordError::StillEnding { account: account.clone(), open: String::new() },
-        RecordError::OtherAccount { job: String::new(), account: account.clone(), had: String::new(), most: 1 },
-        RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
-        RecordError::Contended(id),
-        RecordError::Refused(AwsError::from_code("dynamodb:UpdateItem", "AccessDeniedException")),
-    ];
-    let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();
     let said: BTreeSet<_> = RAISES.iter().flat_map(|(_, names)| *names).copied().collect();
-    assert_eq!(raised, said);
+    assert_eq!(said, raised_by::<Record>());
 }

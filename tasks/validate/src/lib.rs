@@ -11,10 +11,10 @@ use daypass::{
         in_hours, read_renewal, read_request,
     },
     decision::{self, PersonaAsked},
-    error::ErrorName,
     ids::TransactionId,
+    named,
     persona::{DEFAULT_ROLE_TTL, Environment, Persona, Personas},
-    stage::{Named, Stage},
+    stage::Stage,
     text::{Quoted, shortened},
     timestamp::Timestamp,
 };
@@ -25,9 +25,6 @@ use serde_json::Value;
 mod properties;
 #[cfg(test)]
 mod tests;
-
-/// What validate can end with.
-pub const RAISES: &[ErrorName] = &[ErrorName::InvalidRequest];
 
 /// The task.
 #[derive(Debug)]
@@ -195,10 +192,6 @@ pub enum ValidateError {
     InvalidRequest(Problems),
 }
 
-impl Named for ValidateError {
-    fn name(&self) -> ErrorName {
-        match self {
-            Self::InvalidRequest(_) => ErrorName::InvalidRequest,
-        }
-    }
-}
+named!(ValidateError {
+    Self::InvalidRequest(_) => InvalidRequest,
+});

@@ -81,8 +81,7 @@ pub struct Catcher {
     pub error_equals: Vec<String>,
     #[serde(default)]
     pub assign: BTreeMap<String, Value>,
-    #[serde(rename = "Output")]
-    _output: Option<Value>,
+    pub output: Option<Value>,
     pub next: String,
 }
 

@@ -41,6 +41,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("tasks end or go on", shape::tasks_end_or_go_on),
     ("retriers", shape::retriers),
     ("catchers", shape::catchers),
+    ("no catcher repeats", shape::no_catcher_repeats),
     ("variables", shape::variables_are_assigned),
     ("failures", shape::failures_are_kept_alike),
     ("references", contract::references),

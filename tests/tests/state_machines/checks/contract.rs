@@ -5,7 +5,17 @@ use std::{
     fs,
 };
 
-use daypass::error::ErrorName;
+use daypass::{
+    error::{Class, ErrorName},
+    stage::raised_by,
+};
+use daypass_authn::Authn;
+use daypass_authz::Authz;
+use daypass_create_role::CreateRole;
+use daypass_delete_role::DeleteRole;
+use daypass_issue_creds::IssueCreds;
+use daypass_prove::Prove;
+use daypass_validate::Validate;
 use serde_json::Value;
 
 use super::Machines;
@@ -15,29 +25,27 @@ use crate::{
 };
 
 use ErrorName::{
-    AwsUnavailable, InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, Throttled, TransactionMismatch,
-    TransactionNotFound,
+    InvalidRequest, QuotaExceeded, RecordBroken, RoleNotVisibleYet, TransactionMismatch, TransactionNotFound,
 };
 
-/// Errors that may pass within seconds.
-const PASSING: &[ErrorName] = &[Throttled, AwsUnavailable, RoleNotVisibleYet, QuotaExceeded];
 /// Errors that no patience mends.
 const LASTING: &[ErrorName] = &[InvalidRequest, TransactionNotFound, TransactionMismatch, RecordBroken];
 
 /// The error names that a task can end with.
-fn raises(function: &str, operation: Option<&str>) -> &'static [ErrorName] {
+pub fn raises(function: &str, operation: Option<&str>) -> BTreeSet<ErrorName> {
     match (function, operation) {
-        ("validate", None) => daypass_validate::RAISES,
-        ("prove", None) => daypass_prove::RAISES,
-        ("authn", None) => daypass_authn::RAISES,
-        ("authz", None) => daypass_authz::RAISES,
-        ("create_role", None) => daypass_create_role::RAISES,
-        ("issue_creds", None) => daypass_issue_creds::RAISES,
-        ("delete_role", None) => daypass_delete_role::RAISES,
+        ("validate", None) => raised_by::<Validate>(),
+        ("prove", None) => raised_by::<Prove>(),
+        ("authn", None) => raised_by::<Authn>(),
+        ("authz", None) => raised_by::<Authz>(),
+        ("create_role", None) => raised_by::<CreateRole>(),
+        ("issue_creds", None) => raised_by::<IssueCreds>(),
+        ("delete_role", None) => raised_by::<DeleteRole>(),
         ("record", Some(operation)) => {
-            daypass_record::RAISES.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, raises)| raises)
+            let of_operation = daypass_record::RAISES.iter().find(|(name, _)| *name == operation);
+            of_operation.into_iter().flat_map(|(_, raises)| *raises).copied().collect()
         }
-        _ => &[],
+        _ => BTreeSet::new(),
     }
 }
 
@@ -94,7 +102,7 @@ pub fn error_names(machines: &Machines) -> Vec<String> {
             for name in text.split("Daypass.").skip(1) {
                 let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
                 let name = format!("Daypass.{}", &name[..end]);
-                if !ErrorName::ALL.iter().any(|known| known.as_str() == name) {
+                if ErrorName::from_wire(&name).is_none() {
                     problems.push(format!("{}: {at}: no error is named {name}", machine.name));
                 }
             }
@@ -107,17 +115,22 @@ fn ours<'a>(errors: impl Iterator<Item = &'a Vec<String>>) -> BTreeSet<&'a str> 
     errors.flatten().map(String::as_str).filter(|error| error.starts_with("Daypass.")).collect()
 }
 
-fn names<'a>(errors: impl IntoIterator<Item = &'a ErrorName>) -> BTreeSet<&'static str> {
-    errors.into_iter().map(|error| error.as_str()).collect()
+fn names(errors: impl IntoIterator<Item = ErrorName>) -> BTreeSet<&'static str> {
+    errors.into_iter().map(ErrorName::as_str).collect()
 }
 
-/// What is caught by name can be raised. (That everything is caught at last, `catchers` sees; which names have a way of their
-/// own, `denials` and `no role is forgotten`.)
+/// What is raised is caught, by its name or with all others; and what is caught by name can be raised. (Which names have a way
+/// of their own, `denials` and `no role is forgotten` say.)
 pub fn raised_is_caught(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
     for (machine, state, task, key, operation) in functions(machines) {
         let (raised, caught) =
             (names(raises(key, operation)), ours(task.catch.iter().map(|catcher| &catcher.error_equals)));
+        if !task.catch.iter().any(|catcher| catcher.error_equals == ["States.ALL"]) {
+            let missed =
+                raised.difference(&caught).map(|error| format!("{}: {state} does not catch {error}", machine.name));
+            problems.extend(missed);
+        }
         if raised.is_empty() {
             problems.push(format!("{}: {state}: {key} has no operation {operation:?}", machine.name));
         }
@@ -132,10 +145,10 @@ pub fn raised_is_caught(machines: &Machines) -> Vec<String> {
 pub fn what_passes_is_tried_again(machines: &Machines) -> Vec<String> {
     let mut problems = vec![];
     for (machine, state, task, key, operation) in functions(machines).into_iter().filter(|it| !it.2.retry.is_empty()) {
-        let given_up = raises(key, operation).iter().filter(|error| match machine.name {
-            "deprovision" => LASTING.contains(error) || **error == RoleNotVisibleYet,
+        let given_up = raises(key, operation).into_iter().filter(|error| match machine.name {
+            "deprovision" => LASTING.contains(error) || *error == RoleNotVisibleYet,
             // IAM's quota may have room in a moment; a limit of ours is a decision.
-            _ => !PASSING.contains(error) || (key == "record" && **error == QuotaExceeded),
+            _ => error.class() != Class::TryAgain || (key == "record" && *error == QuotaExceeded),
         });
         let never = task.retry.iter().filter(|retrier| retrier.max_attempts == 0);
         let (expected, found) = (names(given_up), ours(never.map(|retrier| &retrier.error_equals)));

@@ -5,9 +5,10 @@ use std::{
     fs,
 };
 
+use daypass::error::{Class, ErrorName};
 use serde_json::{Value, json};
 
-use super::Machines;
+use super::{Machines, contract::raises};
 use crate::{
     asl::{By, Call, Edge, Machine, State, Task, Until, texts},
     repository,
@@ -191,24 +192,22 @@ pub fn nothing_stays_open(Machines { provision, .. }: &Machines) -> Vec<String> 
     problems
 }
 
-/// Which errors are denials, and that each is recorded; but for a request that nothing was recorded of.
+/// Which errors are denials, and that each is caught by its name and recorded; but for a request that nothing was recorded of.
+/// What prove, authn and authz deny is so by its class; the others are denials in one state only.
 pub fn denials(machines: &Machines) -> Vec<String> {
     let unreadable = vec!["Daypass.InvalidRequest", "States.DataLimitExceeded"];
-    let person = vec!["Daypass.IdentityNotProven", "Daypass.UserDisabled", "Daypass.UserNotFound"];
-    let rights = vec![
-        "Daypass.AccountNotAllowed",
-        "Daypass.BranchNotAllowed",
-        "Daypass.IdentityNotProven",
-        "Daypass.NotAMember",
-    ];
+    let denied_by = |function: &str| -> Vec<&str> {
+        let denied = raises(function, None).into_iter().filter(|error| error.class() == Class::Denied);
+        denied.map(ErrorName::as_str).collect()
+    };
     let conflict = vec!["Daypass.TransactionConflict"];
     let common = |recorded| {
         [
             ("Validate", "Denied", unreadable.clone()),
-            ("Prove", recorded, vec!["Daypass.IdentityNotProven"]),
+            ("Prove", recorded, denied_by("prove")),
             ("UseToken", recorded, vec!["DynamoDB.ConditionalCheckFailedException"]),
-            ("Authenticate", recorded, person.clone()),
-            ("Authorize", recorded, rights.clone()),
+            ("Authenticate", recorded, denied_by("authn")),
+            ("Authorize", recorded, denied_by("authz")),
         ]
     };
     let in_provision = [

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::Machines;
-use crate::asl::{By, Edge, Machine, Retrier, State, expression, texts, variables};
+use crate::asl::{By, Catcher, Edge, Machine, Retrier, State, expression, texts, variables};
 
 fn each(machines: &Machines, check: impl Fn(&Machine) -> Vec<String>) -> Vec<String> {
     let named = |machine: &Machine| -> Vec<String> {
@@ -122,6 +122,22 @@ pub fn catchers(machines: &Machines) -> Vec<String> {
                 wildcards(named.iter().map(|catcher| &catcher.error_equals))
                     .map(|error| format!("{state} catches {error} before the end")),
             );
+        }
+        problems
+    })
+}
+
+/// No catcher repeats the last one of its state, which catches all errors: a name stands in a catcher because it goes a way of
+/// its own, or leaves something else behind.
+pub fn no_catcher_repeats(machines: &Machines) -> Vec<String> {
+    each(machines, |machine| {
+        let mut problems = vec![];
+        for (state, task) in machine.tasks() {
+            let Some((last, named)) = task.catch.split_last() else { continue };
+            let does = |catcher: &Catcher| (catcher.next.clone(), catcher.assign.clone(), catcher.output.clone());
+            problems.extend(named.iter().filter(|catcher| does(catcher) == does(last)).map(|catcher| {
+                format!("{state} catches {} only to do what it does on any error", catcher.error_equals.join(", "))
+            }));
         }
         problems
     })
