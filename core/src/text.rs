@@ -56,13 +56,13 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { char: c, place } = *self;
         let why = if CodePointSetData::new::<BidiControl>().contains(c) {
-            "turns the direction of reading: leave it out"
+            "changes the text direction: leave it out"
         } else if CodePointSetData::new::<WhiteSpace>().contains(c) {
-            "is white space but no space: write a space, or leave it out"
+            "is white space other than the space: write a space, or leave it out"
         } else if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) {
-            "nobody sees: leave it out, also within an emoji"
+            "is invisible: leave it out, also within an emoji"
         } else {
-            "not everybody sees alike: leave it out"
+            "looks different to different readers: leave it out"
         };
         write!(f, "character {place} is U+{:04X}, which {why}", u32::from(c))
     }
@@ -137,18 +137,18 @@ mod tests {
         assert_eq!(told("größer, 12 € – 地 👩🚀"), "");
         assert_eq!(
             told("👩\u{200d}🚀"),
-            "character 2 is U+200D, which nobody sees: leave it out, also within an emoji"
+            "character 2 is U+200D, which is invisible: leave it out, also within an emoji"
         );
         assert_eq!(
             told("ä\u{202e}b\u{200b}"),
-            "character 2 is U+202E, which turns the direction of reading: leave it out"
+            "character 2 is U+202E, which changes the text direction: leave it out"
         );
-        let space = "which is white space but no space: write a space, or leave it out";
+        let space = "which is white space other than the space: write a space, or leave it out";
         assert_eq!(told("a\nb"), format!("character 2 is U+000A, {space}"));
         assert_eq!(told("a b\u{3000}"), format!("character 4 is U+3000, {space}"));
         for other in ['\0', '\u{600}', '\u{e000}', '\u{ffff}'] {
             let told = told(&other.to_string());
-            assert!(told.ends_with(", which not everybody sees alike: leave it out"), "{told}");
+            assert!(told.ends_with(", which looks different to different readers: leave it out"), "{told}");
         }
     }
 

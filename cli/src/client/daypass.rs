@@ -637,7 +637,7 @@ mod tests {
     /// A deployment may cap what this command makes up, and then nothing is worse than it was.
     #[tokio::test]
     async fn a_lifetime_that_nobody_has_wished_for_fails_no_request() {
-        const TOO_LONG: &str = "`role_ttl_hours`: 1 is not from 0.25 to 0.5, as Product_Admin may have in production";
+        const TOO_LONG: &str = "`role_ttl_hours`: 1 is out of range: Product_Admin may have 0.25 to 0.5 hours in production";
         let cases = [
             // Whose wish it is, what is refused, and the lifetimes that are asked for.
             (true, "Daypass.InvalidRequest", TOO_LONG, vec![json!(1.0), Value::Null]),

@@ -335,7 +335,7 @@ async fn a_role_lives_as_long_as_the_command_can_use_it() {
     let wish = ["exec", "--account", "payments-prod", "--branch", "main", "--ttl", "10h", "--", "true"];
     let refused = ended(daypass(&state, &wish)).await;
     assert_eq!(refused.code, 70, "{}", refused.stderr);
-    assert!(refused.stderr.contains("`role_ttl_hours`: 10 is not from"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`role_ttl_hours`: 10 is out of range"), "{}", refused.stderr);
 }
 
 /// Runs a command on a terminal of its own, presses Ctrl-C there as soon as it says `ready`, and ends as the command does.

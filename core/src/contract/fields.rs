@@ -165,7 +165,8 @@ impl<'a> Fields<'a> {
                 more => format!(" and {more} more"),
             };
             let (named, known) = (named.join(", "), known.join(", "));
-            let message = format!("it has no field {named}{more}: leave out what is none of {known}");
+            let plural = if named.contains(", ") { "s" } else { "" };
+            let message = format!("unknown field{plural} {named}{more}; the fields are {known}");
             problems.push(Problem::new(name, message));
         }
     }

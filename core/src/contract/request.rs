@@ -321,7 +321,7 @@ fn branch(text: &str) -> Result<String, String> {
     if is_branch(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no name of a git branch of at most {MAX_BRANCH_CHARS} characters", Quoted(text)))
+        Err(format!("{} is not the name of a git branch of at most {MAX_BRANCH_CHARS} characters", Quoted(text)))
     }
 }
 
@@ -337,7 +337,7 @@ fn identity_token(text: &str) -> Result<(), String> {
                        deployment's key (JWE, RSA-OAEP-256 and A256GCM), and get a new one for the next request"
             .to_owned()),
         _ => Err(
-            "it is no JWE in compact form (five parts of base64url): encrypt the identity token of the run to this \
+            "it is not a JWE in compact form (five parts of base64url): encrypt the identity token of the run to this \
                   deployment's key"
                 .to_owned(),
         ),
@@ -348,7 +348,7 @@ fn repository(text: &str) -> Result<String, String> {
     if text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic()) && text.len() <= TAGGED_CHARS {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no repository such as owner/name of at most {TAGGED_CHARS} characters", Quoted(text)))
+        Err(format!("{} is not a repository such as owner/name of at most {TAGGED_CHARS} characters", Quoted(text)))
     }
 }
 
@@ -357,7 +357,7 @@ fn run_url(text: &str) -> Result<String, String> {
     if !rest.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) && text.len() <= TAGGED_CHARS {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no https:// address of at most {TAGGED_CHARS} characters", Quoted(text)))
+        Err(format!("{} is not an https:// address of at most {TAGGED_CHARS} characters", Quoted(text)))
     }
 }
 

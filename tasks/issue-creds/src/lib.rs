@@ -217,7 +217,7 @@ impl Stage for IssueCreds {
 #[derive(Debug, thiserror::Error)]
 pub enum IssueCredsError {
     /// The key is none. validate refuses such a request, so this is not about the requester.
-    #[error("`recipient` is no age X25519 public key: {0}")]
+    #[error("`recipient` is not an age X25519 public key: {0}")]
     Recipient(&'static str),
     /// The key is one, but nothing can be sealed to it.
     #[error("nothing can be sealed to `recipient`; make a new key with `age-keygen`")]

@@ -54,7 +54,7 @@ impl Validate {
         let mut problems = Problems::default();
         if !id.is_random() {
             let message =
-                format!("the name of the execution, {id}, is no random UUID (version 4); start it without a name");
+                format!("the name of the execution, {id}, is not a random UUID (version 4); start it without a name");
             problems.push(Problem::new("transaction_id", message));
         }
         let transaction = read_request(request, recipient, &mut problems)
@@ -125,7 +125,7 @@ impl Validate {
                 let (least, most) = (in_hours(self.min_role_ttl), in_hours(cap));
                 let place = environment.map_or_else(String::new, |it| format!(" in {}", it.name()));
                 let hours = shortened(&hours.to_string(), 20);
-                let message = format!("{hours} is not from {least} to {most}, as {} may have{place}", persona.name());
+                let message = format!("{hours} is out of range: {} may have {least} to {most} hours{place}", persona.name());
                 problems.push(Problem::new("role_ttl_hours", message));
                 None
             }
@@ -172,7 +172,7 @@ impl Stage for Validate {
 fn recipient(text: &str) -> Result<String, String> {
     text.parse::<age::x25519::Recipient>().map(|key| key.to_string()).map_err(|_| {
         // Not repeated: whoever sends the secret half by mistake must not find it in a history.
-        "it is no age X25519 public key; send the `age1…` line that `age-keygen` prints".to_owned()
+        "it is not an age X25519 public key; send the `age1…` line that `age-keygen` prints".to_owned()
     })
 }
 
