@@ -19,10 +19,13 @@ use daypass::{
     stage::Named,
     text::{Quoted, plain},
 };
+use daypass_policies::{
+    methods::METHODS,
+    rights::{Outcome, Rights},
+};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::policies::{self, Outcome, Rights};
 use crate::error::in_one_line;
 
 /// Who would ask for what.
@@ -438,10 +441,9 @@ impl Role {
 
 fn risks(entitlement: &Entitlement, account: &str) -> (RiskyActions, Vec<String>) {
     let rights = Rights::of(entitlement, account);
-    let methods = policies::methods();
     // An action can be in several steps, on other resources: what is possible in one of them is possible.
     let mut outcomes = BTreeMap::new();
-    for step in methods.iter().flat_map(|method| &method.steps) {
+    for step in METHODS.iter().flat_map(|method| &method.steps) {
         let outcome = rights.outcome(step);
         let most = outcomes.entry(step.action.clone()).or_insert(outcome);
         *most = outcome.max(*most);
@@ -454,7 +456,7 @@ fn risks(entitlement: &Entitlement, account: &str) -> (RiskyActions, Vec<String>
             Outcome::NotGranted => actions.not_granted.push(action),
         }
     }
-    let working = methods.iter().filter(|method| rights.way(method).is_some());
+    let working = METHODS.iter().filter(|method| rights.way(method).is_some());
     (actions, working.map(|method| method.id.clone()).collect())
 }
 

@@ -11,10 +11,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Not};
 
+use daypass::policy::{Effect, OneOrMany, Policy, Statement};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wildmatch::WildMatch;
-
-use super::{Effect, OneOrMany, Policy, Statement};
 
 /// What is known of a request.
 #[derive(Clone, Debug)]
