@@ -8,13 +8,8 @@ use aws_sdk_sfn::{
     types::SyncExecutionStatus,
 };
 use aws_types::SdkConfig;
-use daypass::{
-    contract::SessionCredentials,
-    error::ErrorName,
-    ids::TransactionId,
-    lambda::{AwsError, Refusal},
-    timestamp::Timestamp,
-};
+use daypass::{contract::SessionCredentials, error::ErrorName, ids::TransactionId, timestamp::Timestamp};
+use daypass_aws::{AwsError, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -526,7 +521,7 @@ fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Err
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use daypass::samples::json_service;
+    use daypass_testing::samples::json_service;
 
     use super::*;
     use crate::client::release::tests::{

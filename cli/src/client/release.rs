@@ -10,7 +10,8 @@ use aws_sdk_sfn::{
     config::{retry::RetryConfig, timeout::TimeoutConfig},
     types::ExecutionStatus,
 };
-use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError, timestamp::Timestamp};
+use daypass::{error::ErrorName, ids::TransactionId, timestamp::Timestamp};
+use daypass_aws::AwsError;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -399,7 +400,7 @@ pub mod tests {
         sync::{Arc, Mutex},
     };
 
-    use daypass::samples::json_service;
+    use daypass_testing::samples::json_service;
 
     use super::*;
 

@@ -5,13 +5,13 @@ use daypass::{
     contract::{AuthnInput, Person, UserAttribute, UserClaim},
     decision::{Refusal, check_user},
     error::ErrorName,
-    identity_center::{IdentityStore, User},
     ids::Email,
-    lambda::AwsError,
     stage::{Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::{IdentityStore, User};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use daypass::{contract::Proof, samples};
+use daypass::contract::Proof;
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use super::*;

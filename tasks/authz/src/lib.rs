@@ -8,12 +8,12 @@ use daypass::{
     contract::{Authorization, PersonInput},
     decision::{AccountAsked, Facts, PersonaAsked, Refusal, decide},
     error::ErrorName,
-    identity_center::IdentityStore,
-    lambda::AwsError,
     persona::Personas,
     stage::{Named, Stage},
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::IdentityStore;
 
 #[cfg(test)]
 mod tests;

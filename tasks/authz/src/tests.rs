@@ -6,8 +6,8 @@ use std::{
 use daypass::{
     contract::{Person, Proof, Transaction},
     persona::OriginError,
-    samples,
 };
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use super::*;

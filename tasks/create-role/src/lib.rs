@@ -21,13 +21,14 @@ use daypass::{
     contract::{CreateRoleInput, CreatedRole, Transaction},
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
-    lambda::{AwsError, Provisioner, ProvisionerError, Refusal, TargetRefused, Turns},
     persona::{Entitlement, Personas},
     policy::Policy,
     stage::{Named, Stage},
     text::{Quoted, tag_value},
     timestamp::Timestamp,
 };
+use daypass_aws::{AwsError, Refusal};
+use daypass_sessions::{Provisioner, ProvisionerError, TargetRefused, Turns};
 
 mod policies;
 #[cfg(test)]

@@ -1,11 +1,9 @@
 use std::{collections::BTreeSet, fmt::Write};
 
-use daypass::{
-    persona::GUARD_POLICY_CHARS,
-    samples::{
-        self,
-        target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
-    },
+use daypass::persona::GUARD_POLICY_CHARS;
+use daypass_testing::samples::{
+    self, aws_error,
+    target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
 };
 use serde_json::{Value, json};
 
@@ -372,7 +370,7 @@ async fn personas_json_may_have_changed_meanwhile() {
 
 #[test]
 fn a_policy_that_aws_does_not_have() {
-    let source = || AwsError::from_code("iam:AttachRolePolicy", "NoSuchEntity");
+    let source = || aws_error("iam:AttachRolePolicy", "NoSuchEntity");
     let error = CreateRoleError::UnknownPolicy { arn: "arn:aws:iam::aws:policy/Typo".to_owned(), source: source() };
     assert_eq!(error.name(), ErrorName::TargetAccountRefused);
     insta::assert_snapshot!(error);
@@ -415,7 +413,7 @@ fn tags_are_what_iam_takes() {
 #[test]
 fn raises_what_it_says() {
     let role = || samples::transaction().role_arn;
-    let source = || AwsError::from_code("iam:CreateRole", "ServiceFailure");
+    let source = || aws_error("iam:CreateRole", "ServiceFailure");
     let account = "333333333333".parse().unwrap();
     let own = [
         CreateRoleError::UnknownPersona { persona: String::new(), environment: String::new() },

@@ -15,11 +15,12 @@ use daypass::{
     contract::{DeleteRoleInput, DeletedRole},
     error::ErrorName,
     ids::{RoleArn, TransactionId},
-    lambda::{AwsError, Provisioner, ProvisionerError, Turns},
     policy::{Policy, Statement},
     stage::{Named, Stage},
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_sessions::{Provisioner, ProvisionerError, Turns};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
-use daypass::samples::{
-    self,
+use daypass_testing::samples::{
+    self, aws_error,
     target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
 };
 use serde_json::json;
@@ -350,13 +350,13 @@ async fn what_goes_wrong_has_a_name() {
         DeleteRoleError::NotOfTransaction { role: role.provisioner(), transaction },
         DeleteRoleError::NotVisibleYet { role: role.clone() },
         DeleteRoleError::StillThere,
-        DeleteRoleError::NotTold { role: role.clone(), source: AwsError::from_code("iam:GetRole", "AccessDenied") },
+        DeleteRoleError::NotTold { role: role.clone(), source: aws_error("iam:GetRole", "AccessDenied") },
     ];
     for error in &own {
         writeln!(texts, "{}\n  {error}", error.name()).unwrap();
     }
     insta::assert_snapshot!(texts);
-    let source = AwsError::from_code("sts:AssumeRole", "AccessDenied");
+    let source = aws_error("sts:AssumeRole", "AccessDenied");
     let refused = DeleteRoleError::Provisioner(ProvisionerError::NotOnboarded { provisioner: role, source });
     let every_task = [ErrorName::InvalidRequest, ErrorName::Throttled, ErrorName::AwsUnavailable];
     let raised: BTreeSet<_> = own.iter().chain([&refused]).map(Named::name).chain(every_task).collect();

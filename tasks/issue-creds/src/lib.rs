@@ -15,12 +15,12 @@ use daypass::{
     contract::{IssuedCredentials, Person, PersonInput, Proof, SessionCredentials, Transaction},
     error::ErrorName,
     ids::{Email, RoleArn, TRANSACTION_TAG},
-    lambda::AwsError,
     policy::{Policy, Statement},
     stage::{Named, Stage},
     text::tag_value,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use serde::Serialize;
 use zeroize::Zeroizing;
 

@@ -11,7 +11,7 @@ use aws_sdk_sts::{
     primitives::DateTime,
 };
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
-use daypass::samples::{self, http_service, leaks, query_service};
+use daypass_testing::samples::{self, http_service, leaks, query_service};
 use serde_json::{Value, json};
 
 use super::*;

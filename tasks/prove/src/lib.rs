@@ -8,11 +8,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use daypass::{
     contract::{Proof, ProveInput, Proven, Transaction},
     error::ErrorName,
-    lambda::AwsError,
     stage::{Failure, Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use jsonwebtoken::jwk::Jwk;
 
 mod binding;

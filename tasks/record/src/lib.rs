@@ -11,11 +11,11 @@ use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
     error::ErrorName,
     ids::{AccountId, TransactionId},
-    lambda::AwsError,
     stage::{Failure, Named, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use serde::Serialize;
 
 use self::{

@@ -2,9 +2,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use daypass::{
     contract::{DeletedRole, Transaction},
-    samples::{self, Refusal},
     stage::parse_input,
 };
+use daypass_testing::samples::{self, Refusal, aws_error};
 use serde_json::{Value, json};
 
 use self::fake::{FakeTable, Items, Trouble};
@@ -816,7 +816,7 @@ fn raises_what_it_says() {
         RecordError::OtherAccount { job: String::new(), account: account.clone(), had: String::new(), most: 1 },
         RecordError::NoRoom { whose: "", limit: "", account: account.clone(), most: 1, open: String::new() },
         RecordError::Contended(id),
-        RecordError::Refused(AwsError::from_code("dynamodb:UpdateItem", "AccessDeniedException")),
+        RecordError::Refused(aws_error("dynamodb:UpdateItem", "AccessDeniedException")),
     ];
     let raised: BTreeSet<_> = own.iter().map(Named::name).chain([ErrorName::AwsUnavailable]).collect();
     let said: BTreeSet<_> = RAISES.iter().flat_map(|(_, names)| *names).copied().collect();

@@ -4,8 +4,8 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use daypass::{
-    ids::TransactionId,
+use daypass::ids::TransactionId;
+use daypass_testing::{
     invariants::{check_message, check_transaction},
     strategies::{ANY_TEXT, edited, edited_json, json},
 };

@@ -10,15 +10,15 @@ use daypass::{
     contract::in_hours,
     decision::{AccountAsked, Decision, Facts, PersonaAsked, Subject, Verdict, decide},
     error::ErrorName,
-    identity_center::{IdentityStore, User},
     ids::{AccountId, BOUNDARY_POLICY_NAME, Email},
     issuer::Provider,
-    lambda::AwsError,
     persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Origin, OriginError, Persona, Personas, Repository},
     policy::{Effect, OneOrMany, Policy, Statement},
     stage::Named,
     text::{Quoted, plain},
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::{IdentityStore, User};
 use daypass_policies::{
     methods::METHODS,
     rights::{Outcome, Rights},
