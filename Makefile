@@ -94,7 +94,7 @@ test: ## run every test
 test-rust: ## Rust crates, without an engine
 	cargo test $(CRATES) --no-fail-fast
 
-test-crate: ## the unit tests of one crate: CRATE=authz, core, cli …
+test-crate: ## the tests of one crate alone: CRATE=authz, core, cli …
 	@$(PYTHON) .ci/test_crate.py '$(CRATE)' cargo test $(CRATES) --lib --bins
 
 test-cdk: $(CDK) ## the CDK app
@@ -232,7 +232,7 @@ check-rust: ## format, clippy, documentation
 
 check-dependencies: $(DENY)/.crates.toml $(MACHETE)/.crates.toml ## licences, sources, bans, unused dependencies
 	$(DENY)/bin/cargo-deny --all-features --locked check bans licenses sources
-	$(MACHETE)/bin/cargo-machete core tasks cli tests
+	$(MACHETE)/bin/cargo-machete core policies aws identity-center lambda sessions testing tasks cli tests
 
 check-asl: ## the state machines
 	cargo test $(CRATES) --test state_machines

@@ -6,9 +6,9 @@ use aws_credential_types::provider::error::CredentialsError;
 use daypass::{
     error::{Class, ErrorName},
     ids::TransactionId,
-    lambda::AwsError,
     text::plain,
 };
+use daypass_aws::AwsError;
 use serde_json::{Value, json};
 
 use crate::{client::asking::OnlyOwn, remedies, signals};
@@ -303,6 +303,8 @@ impl From<&AwsError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use daypass_testing::samples::aws_error;
+
     use super::*;
 
     #[test]
@@ -333,7 +335,7 @@ mod tests {
         assert_eq!(text.lines().count(), begins.len(), "{text}");
         for (line, begin) in text.lines().zip(begins) {
             assert!(line.starts_with(begin), "{text}");
-            daypass::invariants::check_message(line, 1_000);
+            daypass_testing::invariants::check_message(line, 1_000);
         }
         assert_eq!(
             error.json(Some("https://docs.example.com"))["docs"],
@@ -343,7 +345,7 @@ mod tests {
 
     #[test]
     fn what_aws_says_decides_whether_to_try_again() {
-        let kind = |code: &str| Error::from(AwsError::from_code("sts:AssumeRole", code)).kind();
+        let kind = |code: &str| Error::from(aws_error("sts:AssumeRole", code)).kind();
         for code in [
             "ThrottlingException",
             "ServiceUnavailable",
@@ -365,7 +367,7 @@ mod tests {
     /// Whatever answers of AWS can have in them, nothing of it is printed but codes and messages.
     #[test]
     fn no_answer_of_aws_is_printed() {
-        use daypass::samples::leaks::{SECRETS, failed_calls};
+        use daypass_testing::samples::leaks::{SECRETS, failed_calls};
         for failed in failed_calls() {
             let error = Error::from(failed);
             let said = format!("{} {} {error:?}", error.text(None, false), error.json(None));

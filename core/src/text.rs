@@ -139,10 +139,7 @@ mod tests {
             told("👩\u{200d}🚀"),
             "character 2 is U+200D, which is invisible: leave it out, also within an emoji"
         );
-        assert_eq!(
-            told("ä\u{202e}b\u{200b}"),
-            "character 2 is U+202E, which changes the text direction: leave it out"
-        );
+        assert_eq!(told("ä\u{202e}b\u{200b}"), "character 2 is U+202E, which changes the text direction: leave it out");
         let space = "which is white space other than the space: write a space, or leave it out";
         assert_eq!(told("a\nb"), format!("character 2 is U+000A, {space}"));
         assert_eq!(told("a b\u{3000}"), format!("character 4 is U+3000, {space}"));

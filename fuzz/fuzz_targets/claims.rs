@@ -4,11 +4,11 @@
 use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use daypass::{
+use daypass_prove::{Judgement, Rules, Unverified, judge};
+use daypass_testing::{
     invariants::{check_json, check_message},
     samples,
 };
-use daypass_prove::{Judgement, Rules, Unverified, judge};
 use jsonwebtoken::jwk::Jwk;
 use libfuzzer_sys::fuzz_target;
 use ring::{

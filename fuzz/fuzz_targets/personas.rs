@@ -1,10 +1,8 @@
 //! Any text as a personas.json: right in every respect, or explained problem by problem.
 #![no_main]
 
-use daypass::{
-    invariants::{check_personas, check_personas_error},
-    persona::Personas,
-};
+use daypass::persona::Personas;
+use daypass_testing::invariants::{check_personas, check_personas_error};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| match Personas::parse(text) {

@@ -3,9 +3,9 @@
 
 use daypass::{
     contract::{DeleteRoleInput, DeprovisionRequest, RecordInput},
-    invariants::{check_account_id, check_json, check_message},
     stage::{Failure, parse_input},
 };
+use daypass_testing::invariants::{check_account_id, check_json, check_message};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

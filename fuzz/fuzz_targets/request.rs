@@ -4,10 +4,12 @@
 use std::{sync::LazyLock, time::Duration};
 
 use daypass::{
-    invariants::{check_message, check_transaction},
     persona::{MAX_ROLE_TTL, Personas},
-    samples::{requested_at, transaction},
     stage::parse_input,
+};
+use daypass_testing::{
+    invariants::{check_message, check_transaction},
+    samples::{requested_at, transaction},
 };
 use daypass_validate::{Validate, ValidateError, renewal};
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,8 @@
 //! Any text as an identity token: what says how to verify it is read before anything is verified.
 #![no_main]
 
-use daypass::invariants::check_message;
 use daypass_prove::Unverified;
+use daypass_testing::invariants::check_message;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -13,10 +13,11 @@ use std::{
 };
 
 use daypass::persona::Personas;
-use daypass_tests::{
-    escalation::{EXAMPLE, METHODS, Method, SHIELD, Step},
-    kinds::{ACCEPTED, Kind},
+use daypass_policies::{
+    BOUNDARY,
+    methods::{EXAMPLE, METHODS, Method, SHIELD, Step},
 };
+use daypass_tests::kinds::{ACCEPTED, Kind};
 use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, PolicyEvaluator, Principal, PrincipalId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -123,7 +124,7 @@ fn boundary() -> PolicyEvaluator {
         ("${TrailLogGroup}", TRAIL_LOG_GROUP),
         ("${TrailKeyArn}", TRAIL_KEY),
     ];
-    let document = include_str!("../../policies/boundary.json").to_owned();
+    let document = BOUNDARY.to_owned();
     let filled = values.iter().fold(document, |document, (name, value)| document.replace(name, &EXAMPLE.fill(value)));
     PolicyEvaluator::with_policies(vec![policy(&filled)])
 }

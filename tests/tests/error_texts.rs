@@ -10,16 +10,17 @@ use std::{error::Error, io};
 use daypass::{
     decision::Refusal,
     ids::{Email, RoleArn},
-    lambda::{AwsError, ProvisionerError, TargetRefused},
     persona::OriginError,
-    samples::{self, leaks},
     stage::Named,
 };
 use daypass_authn::AuthnError;
 use daypass_authz::AuthzError;
+use daypass_aws::AwsError;
 use daypass_create_role::CreateRoleError;
 use daypass_delete_role::DeleteRoleError;
 use daypass_issue_creds::IssueCredsError;
+use daypass_sessions::{ProvisionerError, TargetRefused};
+use daypass_testing::samples::{self, leaks};
 
 /// Every error of a task, given one of AWS, beside a number for its variant.
 trait Every: Error + Named + Sized + 'static {

@@ -65,7 +65,7 @@ def _answer(tree: Path, binary: str, test: Test) -> str | None:
         raise NoAnswerError(f"the test did not end:\n{ran.stdout}{ran.stderr}")
     place, said = panic.groups()
     # The test itself, its helpers, or the snapshots that it compares with. Elsewhere, the weakened code has crashed.
-    helpers = (f"{test.file.removesuffix('.rs')}/", "core/src/samples/")
+    helpers = (f"{test.file.removesuffix('.rs')}/", "testing/src/samples/")
     if place == test.file or place.startswith(helpers) or "/insta-" in place:
         return said
     raise NoAnswerError(f"it crashed at {place}: {said}")

@@ -35,7 +35,7 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, endpoint_config::EndpointUrl, region::Region};
-use daypass::lambda::AwsError;
+use daypass_aws::AwsError;
 use hyper::Uri;
 use url::Host;
 

@@ -12,9 +12,9 @@ use daypass::{
     contract::{Cause, Grant, Granted, ProvisionInput, RenewInput, Request, SessionCredentials},
     error::ErrorName,
     ids::TransactionId,
-    lambda::{AwsError, Refusal},
     timestamp::Timestamp,
 };
+use daypass_aws::{AwsError, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
@@ -502,7 +502,7 @@ fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Err
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use daypass::samples::json_service;
+    use daypass_testing::samples::json_service;
     use serde_json::Value;
 
     use super::*;
@@ -637,7 +637,8 @@ mod tests {
     /// A deployment may cap what this command makes up, and then nothing is worse than it was.
     #[tokio::test]
     async fn a_lifetime_that_nobody_has_wished_for_fails_no_request() {
-        const TOO_LONG: &str = "`role_ttl_hours`: 1 is out of range: Product_Admin may have 0.25 to 0.5 hours in production";
+        const TOO_LONG: &str =
+            "`role_ttl_hours`: 1 is out of range: Product_Admin may have 0.25 to 0.5 hours in production";
         let cases = [
             // Whose wish it is, what is refused, and the lifetimes that are asked for.
             (true, "Daypass.InvalidRequest", TOO_LONG, vec![json!(1.0), Value::Null]),

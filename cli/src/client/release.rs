@@ -14,9 +14,9 @@ use daypass::{
     contract::{DeprovisionRequest, Deprovisioned, Status},
     error::ErrorName,
     ids::TransactionId,
-    lambda::AwsError,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -402,7 +402,7 @@ pub mod tests {
         sync::{Arc, Mutex},
     };
 
-    use daypass::samples::json_service;
+    use daypass_testing::samples::json_service;
 
     use super::*;
 

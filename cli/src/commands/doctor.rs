@@ -8,10 +8,10 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 use daypass::{
     contract::{CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG},
-    identity_center::IdentityStore,
     ids::AccountId,
-    lambda::AwsError,
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::IdentityStore;
 
 use self::{
     check::{Check, Status},
@@ -431,6 +431,8 @@ fn unseen(name: &str, machine: &MachineArn, error: &AwsError) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use daypass_testing::samples::aws_error;
+
     use super::*;
 
     #[test]
@@ -458,7 +460,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_an_answer_whatever_it_is() {
-        let denied = || AwsError::from_code("states:StartSyncExecution", "AccessDeniedException");
+        let denied = || aws_error("states:StartSyncExecution", "AccessDeniedException");
         assert_eq!(
             endpoints("r", &[("sts", Ok(())), ("sync-states", Err(denied()))]).detail,
             "sts, sync-states of r answer"

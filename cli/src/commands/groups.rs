@@ -8,7 +8,8 @@ use std::{
 };
 
 use aws_config::retry::RetryConfig;
-use daypass::{lambda::AwsError, persona::Personas, text::plain};
+use daypass::{persona::Personas, text::plain};
+use daypass_aws::AwsError;
 use serde_json::{Value, json};
 
 use self::{

@@ -12,7 +12,6 @@ mod explanation;
 mod finding;
 mod issuers;
 mod lints;
-mod policies;
 mod report;
 mod source;
 

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::ExecutionStatus;
-use daypass::{error::ErrorName, ids::TransactionId, lambda::AwsError};
+use daypass::{error::ErrorName, ids::TransactionId};
+use daypass_aws::AwsError;
 use serde_json::{Map, Value, json};
 
 use super::session;

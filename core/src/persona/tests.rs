@@ -10,8 +10,6 @@ use serde_json::Value;
 use super::*;
 use crate::policy::OneOrMany;
 
-mod origin;
-
 const BASE: &str = include_str!("tests/base.json");
 const CASES: &str = include_str!("tests/cases.json");
 const SHIPPED: &str = include_str!("../../../personas.json");

@@ -5,14 +5,14 @@ use daypass::{
     contract::{AuthnInput, Person, UserAttribute, UserClaim},
     decision::{Refusal, check_user},
     error::ErrorName,
-    identity_center::{IdentityStore, User},
     ids::Email,
-    lambda::AwsError,
     named,
     stage::Stage,
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::{IdentityStore, User};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use aws_sdk_identitystore::Client;
-use daypass::lambda::{connect, identity_center, main as serve, setting};
 use daypass_authn::Authn;
+use daypass_lambda::{connect, main as serve, setting};
+use daypass_sessions::identity_center;
 
 fn main() -> ExitCode {
     serve(|| {

@@ -3,7 +3,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use daypass::{contract::Proof, samples, stage::Named};
+use daypass::{contract::Proof, stage::Named};
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use super::*;

@@ -8,13 +8,13 @@ use daypass::{
     contract::{Authorization, PersonInput},
     decision::{AccountAsked, Facts, PersonaAsked, Refusal, decide},
     error::ErrorName,
-    identity_center::IdentityStore,
-    lambda::AwsError,
     named,
     persona::Personas,
     stage::Stage,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::IdentityStore;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,9 @@ use std::sync::{Arc, Mutex};
 
 use daypass::{
     contract::{Person, Proof, Transaction},
-    samples,
     stage::Named,
 };
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use super::*;

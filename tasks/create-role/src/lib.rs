@@ -21,7 +21,6 @@ use daypass::{
     contract::{CreateRoleInput, CreatedRole, Transaction},
     error::ErrorName,
     ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
-    lambda::{AwsError, Provisioner, ProvisionerError, Refusal, TargetRefused, Turns},
     named,
     persona::{Entitlement, Personas},
     policy::Policy,
@@ -29,6 +28,8 @@ use daypass::{
     text::{Quoted, tag_value},
     timestamp::Timestamp,
 };
+use daypass_aws::{AwsError, Refusal};
+use daypass_sessions::{Provisioner, ProvisionerError, TargetRefused, Turns};
 
 mod policies;
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use daypass::lambda::{Provisioner, connect, main as serve, personas, setting};
 use daypass_create_role::CreateRole;
+use daypass_lambda::{connect, main as serve, personas, setting};
+use daypass_sessions::Provisioner;
 
 fn main() -> ExitCode {
     serve(|| {

@@ -1,12 +1,9 @@
 use std::fmt::Write;
 
-use daypass::{
-    persona::GUARD_POLICY_CHARS,
-    samples::{
-        self,
-        target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
-    },
-    stage::Named,
+use daypass::{persona::GUARD_POLICY_CHARS, stage::Named};
+use daypass_testing::samples::{
+    self, aws_error,
+    target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
 };
 use serde_json::{Value, json};
 
@@ -373,7 +370,7 @@ async fn personas_json_may_have_changed_meanwhile() {
 
 #[test]
 fn a_policy_that_aws_does_not_have() {
-    let source = || AwsError::from_code("iam:AttachRolePolicy", "NoSuchEntity");
+    let source = || aws_error("iam:AttachRolePolicy", "NoSuchEntity");
     let error = CreateRoleError::UnknownPolicy { arn: "arn:aws:iam::aws:policy/Typo".to_owned(), source: source() };
     assert_eq!(error.name(), ErrorName::TargetAccountRefused);
     insta::assert_snapshot!(error);

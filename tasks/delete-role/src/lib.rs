@@ -15,12 +15,13 @@ use daypass::{
     contract::{DeleteRoleInput, DeletedRole},
     error::ErrorName,
     ids::{RoleArn, TransactionId},
-    lambda::{AwsError, Provisioner, ProvisionerError, Turns},
     named,
     policy::{Policy, Statement},
     stage::Stage,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
+use daypass_sessions::{Provisioner, ProvisionerError, Turns};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use daypass::lambda::{Provisioner, connect, main as serve, setting};
 use daypass_delete_role::DeleteRole;
+use daypass_lambda::{connect, main as serve, setting};
+use daypass_sessions::Provisioner;
 
 fn main() -> ExitCode {
     serve(|| Ok(DeleteRole::new(Provisioner::new(&connect()?, setting("DAYPASS_EXTERNAL_ID")?))))

@@ -1,11 +1,9 @@
 use std::{collections::BTreeSet, fmt::Write};
 
-use daypass::{
-    samples::{
-        self,
-        target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
-    },
-    stage::Named,
+use daypass::stage::Named;
+use daypass_testing::samples::{
+    self, aws_error,
+    target::{Fault, FaultyCall, Missing, Role as TargetRole, Target},
 };
 use serde_json::json;
 
@@ -353,7 +351,7 @@ async fn what_goes_wrong_has_a_name() {
         DeleteRoleError::NotOfTransaction { role: role.provisioner(), transaction },
         DeleteRoleError::NotVisibleYet { role: role.clone() },
         DeleteRoleError::StillThere,
-        DeleteRoleError::NotTold { role: role.clone(), source: AwsError::from_code("iam:GetRole", "AccessDenied") },
+        DeleteRoleError::NotTold { role: role.clone(), source: aws_error("iam:GetRole", "AccessDenied") },
     ];
     for error in &own {
         writeln!(texts, "{}\n  {error}", error.name()).unwrap();

@@ -15,13 +15,13 @@ use daypass::{
     contract::{IssuedCredentials, Person, PersonInput, Proof, SessionCredentials, Transaction},
     error::ErrorName,
     ids::{Email, RoleArn, TRANSACTION_TAG},
-    lambda::AwsError,
     named,
     policy::{Policy, Statement},
     stage::Stage,
     text::tag_value,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use serde::Serialize;
 use zeroize::Zeroizing;
 

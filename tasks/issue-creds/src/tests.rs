@@ -8,10 +8,8 @@ use aws_sdk_sts::{
     primitives::DateTime,
 };
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
-use daypass::{
-    samples::{self, http_service, leaks, query_service},
-    stage::Named,
-};
+use daypass::stage::Named;
+use daypass_testing::samples::{self, http_service, leaks, query_service};
 use serde_json::{Value, json};
 
 use super::*;

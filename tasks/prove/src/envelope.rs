@@ -5,7 +5,7 @@
 
 use aws_sdk_kms::{Client, error::SdkError, primitives::Blob, types::EncryptionAlgorithmSpec};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use daypass::lambda::AwsError;
+use daypass_aws::AwsError;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::Deserialize;
 use zeroize::Zeroizing;

@@ -8,12 +8,12 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use daypass::{
     contract::{Proof, ProveInput, Proven, Transaction},
     error::ErrorName,
-    lambda::AwsError,
     named,
     stage::{Failure, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use jsonwebtoken::jwk::Jwk;
 
 mod binding;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aws_sdk_kms::Client;
-use daypass::lambda::{connect, connect_anywhere, main as serve, setting};
+use daypass_lambda::{connect, connect_anywhere, main as serve, setting};
 use daypass_prove::{EnvelopeKey, Prove};
 
 fn main() -> ExitCode {

@@ -3,7 +3,8 @@
 use std::{fmt::Write, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use daypass::{contract::Transaction, samples, stage::Named};
+use daypass::{contract::Transaction, stage::Named};
+use daypass_testing::samples;
 use ring::hmac;
 use serde_json::{Value, json};
 

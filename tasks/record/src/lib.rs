@@ -11,12 +11,12 @@ use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
     error::ErrorName,
     ids::{AccountId, TransactionId},
-    lambda::AwsError,
     named,
     stage::{Failure, Stage},
     text::Quoted,
     timestamp::Timestamp,
 };
+use daypass_aws::AwsError;
 use serde::Serialize;
 
 use self::{

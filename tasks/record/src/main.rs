@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aws_sdk_dynamodb::Client;
-use daypass::lambda::{connect, main as serve, setting};
+use daypass_lambda::{connect, main as serve, setting};
 use daypass_record::Record;
 
 fn main() -> ExitCode {

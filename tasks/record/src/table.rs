@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::{
     operation::{batch_get_item::BatchGetItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, KeysAndAttributes, TransactWriteItem, Update},
 };
-use daypass::{contract::Status, lambda::AwsError, stage::parse_input};
+use daypass::{contract::Status, stage::parse_input};
+use daypass_aws::AwsError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::time::sleep;

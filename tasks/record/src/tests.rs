@@ -2,9 +2,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use daypass::{
     contract::{DeletedRole, Transaction},
-    samples::{self, Refusal},
     stage::{Named, parse_input, raised_by},
 };
+use daypass_testing::samples::{self, Refusal};
 use serde_json::{Value, json};
 
 use self::fake::{FakeTable, Items, Trouble};

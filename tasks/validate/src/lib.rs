@@ -125,7 +125,8 @@ impl Validate {
                 let (least, most) = (in_hours(self.min_role_ttl), in_hours(cap));
                 let place = environment.map_or_else(String::new, |it| format!(" in {}", it.name()));
                 let hours = shortened(&hours.to_string(), 20);
-                let message = format!("{hours} is out of range: {} may have {least} to {most} hours{place}", persona.name());
+                let message =
+                    format!("{hours} is out of range: {} may have {least} to {most} hours{place}", persona.name());
                 problems.push(Problem::new("role_ttl_hours", message));
                 None
             }

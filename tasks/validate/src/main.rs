@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use daypass::lambda::{main as serve, personas, setting};
+use daypass_lambda::{main as serve, personas, setting};
 use daypass_validate::Validate;
 
 fn main() -> ExitCode {

@@ -7,6 +7,8 @@ use std::{fs, iter, path::Path, sync::LazyLock};
 use daypass::{
     contract::{ProvisionInput, RenewInput, fields::Field},
     ids::TransactionId,
+};
+use daypass_testing::{
     invariants::{check_message, check_transaction},
     strategies::{ANY_TEXT, edited, edited_json, json},
 };

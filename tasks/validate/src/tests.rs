@@ -33,7 +33,7 @@ fn with(changes: &Value) -> Value {
 
 fn validate(request: &Value) -> Result<Transaction, String> {
     let task = Validate::new(Personas::parse(PERSONAS).unwrap(), Duration::from_mins(15), "aws".to_owned());
-    reason(task.request(ID.parse().unwrap(), daypass::samples::requested_at(), request))
+    reason(task.request(ID.parse().unwrap(), daypass_testing::samples::requested_at(), request))
 }
 
 /// Of a refusal the text.
@@ -49,7 +49,7 @@ fn reason<T>(answer: Result<T, ValidateError>) -> Result<T, String> {
 fn answers_the_machine_that_asks() {
     let task = Validate::new(Personas::parse(PERSONAS).unwrap(), Duration::from_mins(15), "aws".to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let now = daypass::samples::requested_at();
+    let now = daypass_testing::samples::requested_at();
     let answer = |input: Value| {
         let answer = runtime.block_on(task.run(serde_json::from_value(input).unwrap(), now)).unwrap();
         serde_json::to_value(answer).unwrap()

@@ -12,8 +12,8 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::config_bag::ConfigBag;
-use daypass::lambda::{connect, main as serve, setting};
 use daypass_issue_creds::IssueCreds;
+use daypass_lambda::{connect, main as serve, setting};
 
 /// What happens while the credentials are in memory.
 #[derive(Clone, Copy, Debug)]

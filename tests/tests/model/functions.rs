@@ -3,7 +3,8 @@
 //! The real ones speak to the SDK, which is too slow to be asked a million times. Their own tests hold what is copied here:
 //! `tasks/create-role/src/tests.rs`, `tasks/delete-role/src/tests.rs`, and the scenarios of `faults` and `patience`.
 
-use daypass::{contract::Proof, ids::TransactionId, samples};
+use daypass::{contract::Proof, ids::TransactionId};
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use crate::world::{BARE_LOSS, Exec, FIRST, Flags, Kind, Outcome, Phase, Promise, Role, State, Step, World};

@@ -16,7 +16,7 @@ mod record;
 mod weakened;
 mod world;
 
-use daypass::samples;
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use self::{

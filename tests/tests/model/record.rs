@@ -18,11 +18,11 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use daypass::{
     contract::RecordInput,
-    lambda::AwsError,
     stage::{Named, parse_input},
     timestamp::Timestamp,
 };
 use daypass_record::{Change, Condition, Item, Record, Store, TableError, Together};
+use daypass_testing::samples::aws_error;
 
 use crate::{
     functions::E,
@@ -91,7 +91,7 @@ impl Handle<'_> {
     async fn ask(&self, question: Question) -> Result<Answer, TableError> {
         let known = self.replay.answers.borrow_mut().pop_front();
         match known {
-            Some(Answer::Lost) => Err(AwsError::from_code("dynamodb:UpdateItem", "InternalServerError").into()),
+            Some(Answer::Lost) => Err(aws_error("dynamodb:UpdateItem", "InternalServerError").into()),
             Some(answer) => Ok(answer),
             None => {
                 *self.replay.asked.borrow_mut() = Some(question);

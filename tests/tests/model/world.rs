@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use daypass::{samples, timestamp::Timestamp};
+use daypass::timestamp::Timestamp;
+use daypass_testing::samples;
 use serde_json::{Map, Value, json};
 
 use crate::{

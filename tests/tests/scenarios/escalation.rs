@@ -5,9 +5,10 @@
 //! what refuses it is the boundary.
 
 use aws_credential_types::Credentials;
+use daypass_policies::methods::{EXAMPLE, METHODS, Method, Placeholders, RawCall};
 use daypass_tests::{
     aws::{Aws, Refused, percent_decoded},
-    escalation::{EXAMPLE, METHODS, Method, Placeholders, RawCall},
+    escalation::make,
     pipeline::{Access, Account, Request, new_transaction_id},
     stack::Stack,
 };
@@ -117,7 +118,7 @@ impl Field<'_> {
         ];
         let mut answer = String::new();
         for call in calls {
-            match call_of(call).by(&self.root(), &self.values("", "", "")).await {
+            match make(&call_of(call), &self.root(), &self.values("", "", "")).await {
                 Ok(made) => answer = made,
                 // Another scenario has made it.
                 Err(refused) => {
@@ -158,7 +159,7 @@ async fn try_all(who: &str, somebody: &Aws, values: &Placeholders) -> (Vec<Strin
     let (mut passed, mut refused) = (Vec::new(), 0);
     for method in METHODS.iter() {
         for call in &method.calls {
-            match call.by(somebody, values).await {
+            match make(call, somebody, values).await {
                 Err(error) if is_denied(&error) => refused += 1,
                 answer => passed.push(format!("{who}: {}: {call}: {answer:?}", method.id)),
             }
@@ -261,7 +262,7 @@ async fn refused_without_boundary(field: &Field<'_>, method: &Method, instance: 
     for call in &method.calls {
         let arn = field.administrator("/daypass/", &own, None).await;
         let somebody = field.stack.assume_with(&field.root(), &arn).await.unwrap();
-        let answer = call.by(&somebody, &field.values(instance, &own, &peer)).await;
+        let answer = make(call, &somebody, &field.values(instance, &own, &peer)).await;
         if let Err(error) = answer
             && error.is_refusal()
         {
@@ -488,7 +489,7 @@ async fn answers(
 ) -> Vec<(&'static str, Option<Refused>)> {
     let mut answers = Vec::new();
     for (name, call) in calls {
-        answers.push((*name, call_of(call.clone()).by(somebody, values).await.err()));
+        answers.push((*name, make(&call_of(call.clone()), somebody, values).await.err()));
     }
     answers
 }

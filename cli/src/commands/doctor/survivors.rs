@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use aws_types::SdkConfig;
-use daypass::{ids::AccountId, lambda::AwsError};
+use daypass::ids::AccountId;
+use daypass_aws::AwsError;
 use serde_json::Value;
 
 use super::check::Check;

@@ -1,7 +1,8 @@
 //! The groups of an identity store: as much of its API as is needed, and nothing that is about people.
 
 use aws_sdk_identitystore::Client;
-use daypass::{identity_center::IdentityStore, lambda::AwsError};
+use daypass_aws::AwsError;
+use daypass_identity_center::IdentityStore;
 
 use super::difference::{Group, Wanted};
 

@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use daypass::{identity_center::IdentityStore, ids::Email, issuer::Provider, persona::Personas};
+use daypass::{ids::Email, issuer::Provider, persona::Personas};
+use daypass_identity_center::IdentityStore;
 
 use super::explanation::{Answer, Explanation, Question, Run, Store};
 use crate::{

@@ -10,19 +10,22 @@ use daypass::{
     contract::in_hours,
     decision::{AccountAsked, Decision, Facts, PersonaAsked, Subject, Verdict, decide},
     error::ErrorName,
-    identity_center::{IdentityStore, User},
     ids::{AccountId, BOUNDARY_POLICY_NAME, Email},
     issuer::Provider,
-    lambda::AwsError,
     persona::{Account, DEFAULT_ROLE_TTL, Entitlement, Origin, OriginError, Persona, Personas, Repository},
     policy::{Effect, OneOrMany, Policy, Statement},
     stage::Named,
     text::{Quoted, plain},
 };
+use daypass_aws::AwsError;
+use daypass_identity_center::{IdentityStore, User};
+use daypass_policies::{
+    methods::METHODS,
+    rights::{Outcome, Rights},
+};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::policies::{self, Outcome, Rights};
 use crate::error::in_one_line;
 
 /// Who would ask for what.
@@ -431,10 +434,9 @@ impl Role {
 
 fn risks(entitlement: &Entitlement, account: &str) -> (RiskyActions, Vec<String>) {
     let rights = Rights::of(entitlement, account);
-    let methods = policies::methods();
     // An action can be in several steps, on other resources: what is possible in one of them is possible.
     let mut outcomes = BTreeMap::new();
-    for step in methods.iter().flat_map(|method| &method.steps) {
+    for step in METHODS.iter().flat_map(|method| &method.steps) {
         let outcome = rights.outcome(step);
         let most = outcomes.entry(step.action.clone()).or_insert(outcome);
         *most = outcome.max(*most);
@@ -447,7 +449,7 @@ fn risks(entitlement: &Entitlement, account: &str) -> (RiskyActions, Vec<String>
             Outcome::NotGranted => actions.not_granted.push(action),
         }
     }
-    let working = methods.iter().filter(|method| rights.way(method).is_some());
+    let working = METHODS.iter().filter(|method| rights.way(method).is_some());
     (actions, working.map(|method| method.id.clone()).collect())
 }
 

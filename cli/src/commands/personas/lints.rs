@@ -5,18 +5,22 @@ use std::{collections::BTreeMap, time::Duration};
 use daypass::{
     issuer::Provider,
     persona::{Account, Environment, JsonPath, Location, Persona, Personas, Repository, Step},
-    policy::{
-        Effect, OneOrMany, Policy, Statement,
-        evaluate::{Request, evaluate},
-    },
+    policy::{Effect, OneOrMany, Policy, Statement},
     text::Quoted,
+};
+use daypass_policies::{
+    boundary,
+    catalogue::{Known, aws_managed, is_service, nearest},
+    evaluate::{Request, evaluate},
+    methods::{METHODS, Method},
+    partition_of,
+    rights::{Origin, Rights},
 };
 use wildmatch::WildMatch;
 
 use super::{
     finding::{Finding, Lint, Rule},
     issuers::Issuers,
-    policies::{self, Known, Method, Origin, Rights, partition_of},
     source::Source,
 };
 
@@ -28,7 +32,7 @@ const SOME_ACCOUNT: &str = "123456789012";
 /// Everything that there is to say about a `personas.json`, in the order of its text; with the issuers of the deployment, also
 /// what only they show.
 pub fn findings(text: &str, issuers: Option<&Issuers>) -> Vec<Finding> {
-    findings_with(text, issuers, &policies::methods())
+    findings_with(text, issuers, &METHODS)
 }
 
 /// The same, when `methods` are the known ways to more rights.
@@ -164,7 +168,7 @@ impl<'a> Linter<'a> {
     fn managed_policies(&mut self, list: &JsonPath<'a>) {
         let mut partition = None;
         for (at, arn) in self.texts(list) {
-            match policies::aws_managed(&arn) {
+            match aws_managed(&arn) {
                 Known::Policy(_) => {}
                 Known::ServiceLinked => {
                     let message = format!("{} is a policy of a service-linked role", Quoted(&arn));
@@ -173,7 +177,7 @@ impl<'a> Linter<'a> {
                 }
                 Known::No => {
                     let message = format!("{} is not an AWS-managed policy", Quoted(&arn));
-                    let remedy = match policies::nearest(&arn) {
+                    let remedy = match nearest(&arn) {
                         Some(nearest) => format!("write {nearest}, if you mean that policy"),
                         None => "look it up in AWS's reference of managed policies".to_owned(),
                     };
@@ -193,12 +197,12 @@ impl<'a> Linter<'a> {
         if self.is_broken(list) {
             return;
         }
-        let boundary = unconditional(&policies::boundary("aws", SOME_ACCOUNT));
+        let boundary = unconditional(&boundary("aws", SOME_ACCOUNT));
         for (i, statement) in self.source.value::<Vec<Statement>>(list).unwrap_or_default().iter().enumerate() {
             let at = list.join(i);
             let actions = statement.action.as_ref().or(statement.not_action.as_ref()).map(OneOrMany::as_slice);
             let unknown = actions.unwrap_or_default().iter().filter_map(|action| action.split_once(':')).map(|it| it.0);
-            let mut unknown: Vec<&str> = unknown.filter(|service| !policies::is_service(service)).collect();
+            let mut unknown: Vec<&str> = unknown.filter(|service| !is_service(service)).collect();
             unknown.dedup();
             for service in unknown {
                 let message = format!("{} is not a service in any AWS-managed policy", Quoted(service));
@@ -255,7 +259,7 @@ impl<'a> Linter<'a> {
             }
         }
         for ((i, at), environments) in found {
-            let (Method { id, name, steps }, environments) = (&self.methods[i], environments.join(" and "));
+            let (Method { id, name, steps, .. }, environments) = (&self.methods[i], environments.join(" and "));
             let actions = steps.iter().map(|step| step.action.as_str()).collect::<Vec<_>>().join(", ");
             let message = format!("lets {} get more rights in {environments} by `{id}`: {name}", persona.name());
             let remedy = format!("allow less, or deny in the custom policy one of {actions}");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use daypass::{
+use daypass_testing::{
     invariants::{check_json, check_message},
     samples,
     strategies::{ANY_TEXT, edited, edited_json},

@@ -22,9 +22,9 @@ use base64::{
 use daypass::{
     contract::{Proof, ProveInput, Proven, Transaction},
     error::ErrorName,
-    samples,
     stage::{Named, Stage},
 };
+use daypass_testing::samples;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand::SystemRandom,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::Client;
-use daypass::samples::{Refusal, json_service};
+use daypass_testing::samples::{Refusal, json_service};
 use serde_json::{Map, Value, json};
 
 use crate::Record;

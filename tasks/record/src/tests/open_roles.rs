@@ -235,7 +235,7 @@ async fn who_is_in_the_way_is_waited_for() {
     let conflict = || {
         let reasons = json!([{"Code": "None"}, {"Code": "TransactionConflict"}, {"Code": "None"}]);
         let members = json!({"CancellationReasons": reasons});
-        Trouble::Refused(daypass::samples::Refusal { code: "TransactionCanceledException", members })
+        Trouble::Refused(daypass_testing::samples::Refusal { code: "TransactionCanceledException", members })
     };
     let table = FakeTable::default();
     table.trouble("TransactWriteItems", conflict());
@@ -247,7 +247,7 @@ async fn who_is_in_the_way_is_waited_for() {
     assert_eq!(table.ask(&asked(2)).await.unwrap_err().name(), ErrorName::Throttled);
     // DynamoDB cancels for other reasons, too.
     let members = json!({"CancellationReasons": [{"Code": "ThrottlingError"}, {"Code": "None"}]});
-    let throttled = daypass::samples::Refusal { code: "TransactionCanceledException", members };
+    let throttled = daypass_testing::samples::Refusal { code: "TransactionCanceledException", members };
     table.trouble("TransactWriteItems", Trouble::Refused(throttled));
     assert_eq!(table.lease(&asked(2)).await.unwrap_err().name(), ErrorName::AwsUnavailable);
 }

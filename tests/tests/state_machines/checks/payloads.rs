@@ -5,9 +5,9 @@ use daypass::{
         AuthnInput, CreateRoleInput, DeleteRoleInput, DeletedRole, Deprovisioning, PersonInput, ProveInput,
         RecordInput, Renewal, Status, ValidateInput,
     },
-    samples,
     stage::parse_input,
 };
+use daypass_testing::samples;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

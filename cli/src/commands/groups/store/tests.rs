@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use daypass::samples;
+use daypass_testing::samples;
 use serde_json::{Value, json};
 
 use super::*;

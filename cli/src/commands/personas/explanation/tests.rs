@@ -1,7 +1,7 @@
 //! Explanations from the shipped file and an identity store that a test makes up.
 
 use aws_sdk_identitystore::Client;
-use daypass::samples;
+use daypass_testing::samples;
 use serde_json::json;
 
 use super::*;

@@ -343,7 +343,7 @@ fn a_wide_pattern_covers_a_narrow_one() {
 }
 
 fn method(steps: &Value) -> Method {
-    serde_json::from_value(json!({ "id": "x", "name": "Do X", "steps": steps })).unwrap()
+    serde_json::from_value(json!({ "id": "x", "name": "Do X", "sources": [], "steps": steps })).unwrap()
 }
 
 #[test]
