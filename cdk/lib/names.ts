@@ -3,6 +3,7 @@
  *
  * They are fixed because two sides that never see each other's template must agree on them: the hub assumes
  * `daypass-provisioner` in accounts that another stack set up, and a target trusts hub roles that may not exist yet.
+ * `core/src/names.rs` has those that functions and the command know, too; a test there compares both.
  */
 import { Aws } from 'aws-cdk-lib';
 
@@ -69,7 +70,7 @@ export const TRANSACTION_TAG = 'daypass:transaction-id';
 
 /** Tag of each machine: the version of what it takes and returns. `daypass doctor` holds it against what it knows. */
 export const CONTRACT_TAG = 'daypass:contract';
-/** Raise it, and `CONTRACT_VERSION` of core/src/contract.rs, when a client of the version before can no longer ask. */
+/** Raise it, here and in core/src/names.rs, when a client of the version before can no longer ask. */
 export const CONTRACT_VERSION = '1';
 
 /** Tag of the machine that provisions: the environments that are open to whoever proves nothing. `daypass doctor` warns of them. */

@@ -12,7 +12,10 @@ mod world;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use daypass::persona::DEFAULT_ROLE_TTL;
+use daypass::{
+    names::{DEPROVISION_MACHINE, RENEW_MACHINE, TOKEN_KEY_ALIAS},
+    persona::DEFAULT_ROLE_TTL,
+};
 
 #[cfg(test)]
 pub use self::world::Made;
@@ -192,9 +195,9 @@ impl Settings {
         }
         let provision = self.machine(Key::ProvisionArn)?;
         let beside = [
-            (Key::DeprovisionArn, provision.named("daypass-deprovision").to_string()),
-            (Key::RenewArn, provision.named("daypass-renew").to_string()),
-            (Key::IdentityTokenKeyArn, provision.key_alias("daypass-identity-tokens")),
+            (Key::DeprovisionArn, provision.named(DEPROVISION_MACHINE).to_string()),
+            (Key::RenewArn, provision.named(RENEW_MACHINE).to_string()),
+            (Key::IdentityTokenKeyArn, provision.key(TOKEN_KEY_ALIAS)),
         ];
         for (key, value) in beside {
             self.values.entry(key).or_insert(Setting { value, origin: Origin::From(Key::ProvisionArn) });

@@ -18,13 +18,6 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Tag of each machine: the version of what it takes and returns.
-pub const CONTRACT_TAG: &str = "daypass:contract";
-/// The version that this is. Raise it, and that of cdk/lib/names.ts, when a client of the version before can no longer ask.
-pub const CONTRACT_VERSION: &str = "1";
-/// Tag of the machine that provisions: the environments that are open to whoever proves nothing, with spaces between their names.
-pub const OPEN_ENVIRONMENTS_TAG: &str = "daypass:open-environments";
-
 /// Input of validate: what a caller sent, unread, and to which machine.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ValidateFields")]

@@ -91,13 +91,20 @@ pub struct Decision<'p> {
 }
 
 impl Decision<'_> {
-    /// The first refusal, as an error.
-    pub fn refused(self) -> Result<(), Refusal> {
-        let refusals = self.checks.into_iter().filter_map(|(_, verdict)| match verdict {
-            Verdict::No(refusal) => Some(refusal),
+    /// The first refusal, as an error. What is not known yet is none.
+    pub fn refused(&self) -> Result<(), Refusal> {
+        let refusals = self.checks.iter().filter_map(|(_, verdict)| match verdict {
+            Verdict::No(refusal) => Some(refusal.clone()),
             _ => None,
         });
         refusals.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// That every check has passed: the person may have the role. What is not known passes no check.
+    pub fn granted(&self) -> Result<(), Refusal> {
+        self.refused()?;
+        let undecided = self.checks.iter().find(|(_, verdict)| *verdict != Verdict::Yes);
+        undecided.map_or(Ok(()), |(subject, _)| Err(Refusal::Undecided { subject: *subject }))
     }
 }
 
@@ -257,13 +264,19 @@ pub enum Refusal {
     /// Identity Center has no group of the name.
     #[error("group `{group}` does not exist in IAM Identity Center; an administrator can create it and add {email}")]
     NoGroup { group: String, email: Email },
+    /// A fact is missing: a mistake in Daypass, which opens nothing.
+    #[error("Daypass has not checked the {subject:?}; please report it")]
+    Undecided { subject: Subject },
     /// The requester is not in the group.
     #[error("{email} is not a member of `{group}`; an administrator of that group in IAM Identity Center can add them")]
     NotAMember { email: Email, group: String },
 }
 
 named!(Refusal {
-    Self::UnknownGroupType { .. } | Self::UnknownPersona { .. } | Self::NoBranch { .. } => InvalidRequest,
+    Self::UnknownGroupType { .. }
+    | Self::UnknownPersona { .. }
+    | Self::NoBranch { .. }
+    | Self::Undecided { .. } => InvalidRequest,
     Self::UserNotFound { .. } => UserNotFound,
     Self::UserDisabled { .. } => UserDisabled,
     Self::UnknownAccount { .. } | Self::AccountNotOpen { .. } => AccountNotAllowed,

@@ -5,18 +5,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, Variant};
 
-use crate::text::Quoted;
-
-/// The path below which every deploy role stands, and nothing else.
-pub const DEPLOY_ROLE_PATH: &str = "/daypass/";
-/// What the name of every deploy role begins with.
-const DEPLOY_ROLE_PREFIX: &str = "daypass-";
-/// The name of the role, in each target account, that may manage deploy roles.
-pub const PROVISIONER_ROLE_NAME: &str = "daypass-provisioner";
-/// The name of the managed policy, in each target account, that bounds every deploy role.
-pub const BOUNDARY_POLICY_NAME: &str = "daypass-boundary";
-/// The key of the session tag and of the role tag that carry the transaction id.
-pub const TRANSACTION_TAG: &str = "daypass:transaction-id";
+use crate::{
+    names::{BOUNDARY_POLICY, DEPLOY_ROLE_PATH, DEPLOY_ROLE_PREFIX, PROVISIONER_ROLE},
+    text::Quoted,
+};
 
 /// A text is not the identifier that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -231,13 +223,13 @@ impl RoleArn {
     /// The ARN of the provisioner role of the same account.
     #[must_use]
     pub fn provisioner(&self) -> Self {
-        Self { path: "/".to_owned(), name: PROVISIONER_ROLE_NAME.to_owned(), ..self.clone() }
+        Self { path: "/".to_owned(), name: PROVISIONER_ROLE.to_owned(), ..self.clone() }
     }
 
     /// The ARN of the boundary policy of the same account.
     #[must_use]
     pub fn boundary(&self) -> String {
-        format!("arn:{}:iam::{}:policy/{BOUNDARY_POLICY_NAME}", self.partition, self.account)
+        format!("arn:{}:iam::{}:policy/{BOUNDARY_POLICY}", self.partition, self.account)
     }
 
     /// The pattern that matches every instance profile of the same account.

@@ -8,6 +8,7 @@ pub mod decision;
 pub mod error;
 pub mod ids;
 pub mod issuer;
+pub mod names;
 pub mod persona;
 pub mod policy;
 pub mod stage;

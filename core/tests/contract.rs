@@ -1,9 +1,26 @@
 //! What the contract says of itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
-use daypass::contract::Transaction;
-use daypass_testing::samples::transaction;
+use daypass::contract::{ProvisionInput, RenewInput, Transaction, fields::Field};
+use daypass_testing::{documents, samples::transaction};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract.md");
+
+fn table<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
+    let mut table = "| field | required | meaning and limits | example |\n|---|---|---|---|\n".to_owned();
+    for Field { name, is_required, meaning, limits, example } in fields {
+        let required = if *is_required { "yes" } else { "no" };
+        writeln!(table, "| `{name}` | {required} | {meaning}; {limits} | `{example}` |").expect("a row");
+    }
+    table
+}
+
+#[test]
+fn the_documentation_shows_the_fields() {
+    documents::check(PAGE, "request", &table(ProvisionInput::fields()));
+    documents::check(PAGE, "renewal", &table(RenewInput::fields()));
+}
 
 #[test]
 fn a_transaction_has_the_fields_that_it_says() {

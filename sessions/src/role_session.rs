@@ -10,7 +10,8 @@ use aws_sdk_sts::{Client, operation::assume_role::builders::AssumeRoleFluentBuil
 use aws_types::{SdkConfig, region::Region};
 use daypass::{
     error::ErrorName,
-    ids::{BOUNDARY_POLICY_NAME, DEPLOY_ROLE_PATH, RoleArn, TransactionId},
+    ids::{RoleArn, TransactionId},
+    names::{BOUNDARY_POLICY, DEPLOY_ROLE_PATH},
     policy::{Policy, Statement},
     stage::Named,
 };
@@ -135,7 +136,7 @@ impl TargetRefused {
         match source.refusal() {
             Some(Refusal::Organization) => format!(
                 "whoever keeps the policies of the organisation has to except `{provisioner}` from the one that is named; Daypass \
-                 gives its roles no boundary but `{BOUNDARY_POLICY_NAME}`, and no tags but its own"
+                 gives its roles no boundary but `{BOUNDARY_POLICY}`, and no tags but its own"
             ),
             Some(Refusal::ExplicitDeny) => {
                 format!("whoever keeps the policy that is named has to except `{provisioner}` from it")

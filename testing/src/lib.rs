@@ -4,6 +4,7 @@
 //! What this crate tests depends on it only in its own tests, so unit tests of `daypass` and `daypass-aws` cannot use it: it
 //! knows other builds of these crates than the ones that are under test there.
 
+pub mod documents;
 pub mod invariants;
 pub mod samples;
 pub mod strategies;

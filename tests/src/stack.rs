@@ -15,7 +15,7 @@ use aws_sdk_sfn::{
     types::{ExecutionStatus, SyncExecutionStatus},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use daypass::{contract::Cause, ids::TransactionId, timestamp::Timestamp};
+use daypass::{contract::Cause, ids::TransactionId, names::OPEN_ROLES_TABLE, timestamp::Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -420,7 +420,7 @@ impl Stack {
 
     /// How many transactions that have not ended have a place of this holder, a person in an account or an account.
     pub async fn open_roles(&self, holder: &str) -> usize {
-        let get = self.hub().dynamodb().get_item().table_name("daypass-open-roles").consistent_read(true);
+        let get = self.hub().dynamodb().get_item().table_name(OPEN_ROLES_TABLE).consistent_read(true);
         let answer = get.key("holder", AttributeValue::S(holder.to_owned())).send().await.expect("the table");
         let item = answer.item.unwrap_or_default();
         let Some(AttributeValue::Ss(open)) = item.get("open") else { return 0 };

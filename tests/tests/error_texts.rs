@@ -8,7 +8,7 @@
 use std::{error::Error, io};
 
 use daypass::{
-    decision::Refusal,
+    decision::{Refusal, Subject},
     ids::{Email, RoleArn},
     persona::OriginError,
     stage::Named,
@@ -155,6 +155,7 @@ fn refusals() -> (Vec<Refusal>, Vec<Refusal>) {
         Refusal::Branch { branch: text(), environment: text(), patterns: text() },
         Refusal::NoGroup { group: text(), email: email() },
         Refusal::NotAMember { email: email(), group: text() },
+        Refusal::Undecided { subject: Subject::Group },
     ];
     let all = own.into_iter().chain(origins.map(Refusal::Run));
     all.partition(|refusal| Refusal::OF_USER.contains(&refusal.name()))

@@ -45,9 +45,9 @@ impl MachineArn {
     }
 
     /// The alias of a KMS key beside it.
-    pub fn key_alias(&self, alias: &str) -> String {
+    pub fn key(&self, alias: &str) -> String {
         let Self { partition, region, account, .. } = self;
-        format!("arn:{partition}:kms:{region}:{account}:alias/{alias}")
+        format!("arn:{partition}:kms:{region}:{account}:{alias}")
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((arn.to_string().as_str(), arn.region(), arn.name()), (text, "us-gov-west-1", "daypass-provision"));
         let execution = "arn:aws-us-gov:states:us-gov-west-1:111111111111:execution:daypass-deprovision:x-release";
         assert_eq!(arn.named("daypass-deprovision").execution("x-release"), execution);
-        assert_eq!(arn.key_alias("k"), "arn:aws-us-gov:kms:us-gov-west-1:111111111111:alias/k");
+        assert_eq!(arn.key("alias/k"), "arn:aws-us-gov:kms:us-gov-west-1:111111111111:alias/k");
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 use daypass::{
-    contract::{CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG},
-    ids::AccountId,
+    decision::check_user,
+    ids::{AccountId, Email},
+    names::{BOUNDARY_POLICY, CONTRACT_TAG, CONTRACT_VERSION, INVOKER_ROLE, OPEN_ENVIRONMENTS_TAG, PROVISIONER_ROLE},
+    stage::Named as _,
 };
 use daypass_aws::AwsError;
 use daypass_identity_center::IdentityStore;
@@ -31,9 +33,6 @@ mod survivors;
 mod token;
 
 /// The role that pipelines ask with, and what is deployed to target accounts (cdk/lib/names.ts).
-const INVOKER_ROLE: &str = "daypass-invoker";
-const PROVISIONER_ROLE: &str = "daypass-provisioner";
-const BOUNDARY_POLICY: &str = "daypass-boundary";
 
 const CREDENTIALS: &str = "credentials";
 
@@ -243,7 +242,8 @@ impl Site {
     /// Whether Identity Center knows the person.
     async fn person(&self, args: &Args, settings: &Settings) -> Check {
         const NAME: &str = "person";
-        let (Some(store), Some(email)) = (settings.text(Key::IdentityStoreId), settings.text(Key::Email)) else {
+        let email = settings.parsed::<Email, _>(Key::Email, str::parse);
+        let (Some(store), Ok(email)) = (settings.text(Key::IdentityStoreId), email) else {
             let variable = Key::IdentityStoreId.variable();
             return Check::skipped(
                 NAME,
@@ -251,18 +251,15 @@ impl Site {
             );
         };
         let config = self.profile(args.identity_profile.as_deref()).await;
-        match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store.to_owned()).user(email).await {
-            Ok(Some(user)) if user.enabled => Check::ok(NAME, format!("{email} is in Identity Center, and enabled")),
-            Ok(Some(_)) => Check::fail(
-                NAME,
-                format!("{email} is disabled in Identity Center"),
-                "ask an administrator of Identity Center whether the user should be enabled",
-            ),
-            Ok(None) => Check::fail(
-                NAME,
-                format!("no user of Identity Center has the address {email}"),
-                "give the address that the person signs in with: --email, DAYPASS_EMAIL",
-            ),
+        match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store.to_owned())
+            .user(email.as_str())
+            .await
+        {
+            // In the words of the decision that Daypass takes.
+            Ok(user) => match check_user(&email, user.map(|user| user.enabled)) {
+                Ok(()) => Check::ok(NAME, format!("{email} is in Identity Center, and enabled")),
+                Err(no) => Check::error(NAME, &Error::named(no.name().as_str(), "denied", &no.to_string())),
+            },
             Err(error) if error.is_access_denied() && args.identity_profile.is_none() => Check::skipped(
                 NAME,
                 "these credentials may not read Identity Center; give a profile that may with --identity-profile",

@@ -293,11 +293,11 @@ async fn people_whom_identity_center_does_not_know() {
     let person = async |email: &str| doctor.look(&["--identity-profile", "hub", "--email", email]).await;
     person("nobody@example.com")
         .await
-        .assert_only("person", "no user of Identity Center has the address nobody@example.com");
+        .assert_only("person", "no user of IAM Identity Center has the e-mail address `nobody@example.com`");
     person("dave@example.com").await.assert_only("person", "is disabled");
     let other = doctor.look(&["--identity-profile", "new"]).await;
     drop(stack);
-    other.assert_only("person", "no user of Identity Center has the address alex@example.com");
+    other.assert_only("person", "no user of IAM Identity Center has the e-mail address `alex@example.com`");
 }
 
 /// Such a role has outlived its deployment.

@@ -59,15 +59,14 @@ impl Stage for Authz {
             .personas
             .account(&transaction.target_aws_account_id)
             .map(|account| person.proof.as_ref().map_or(Ok(()), |proof| account.check_origin(proof)));
-        let decide = |facts: &Facts<'_>| decide(&self.personas, facts).refused();
-        decide(&facts)?;
+        decide(&self.personas, &facts).refused()?;
         let (email, group) = (&transaction.email, &transaction.group_name);
         let group_id = self.store.group_id(group).await?;
         facts.group = Some(group_id.is_some());
-        decide(&facts)?;
+        decide(&self.personas, &facts).refused()?;
         let group_id = group_id.unwrap_or_default();
         facts.member = Some(self.store.is_member(&person.user_id, &group_id).await?);
-        decide(&facts)?;
+        decide(&self.personas, &facts).granted()?;
         let (branch, account) = (&transaction.branch, self.personas.account(&transaction.target_aws_account_id));
         let environment = account.map_or("", |account| account.environment().name());
         let reason = format!("{email} is a member of {group}, and {branch} may deploy to {environment}");

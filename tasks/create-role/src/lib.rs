@@ -20,8 +20,9 @@ use aws_sdk_iam::{
 use daypass::{
     contract::{CreateRoleInput, CreatedRole, Transaction},
     error::ErrorName,
-    ids::{AccountId, DEPLOY_ROLE_PATH, RoleArn, TRANSACTION_TAG},
+    ids::{AccountId, RoleArn},
     named,
+    names::{DEPLOY_ROLE_PATH, GUARD_POLICY, TRANSACTION_TAG},
     persona::{Entitlement, Personas},
     policy::Policy,
     stage::Stage,
@@ -39,8 +40,6 @@ mod tests;
 /// without the path. IAM names no bound; in practice it is a second or two.
 const LAG: Duration = Duration::from_secs(5);
 
-/// The inline policy that ends access at the expiry.
-const GUARD_POLICY_NAME: &str = "daypass-guard";
 /// The inline policy that holds the persona's own statements.
 const PERSONA_POLICY_NAME: &str = "daypass-persona";
 
@@ -82,7 +81,7 @@ impl Stage for CreateRole {
         let account =
             Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction, again, now };
         let role = account.create(&self.pipeline_role).await?;
-        account.put_policy(GUARD_POLICY_NAME, &policies::guard(&transaction)).await?;
+        account.put_policy(GUARD_POLICY, &policies::guard(&transaction)).await?;
         // One after the other: IAM makes one change of a role at a time, and refuses those that come meanwhile. Side by side
         // they would be in each other's way, and a refused one costs more than the tenth of a second that it waits here.
         if let Some(policy) = &entitlement.custom_policy {

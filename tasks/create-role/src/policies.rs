@@ -2,7 +2,8 @@
 
 use daypass::{
     contract::Transaction,
-    ids::{RoleArn, TRANSACTION_TAG},
+    ids::RoleArn,
+    names::{EMAIL_TAG, PERSONA_TAG, TRANSACTION_TAG},
     policy::{Policy, Statement},
     text::tag_value,
 };
@@ -47,8 +48,8 @@ pub fn guard(transaction: &Transaction) -> Policy {
 pub fn tags(transaction: &Transaction) -> Vec<(&'static str, String)> {
     let always = [
         (TRANSACTION_TAG, transaction.transaction_id.to_string()),
-        ("daypass:email", transaction.email.to_string()),
-        ("daypass:persona", transaction.persona.clone()),
+        (EMAIL_TAG, transaction.email.to_string()),
+        (PERSONA_TAG, transaction.persona.clone()),
         ("daypass:branch", transaction.branch.clone()),
         ("daypass:expires-at", transaction.expires_at.to_string()),
     ];

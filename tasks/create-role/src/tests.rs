@@ -392,7 +392,7 @@ async fn every_persona_fits() {
             assert_eq!(role.attached, entitlement.managed_policies.iter().cloned().collect());
             let custom = entitlement.custom_policy.as_ref().map(Policy::to_json);
             assert_eq!(role.inline.get(PERSONA_POLICY_NAME), custom.as_ref());
-            assert!(role.inline[GUARD_POLICY_NAME].len() <= GUARD_POLICY_CHARS);
+            assert!(role.inline[GUARD_POLICY].len() <= GUARD_POLICY_CHARS);
             assert!(role.inline.values().map(String::len).sum::<usize>() <= 10_240);
             assert!(role.trust.len() <= 2_048);
         }

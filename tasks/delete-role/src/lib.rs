@@ -16,6 +16,7 @@ use daypass::{
     error::ErrorName,
     ids::{RoleArn, TransactionId},
     named,
+    names::GUARD_POLICY,
     policy::{Policy, Statement},
     stage::Stage,
     timestamp::Timestamp,
@@ -32,8 +33,6 @@ const NOT_VISIBLE_YET: Duration = Duration::from_mins(5);
 
 /// The inline policy that ends the access of sessions that are out, before anything is taken away.
 const DENY_ALL_POLICY_NAME: &str = "daypass-deny-all";
-/// The inline policy with which create-role ends access at the expiry.
-const GUARD_POLICY_NAME: &str = "daypass-guard";
 
 /// The task.
 #[derive(Clone, Debug)]
@@ -120,7 +119,7 @@ impl Role<'_> {
         for arn in &attached {
             is_bare &= self.detach_policy(arn).await?;
         }
-        let (guard, others): (Vec<_>, Vec<_>) = inline.iter().partition(|name| *name == GUARD_POLICY_NAME);
+        let (guard, others): (Vec<_>, Vec<_>) = inline.iter().partition(|name| *name == GUARD_POLICY);
         for name in others {
             is_bare &= self.delete_policy(name).await?;
         }

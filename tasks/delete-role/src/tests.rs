@@ -245,7 +245,7 @@ fn assert_is_of_no_use(target: &Target, refused: &[&str]) {
     let role = target.state().roles[&samples::transaction().role_name].clone();
     let allows = !role.attached.is_empty() || role.inline.keys().any(|name| !name.starts_with("daypass-"));
     let denies_all = role.inline.contains_key(DENY_ALL_POLICY_NAME) || refused.contains(&"PutRolePolicy");
-    assert!(!allows || denies_all && role.inline.contains_key(GUARD_POLICY_NAME), "{refused:?}: {role:?}");
+    assert!(!allows || denies_all && role.inline.contains_key(GUARD_POLICY), "{refused:?}: {role:?}");
 }
 
 #[tokio::test]

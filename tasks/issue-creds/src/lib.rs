@@ -14,8 +14,9 @@ use aws_sdk_sts::{
 use daypass::{
     contract::{IssuedCredentials, Person, PersonInput, Proof, SessionCredentials, Transaction},
     error::ErrorName,
-    ids::{Email, RoleArn, TRANSACTION_TAG},
+    ids::{Email, RoleArn},
     named,
+    names::{EMAIL_TAG, PERSONA_TAG, TRANSACTION_TAG},
     policy::{Policy, Statement},
     stage::Stage,
     text::tag_value,
@@ -135,8 +136,8 @@ type SessionTag = (&'static str, String);
 fn required_tags(transaction: &Transaction) -> [SessionTag; 3] {
     [
         (TRANSACTION_TAG, transaction.transaction_id.to_string()),
-        ("daypass:email", tag_value(transaction.email.as_str())),
-        ("daypass:persona", tag_value(&transaction.persona)),
+        (EMAIL_TAG, tag_value(transaction.email.as_str())),
+        (PERSONA_TAG, tag_value(&transaction.persona)),
     ]
 }
 

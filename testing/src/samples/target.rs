@@ -9,7 +9,7 @@ use std::{
 
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_types::SdkConfig;
-use daypass::ids::BOUNDARY_POLICY_NAME;
+use daypass::names::BOUNDARY_POLICY;
 
 use super::{requested_at, service::query_service};
 
@@ -169,7 +169,7 @@ impl State {
         let name = of("RoleName");
         let invisible = self.invisible;
         let role = self.roles.get_mut(&name).filter(|_| !invisible).ok_or(missing)?;
-        let bounded = role.boundary.as_ref().is_some_and(|it| it.ends_with(BOUNDARY_POLICY_NAME));
+        let bounded = role.boundary.as_ref().is_some_and(|it| it.ends_with(BOUNDARY_POLICY));
         // The rest is what the provisioner's policy allows: give only to a bounded role, take from any.
         let gives = matches!(operation, "PutRolePolicy" | "AttachRolePolicy");
         if gives && !bounded {

@@ -1,9 +1,10 @@
 //! Every AWS call of a provisioning, of a renewal and of a release, as docs/calls.md lists them.
 //!
-//! `UPDATE_CALLS=1` writes the lists instead of comparing them.
+//! `INSTA_UPDATE=always` writes the lists instead of comparing them.
 
-use std::{env, fmt::Write, fs, path::Path};
+use std::{fmt::Write, path::Path};
 
+use daypass_testing::documents;
 use daypass_tests::{
     engine::RecordedCall,
     pipeline::{Access, Request},
@@ -74,14 +75,5 @@ fn by_daypass<'a>(call: &'a RecordedCall, access: &Access) -> Option<&'a str> {
 
 /// docs/calls.md has this table between the markers of that name.
 fn assert_listed(name: &str, table: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/calls.md");
-    let page = fs::read_to_string(&file).unwrap();
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("docs/calls.md has no {begin}"));
-    let (listed, after) = rest.split_once(&end).unwrap_or_else(|| panic!("docs/calls.md has no {end}"));
-    if env::var_os("UPDATE_CALLS").is_some() {
-        fs::write(&file, format!("{before}{begin}{table}{end}{after}")).unwrap();
-    } else {
-        assert_eq!(listed, table, "docs/calls.md lists other calls: run this with UPDATE_CALLS=1");
-    }
+    documents::check(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/calls.md"), name, table);
 }

@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use daypass_testing::documents;
 use serde_json::{Value, json};
 
 use self::{asl::Machine, checks::Machines};
@@ -52,13 +53,7 @@ fn the_machines_keep_their_contract() {
 
 #[test]
 fn the_readme_shows_the_machines() {
-    let readme = fs::read_to_string(readme::path()).expect("the README of the machines");
-    let current = readme::showing(&readme, &shipped());
-    if env::var_os("UPDATE_DIAGRAMS").is_some() {
-        fs::write(readme::path(), current).expect("the README is written");
-    } else {
-        assert!(readme == current, "statemachine/README.md is stale: run this test again with UPDATE_DIAGRAMS=1");
-    }
+    documents::check_all(readme::path(), |readme| readme::showing(readme, &shipped()));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `statemachine/README.md` shows each machine: a diagram, a table of what becomes of every error, and its patience.
 //!
-//! The parts between the markers are generated; the test writes them when `UPDATE_DIAGRAMS` is set.
+//! The parts between the markers are generated; `INSTA_UPDATE=always` writes them.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+
+use daypass_testing::documents::replaced;
 
 use crate::{
     asl::{By, Call, Edge, Machine, Retrier, State, Task},
@@ -30,13 +32,6 @@ pub fn showing(readme: &str, machines: &Machines) -> String {
         };
         replaced(&readme, machine.name, &format!("{}\n{}", shown(machine), patience(machine)))
     })
-}
-
-fn replaced(text: &str, machine: &str, content: &str) -> String {
-    let (begin, end) = (format!("<!-- {machine}: generated -->\n"), format!("<!-- {machine}: end -->"));
-    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("no line {begin}"));
-    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no line {end}"));
-    format!("{before}{begin}\n{content}\n{end}{after}")
 }
 
 fn shown(machine: &Machine) -> String {
