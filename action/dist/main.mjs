@@ -23,25 +23,25 @@ import { fileURLToPath } from "node:url";
 // src/settings.ts
 import { mkdirSync, readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-var SETTINGS = {
-  account: "DAYPASS_ACCOUNT",
-  "account-id": "DAYPASS_ACCOUNT_ID",
-  accounts: "DAYPASS_ACCOUNTS",
-  "group-type": "DAYPASS_GROUP_TYPE",
-  ttl: "DAYPASS_TTL",
-  "job-timeout": "DAYPASS_JOB_TIMEOUT",
-  "session-duration": "DAYPASS_SESSION_DURATION",
-  email: "DAYPASS_EMAIL",
-  branch: "DAYPASS_BRANCH",
-  justification: "DAYPASS_JUSTIFICATION",
-  "provision-arn": "DAYPASS_PROVISION_ARN",
-  "deprovision-arn": "DAYPASS_DEPROVISION_ARN",
-  "renew-arn": "DAYPASS_RENEW_ARN",
-  "invoker-role-arn": "DAYPASS_INVOKER_ROLE_ARN",
-  "identity-token-key-arn": "DAYPASS_IDENTITY_TOKEN_KEY_ARN",
-  "identity-token-audience": "DAYPASS_IDENTITY_TOKEN_AUDIENCE",
-  config: "DAYPASS_CONFIG_FILE"
-};
+var SETTINGS = [
+  "account",
+  "account-id",
+  "accounts",
+  "group-type",
+  "ttl",
+  "job-timeout",
+  "session-duration",
+  "email",
+  "branch",
+  "justification",
+  "provision-arn",
+  "deprovision-arn",
+  "renew-arn",
+  "invoker-role-arn",
+  "identity-token-key-arn",
+  "identity-token-audience"
+];
+var variable = (input) => `DAYPASS_${input.replaceAll("-", "_").toUpperCase()}`;
 var CREDENTIAL_VARIABLES = [
   "AWS_ACCESS_KEY_ID",
   "AWS_SECRET_ACCESS_KEY",
@@ -71,7 +71,7 @@ function sessions(workflow2) {
   return join(folder(workflow2), "sessions");
 }
 function settings(workflow2) {
-  const given = Object.entries(SETTINGS).map(([input, variable]) => [variable, workflow2.input(input)]).filter(([, value]) => value !== "");
+  const given = [...SETTINGS.map((input) => [variable(input), input]), ["DAYPASS_CONFIG_FILE", "config"]].map(([name = "", input = ""]) => [name, workflow2.input(input)]).filter(([, value]) => value !== "");
   return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow2) };
 }
 function environmentOf(workflow2) {
@@ -95,8 +95,8 @@ function configurationOf(environment) {
     AWS_SHARED_CREDENTIALS_FILE: below(HOME, ".aws/credentials"),
     DAYPASS_CONFIG_FILE: below(xdg, "daypass/config.toml")
   };
-  const files = Object.entries(usual).map(([variable, place]) => [variable, environment[variable] ?? place]);
-  return Object.fromEntries(files.map(([variable, file]) => [variable, textOf(file.replace(/^~(?=\/)/, HOME ?? "~"))]));
+  const files = Object.entries(usual).map(([variable2, place]) => [variable2, environment[variable2] ?? place]);
+  return Object.fromEntries(files.map(([variable2, file]) => [variable2, textOf(file.replace(/^~(?=\/)/, HOME ?? "~"))]));
 }
 function textOf(file) {
   try {

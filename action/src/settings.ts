@@ -3,26 +3,28 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { Workflow } from './workflow.ts';
 
-/** Each input that is a setting of the CLI, and its variable there. */
-const SETTINGS = {
-  account: 'DAYPASS_ACCOUNT',
-  'account-id': 'DAYPASS_ACCOUNT_ID',
-  accounts: 'DAYPASS_ACCOUNTS',
-  'group-type': 'DAYPASS_GROUP_TYPE',
-  ttl: 'DAYPASS_TTL',
-  'job-timeout': 'DAYPASS_JOB_TIMEOUT',
-  'session-duration': 'DAYPASS_SESSION_DURATION',
-  email: 'DAYPASS_EMAIL',
-  branch: 'DAYPASS_BRANCH',
-  justification: 'DAYPASS_JUSTIFICATION',
-  'provision-arn': 'DAYPASS_PROVISION_ARN',
-  'deprovision-arn': 'DAYPASS_DEPROVISION_ARN',
-  'renew-arn': 'DAYPASS_RENEW_ARN',
-  'invoker-role-arn': 'DAYPASS_INVOKER_ROLE_ARN',
-  'identity-token-key-arn': 'DAYPASS_IDENTITY_TOKEN_KEY_ARN',
-  'identity-token-audience': 'DAYPASS_IDENTITY_TOKEN_AUDIENCE',
-  config: 'DAYPASS_CONFIG_FILE',
-} as const;
+/** The inputs that are settings of the CLI, under the same names. */
+const SETTINGS = [
+  'account',
+  'account-id',
+  'accounts',
+  'group-type',
+  'ttl',
+  'job-timeout',
+  'session-duration',
+  'email',
+  'branch',
+  'justification',
+  'provision-arn',
+  'deprovision-arn',
+  'renew-arn',
+  'invoker-role-arn',
+  'identity-token-key-arn',
+  'identity-token-audience',
+] as const;
+
+/** The variable of a setting: `account-id` is `DAYPASS_ACCOUNT_ID`. */
+const variable = (input: string): string => `DAYPASS_${input.replaceAll('-', '_').toUpperCase()}`;
 
 /** Variables that say which AWS credentials a process has. After this step they are those of the granted role. */
 export const CREDENTIAL_VARIABLES = [
@@ -66,8 +68,8 @@ export function sessions(workflow: Workflow): string {
 
 /** The settings of the CLI that this step gives, beside what the job's environment has. */
 export function settings(workflow: Workflow): Record<string, string> {
-  const given = Object.entries(SETTINGS)
-    .map(([input, variable]) => [variable, workflow.input(input)])
+  const given = [...SETTINGS.map((input) => [variable(input), input]), ['DAYPASS_CONFIG_FILE', 'config']]
+    .map(([name = '', input = '']) => [name, workflow.input(input)])
     .filter(([, value]) => value !== '');
   return { ...Object.fromEntries(given), DAYPASS_STATE_DIR: sessions(workflow) };
 }

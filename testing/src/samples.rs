@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use daypass::{
-    contract::{Authorization, CreatedRole, Person, Proof, Transaction, UserAttribute, UserClaim, in_hours},
-    ids::{AccountId, TransactionId},
+    contract::{Authorization, CreatedRole, Derived, Person, Proof, Request, Transaction, UserAttribute, UserClaim},
+    ids::AccountId,
     issuer::Provider,
     timestamp::Timestamp,
 };
@@ -22,28 +22,25 @@ const TTL: Duration = Duration::from_hours(8);
 /// Alex asks for `Product_Admin` in payments-prod, for eight hours, to deploy `main`.
 #[must_use]
 pub fn transaction() -> Transaction {
-    let id: TransactionId = "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().expect("a UUID");
     let account: AccountId = "333333333333".parse().expect("an account");
-    Transaction {
-        transaction_id: id,
+    let email = "alex@example.com".parse().expect("an address");
+    let request = Request {
+        repository: Some("example/payments".to_owned()),
+        run_url: Some("https://github.com/example/payments/actions/runs/1".to_owned()),
+        ..Request::new(email, "main".to_owned(), "payments-prod".to_owned(), account.clone())
+    };
+    let derived = Derived {
+        transaction_id: "6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11".parse().expect("a UUID"),
         requested_at: requested_at(),
-        expires_at: requested_at().plus(TTL),
-        role_ttl_hours: in_hours(TTL),
-        email: "alex@example.com".parse().expect("an address"),
-        branch: "main".to_owned(),
-        target_aws_account: "payments-prod".to_owned(),
+        ttl: TTL,
         environment: Some("production".to_owned()),
         group_type: "Product-Deployers".to_owned(),
         persona: "Product_Admin".to_owned(),
         group_name: format!("PwC_GP_{account}_Product_Admin"),
-        role_name: id.role_name(),
-        role_arn: id.role_arn("aws", &account),
-        target_aws_account_id: account,
-        recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),
-        repository: Some("example/payments".to_owned()),
-        run_url: Some("https://github.com/example/payments/actions/runs/1".to_owned()),
-        justification: None,
-    }
+        partition: "aws".to_owned(),
+    };
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned();
+    Transaction::of(request, recipient, derived)
 }
 
 /// When the transaction was requested.

@@ -64,17 +64,12 @@ impl Request {
     #[must_use]
     pub fn by(login: &str) -> Self {
         let key = Identity::generate();
-        let request = contract::Request {
-            email: format!("{login}@example.com").parse().expect("an address"),
-            branch: "feature/receipts".to_owned(),
-            target_aws_account: Account::Development.name().to_owned(),
-            target_aws_account_id: Account::Development.id().parse().expect("an id"),
-            group_type: None,
-            role_ttl_hours: None,
-            repository: None,
-            run_url: None,
-            justification: None,
-        };
+        let request = contract::Request::new(
+            format!("{login}@example.com").parse().expect("an address"),
+            "feature/receipts".to_owned(),
+            Account::Development.name().to_owned(),
+            Account::Development.id().parse().expect("an id"),
+        );
         let recipient = key.to_public().to_string();
         let body = json!(ProvisionInput { request: &request, recipient: &recipient, identity_token: None });
         Self { name: new_transaction_id().to_string(), body, key }

@@ -167,6 +167,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_setting_is_documented() {
+        let page = include_str!("../../../docs/cli.md");
+        let (_, table) = page.split_once("| setting |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        for key in Key::all() {
+            let first =
+                |row: &str| row.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{}`", key.name())));
+            assert!(table.lines().any(first), "docs/cli.md lacks `{}`", key.name());
+        }
+    }
+
+    #[test]
     fn rows_are_in_the_order_of_the_keys() {
         for (at, row) in ROWS.iter().enumerate() {
             assert_eq!(row.key as usize, at, "{}", row.name);

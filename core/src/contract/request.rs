@@ -49,6 +49,12 @@ macro_rules! fields {
                 $(Field::optional(stringify!($optional), $optional_meaning, $optional_limits, stringify!($optional_example)),)*
             ];
 
+            /// One without its optional fields.
+            #[must_use]
+            pub const fn new($($required: $type),*) -> Self {
+                Self { $($required,)* $($optional: None,)* }
+            }
+
             /// Reads the fields, and adds what is wrong with them to the problems; none when a required one is missing or wrong.
             fn read(fields: &mut Fields<'_>) -> Option<Self> {
                 $(let $required = fields.required(stringify!($required), $meaning, $parse);)*
