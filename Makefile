@@ -215,7 +215,7 @@ upgrade-fixtures: $(VENV)/.stamp $(CDK) ## record items of the version before, w
 
 check: ## run every check of a change
 	$(STEPS) check-rust check-asl check-personas check-escalation check-templates check-cdk check-action check-local \
-	  check-workflows check-threat-model check-weaken
+	  check-workflows check-threat-model check-additions check-weaken
 
 # Not a part of check: it takes longer than all of it, and its answer changes with a dependency or a release build, hardly ever
 # with a change of code.
@@ -313,6 +313,9 @@ check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests t
 
 check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
 	$(PY) .ci/check_sbom.py target/sbom/*.json
+
+check-additions: ## that CONTRIBUTING.md lists the files which one more field, error name, command or persona is written into
+	$(PYTHON) .ci/check_additions.py
 
 check-threat-model: ## that the tests exist which the threat model names, and that none is missing
 	$(PYTHON) .ci/check_threat_model.py

@@ -15,6 +15,9 @@ pub mod status;
 
 mod session;
 
+use std::process::ExitCode;
+
+use clap::Subcommand;
 use daypass::{
     contract::{Request, in_hours},
     ids::{AccountId, Email},
@@ -22,9 +25,73 @@ use daypass::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    context::Context,
     error::{Error, Kind},
+    output::Format,
     settings::{Key, Settings},
 };
+
+/// What `daypass` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a command with a role, and release the role when it ends.
+    Exec(exec::Args),
+    /// Request a role, and keep its session for the commands below.
+    Request(request::Args),
+    /// Print credentials in `credential_process` format.
+    Credentials(credentials::Args),
+    /// Print credentials as environment variables.
+    Env(env::Args),
+    /// Release a role.
+    Release(release::Args),
+    /// Show a transaction's status.
+    Status(status::Args),
+    /// Check that a request would work from here.
+    Doctor(doctor::Args),
+    /// Show the effective settings.
+    #[command(subcommand)]
+    Config(Config),
+    /// Plan and create the Identity Center groups.
+    #[command(subcommand)]
+    Groups(groups::Command),
+    /// Check and explain personas.json.
+    #[command(subcommand)]
+    Personas(personas::Command),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+    /// Print the manual.
+    Man(man::Args),
+}
+
+/// What follows `daypass config`.
+#[derive(Subcommand)]
+pub enum Config {
+    /// Print every setting and its origin.
+    Show(config_show::Args),
+}
+
+impl Command {
+    /// Runs the command. `whole` describes all of `daypass`, for its manual and the completion of command lines.
+    pub fn run(&self, whole: fn() -> clap::Command, context: &mut Context) -> Result<ExitCode, Error> {
+        if context.output.format() == Format::Sarif && !matches!(self, Self::Personas(personas::Command::Check(_))) {
+            return Err(Error::usage("`--output sarif` is for `daypass personas check`").remedy("use `--output json`"));
+        }
+        match self {
+            Self::Exec(args) => exec::run(args, context),
+            Self::Request(args) => request::run(args, context),
+            Self::Credentials(args) => credentials::run(args, context),
+            Self::Env(args) => env::run(args, context),
+            Self::Release(args) => release::run(args, context),
+            Self::Status(args) => status::run(args, context),
+            Self::Doctor(args) => doctor::run(args, context),
+            Self::Config(Config::Show(args)) => config_show::run(args, context),
+            Self::Groups(command) => groups::run(command, context),
+            Self::Personas(command) => personas::run(command, context),
+            Self::Completions(args) => completions::run(args, whole(), context),
+            Self::Man(args) => man::run(args, whole(), context),
+        }
+    }
+}
 
 /// The request that the settings describe: each field of the contract is the value of the setting that is sent as it.
 fn request_of(settings: &Settings) -> Result<Request, Error> {
