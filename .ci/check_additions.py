@@ -1,7 +1,7 @@
-"""Hold the table of CONTRIBUTING.md that says which files one more field, error name, command or persona is written into.
+"""Hold the table of CONTRIBUTING.md that says which files one more field, error name, command or persona takes.
 
-Each row names one that exists. The files of the row have to be those that name it, among what is written by hand and is no test: a
-place that is added and not listed is found, and so is a file that is listed for nothing.
+Each row names one that exists. The files of the row have to be those that name it, among what is written by hand and is
+not a test: a place that is not listed is found, and so is a file that is listed without need.
 """
 
 import re
@@ -68,10 +68,12 @@ def main() -> int:
         return 1
     wrong = [problem for row in table for problem in problems(*row)]
     # A check that cannot fail proves nothing: a row that lacks a file, or has one too many, is wrong.
-    for kind, name, files in table:
-        for broken in (files - {min(files)}, files | {"Makefile"}):
-            if not problems(kind, name, broken):
-                wrong.append(f"{kind} `{name}`: a wrong row is not noticed")
+    wrong += [
+        f"{kind} `{name}`: a wrong row is not noticed"
+        for kind, name, files in table
+        for broken in (files - {min(files)}, files | {"Makefile"})
+        if not problems(kind, name, broken)
+    ]
     for problem in wrong:
         print(problem)
     if not wrong:
