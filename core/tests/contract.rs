@@ -1,6 +1,6 @@
 //! What the contract says of itself.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use daypass::contract::{ProvisionInput, RenewInput, Transaction, fields::Field};
 use daypass_testing::{documents, samples::transaction};
@@ -9,12 +9,12 @@ use serde::Deserialize as _;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract.md");
 
 fn table<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
-    let mut table = "| field | required | meaning and limits | example |\n|---|---|---|---|\n".to_owned();
-    for Field { name, is_required, meaning, limits, example } in fields {
+    let row = |Field { name, is_required, meaning, limits, example }: &Field| {
         let required = if *is_required { "yes" } else { "no" };
-        writeln!(table, "| `{name}` | {required} | {meaning}; {limits} | `{example}` |").expect("a row");
-    }
-    table
+        format!("| `{name}` | {required} | {meaning}; {limits} | `{example}` |\n")
+    };
+    let rows: String = fields.map(row).collect();
+    format!("| field | required | meaning and limits | example |\n|---|---|---|---|\n{rows}")
 }
 
 #[test]

@@ -75,7 +75,7 @@ fields! {
         target_aws_account_id: AccountId = id, "the id of the target account", "12 digits; must belong to the name", "222222222222";
     }
     optional {
-        group_type: String = text(any), "the group type, which selects the persona", "default `Product-Deployers`, or what `personas.json` has as `default_group_type`", "Product-Deployers";
+        group_type: String = text(|any| Ok(any.to_owned())), "the group type, which selects the persona", "default `Product-Deployers`, or what `personas.json` has as `default_group_type`", "Product-Deployers";
         role_ttl_hours: f64 = Fields::optional_number, "the longest life of the role in hours", "fractions allowed; from the deployment's minimum (0.25 by default) to the cap of persona and environment; default 24, or the cap if that is lower", 0.5;
         repository: String = text(repository), "the repository that is deployed", "`owner/name`, at most 256 characters of printable ASCII without spaces; recorded; with an identity token it must be the run's", "example/payments";
         run_url: String = text(run_url), "the address of the CI run", "`https://…`, at most 256 characters; recorded; with an identity token it must be the run's", "https://ci.example.com/runs/1";
@@ -310,10 +310,6 @@ pub fn in_hours(ttl: Duration) -> f64 {
 /// An optional text, as `parse` reads it.
 fn text<T>(parse: impl FnOnce(&str) -> Result<T, String>) -> impl FnOnce(&mut Fields<'_>, &'static str) -> Option<T> {
     |fields, name| fields.optional(name, parse)
-}
-
-fn any(text: &str) -> Result<String, String> {
-    Ok(text.to_owned())
 }
 
 fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, String> {
