@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
 #[cfg(test)]
-pub use tests::Made;
+pub use tests::FakeWorld;
 
 use super::key::Key;
 use crate::{
@@ -106,15 +106,14 @@ mod tests {
 
     use super::*;
 
-    /// One that is made up.
     #[derive(Default)]
-    pub struct Made {
+    pub struct FakeWorld {
         pub variables: HashMap<String, String>,
         pub files: HashMap<String, String>,
         pub commands: HashMap<String, String>,
     }
 
-    impl Made {
+    impl FakeWorld {
         /// A world with these variables.
         pub fn with(variables: &[(&str, &str)]) -> Self {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -122,7 +121,7 @@ mod tests {
         }
     }
 
-    impl World for Made {
+    impl World for FakeWorld {
         fn variable(&self, name: &str) -> Option<String> {
             self.variables.get(name).filter(|value| !value.is_empty()).cloned()
         }
