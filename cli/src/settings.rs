@@ -8,7 +8,7 @@ mod duration;
 mod file;
 mod key;
 mod options;
-mod world;
+mod variables;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -17,15 +17,13 @@ use daypass::{
     persona::DEFAULT_ROLE_TTL,
 };
 
-#[cfg(test)]
-pub use self::world::FakeWorld;
 pub use self::{
     ci::System,
     key::Key,
     options::{DeploymentArgs, IdentityStoreArgs, RequestArgs, TableArgs},
-    world::{Process, World, check_variables, unknown_variables},
+    variables::{check_variables, unknown_variables},
 };
-use crate::{client::machine::MachineArn, error::Error};
+use crate::{client::machine::MachineArn, error::Error, world::World};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,6 +290,7 @@ fn wrong(key: Key, origin: &Origin, error: &dyn fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::FakeWorld;
 
     const PROVISION: &str = "arn:aws:states:us-east-1:111111111111:stateMachine:daypass-provision";
 

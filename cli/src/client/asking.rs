@@ -3,7 +3,7 @@
 
 use aws_credential_types::Credentials;
 
-use crate::settings::World;
+use crate::world::World;
 
 /// Marks the credentials of a deploy role in an environment: the id of the key, or the address of the endpoint.
 pub const OWN: &str = "DAYPASS_ROLE_CREDENTIALS";
@@ -54,7 +54,7 @@ pub struct OnlyOwn;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::FakeWorld;
+    use crate::world::FakeWorld;
 
     #[test]
     fn a_deploy_roles_credentials_are_known_by_their_mark_or_their_id() {

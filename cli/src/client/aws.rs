@@ -48,7 +48,8 @@ use super::{
 };
 use crate::{
     error::{Cause, Error},
-    settings::{Process, World},
+    process::Process,
+    world::World,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -15,13 +15,14 @@ use daypass::{
     timestamp::Timestamp,
 };
 use daypass_aws::{AwsError, Refusal};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
     aws,
+    deployment::Deployment,
     envelope::ContentKey,
     identity_token::{Tokens, ready},
     machine::MachineArn,
@@ -56,36 +57,6 @@ const DEAD: [&str; 5] = [
 const LOOK: Duration = Duration::from_secs(5);
 /// How often AWS may ask to slow down before it is given up.
 const ATTEMPTS: u32 = 4;
-
-/// Where Daypass is, and how it is asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Deployment {
-    provision: Option<MachineArn>,
-    deprovision: MachineArn,
-    renew: Option<MachineArn>,
-    invoker_role: Option<String>,
-    token_key: Option<String>,
-    token_audience: Option<String>,
-}
-
-impl Deployment {
-    /// As it is set. Whoever only releases need not say where the other machines are.
-    pub fn of(settings: &Settings) -> Result<Self, Error> {
-        use settings::Key;
-        let machine = |key| settings.get(key).map(|_| settings.machine(key)).transpose();
-        if settings.get(Key::DeprovisionArn).is_none() {
-            settings.required(Key::ProvisionArn)?;
-        }
-        Ok(Self {
-            provision: machine(Key::ProvisionArn)?,
-            deprovision: settings.machine(Key::DeprovisionArn)?,
-            renew: machine(Key::RenewArn)?,
-            invoker_role: settings.text(Key::InvokerRoleArn).map(str::to_owned),
-            token_key: settings.text(Key::IdentityTokenKeyArn).map(str::to_owned),
-            token_audience: settings.text(Key::IdentityTokenAudience).map(str::to_owned),
-        })
-    }
-}
 
 /// Daypass, asked with somebody's credentials.
 pub struct Client {

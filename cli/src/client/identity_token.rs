@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 use super::{renewal, secret::Secret};
 use crate::{
     error::{Error, Kind},
-    settings::{System, World},
+    settings::System,
+    world::World,
 };
 
 /// The variables that hold a token that is ready: Daypass's own, and the name that docs/identity.md has for GitLab.
@@ -261,7 +262,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::settings::FakeWorld;
+    use crate::world::FakeWorld;
 
     fn withheld(environment: &[(&str, &str)]) -> Vec<String> {
         let mut command = Started::new("true");

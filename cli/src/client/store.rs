@@ -30,11 +30,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{calls::Deployment, holders, role_session::RoleSession, run_key::RunKey, secret::Secret};
+use super::{deployment::Deployment, holders, role_session::RoleSession, run_key::RunKey, secret::Secret};
 use crate::{
     error::{Error, Kind},
     output::Output,
-    settings::World,
+    world::World,
 };
 
 /// A granted request with all that belongs to it.
@@ -424,7 +424,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::settings::FakeWorld;
+    use crate::world::FakeWorld;
 
     /// A store of this test's own, which is removed with it.
     struct Temporary(Store);

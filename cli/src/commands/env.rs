@@ -16,7 +16,8 @@ use crate::{
     context::{Context, block_on},
     error::{Error, Kind},
     output::{self, json_text, print},
-    settings::{DeploymentArgs, Key, Settings, TRANSACTION_VARIABLE, World},
+    settings::{DeploymentArgs, Key, Settings, TRANSACTION_VARIABLE},
+    world::World,
 };
 
 /// The variables that select an AWS profile, in the order in which they count.
@@ -142,7 +143,7 @@ fn write(format: EnvFormat, session: &Session, settings: &Settings, context: &Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{FakeWorld, Flags};
+    use crate::{settings::Flags, world::FakeWorld};
 
     fn script_in(variables: &[(&str, &str)]) -> String {
         let world = FakeWorld::with(variables);

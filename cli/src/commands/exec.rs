@@ -29,7 +29,7 @@ use super::request_of;
 use crate::{
     client::{
         Client, asking,
-        calls::Deployment,
+        deployment::Deployment,
         identity_token, profiles,
         release::{Release, unreleased},
         role_session::RoleSession,
@@ -40,9 +40,11 @@ use crate::{
     context::{Context, block_on},
     error::{Error, Kind},
     output::Output,
+    process::Process,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, Settings, TRANSACTION_VARIABLE, Use, World},
+    settings::{self, DeploymentArgs, RequestArgs, Settings, TRANSACTION_VARIABLE, Use},
     signals::{self, Signals},
+    world::World,
 };
 
 /// What follows `daypass exec`.
@@ -326,7 +328,7 @@ fn ended(status: io::Result<ExitStatus>) -> Result<u8, Error> {
     let status =
         status.map_err(|error| Error::new(Kind::Failed, format!("the status of the command is unknown: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, signals::code)))
+    Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, |signal| Kind::Interrupted(signal).code())))
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -8,7 +8,8 @@ use super::request_of;
 use crate::{
     client::{
         Client,
-        calls::{Deployment, lease_ended},
+        calls::lease_ended,
+        deployment::Deployment,
         release::{Release, unreleased},
         store::{Locked, Session, Store},
         time::now,

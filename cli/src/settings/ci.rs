@@ -11,7 +11,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{key::Key, world::World};
+use super::key::Key;
+use crate::world::World;
 
 /// Where a run can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +186,7 @@ fn repository_of(remote: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::world::FakeWorld;
+    use crate::world::FakeWorld;
 
     /// What is found for each setting, as one line each.
     fn found(world: &FakeWorld) -> (Option<System>, Option<String>, Vec<String>) {

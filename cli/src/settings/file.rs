@@ -8,8 +8,8 @@ use std::{
 use strsim::jaro_winkler;
 use toml::{Table, Value};
 
-use super::{key::Key, world::World};
-use crate::error::Error;
+use super::key::Key;
+use crate::{error::Error, world::World};
 
 /// Names the file, where it is not in its usual place.
 pub const VARIABLE: &str = "DAYPASS_CONFIG_FILE";
@@ -99,7 +99,7 @@ fn closest(name: &str) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::world::FakeWorld;
+    use crate::world::FakeWorld;
 
     fn read_text(text: &str) -> Result<File, String> {
         let mut world = FakeWorld::with(&[("HOME", "/home/alex")]);
