@@ -32,8 +32,6 @@ mod clock;
 mod survivors;
 mod token;
 
-/// The role that pipelines ask with, and what is deployed to target accounts (cdk/lib/names.ts).
-
 const CREDENTIALS: &str = "credentials";
 
 /// What follows `daypass doctor`.
