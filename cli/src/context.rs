@@ -8,7 +8,9 @@ use crate::{
     client::{identity_token, store::Store},
     error::{Error, Kind},
     output::Output,
-    settings::{Flags, Key, Origin, Process, Settings, TRANSACTION_VARIABLE, Use, World, unknown_variables},
+    process::Process,
+    settings::{Flags, Key, Origin, Settings, TRANSACTION_VARIABLE, Use, unknown_variables},
+    world::World,
 };
 
 /// One run of the command.

@@ -11,7 +11,7 @@ use daypass::{
 use daypass_aws::AwsError;
 use serde_json::{Value, json};
 
-use crate::{client::asking::OnlyOwn, remedies, signals};
+use crate::{client::asking::OnlyOwn, remedies};
 
 /// What a caller can do about it, in one number each. docs/cli.md has the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Kind {
             Self::Failed => 70,
             Self::TryAgain => 75,
             Self::Denied => 77,
-            Self::Interrupted(signal) => signals::code(signal),
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
     }
 

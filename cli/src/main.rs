@@ -17,10 +17,12 @@ mod commands;
 mod context;
 mod error;
 mod output;
+mod process;
 mod remedies;
 mod serve;
 mod settings;
 mod signals;
+mod world;
 
 /// The width of help texts: the same on every terminal, and so in the snapshots.
 const HELP_COLUMNS: usize = 80;

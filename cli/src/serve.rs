@@ -25,10 +25,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::{net::TcpListener, time::sleep};
 
-use crate::client::{
-    access::{RoleSession, now},
-    secret::Secret,
-};
+use crate::client::{role_session::RoleSession, secret::Secret, time::now};
 
 /// How long it waits before it listens again, when a connection could not be taken.
 const AFTER_REFUSED: Duration = Duration::from_millis(50);
@@ -57,11 +54,11 @@ impl Current {
 /// The endpoint.
 pub struct Server {
     listener: TcpListener,
-    door: Arc<Door>,
+    guarded: Arc<GuardedSession>,
 }
 
-/// Who is let in, and to what.
-struct Door {
+/// The session, and what a request needs to get it.
+struct GuardedSession {
     path: Secret,
     token: Secret,
     role_arn: String,
@@ -75,16 +72,16 @@ impl Server {
     /// When there is no port, or no randomness.
     pub async fn listen(role_arn: &str, current: Current) -> io::Result<Self> {
         let (path, token) = (Secret::new(format!("/{}", random()?)), Secret::new(random()?));
-        let door = Door { path, token, role_arn: role_arn.to_owned(), current };
-        Ok(Self { listener: TcpListener::bind(("127.0.0.1", 0)).await?, door: Arc::new(door) })
+        let guarded = GuardedSession { path, token, role_arn: role_arn.to_owned(), current };
+        Ok(Self { listener: TcpListener::bind(("127.0.0.1", 0)).await?, guarded: Arc::new(guarded) })
     }
 
     /// What the command has to have in its environment.
     pub fn variables(&self) -> io::Result<[(&'static str, String); 2]> {
-        let url = format!("http://{}{}", self.listener.local_addr()?, self.door.path.expose());
+        let url = format!("http://{}{}", self.listener.local_addr()?, self.guarded.path.expose());
         Ok([
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url),
-            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.door.token.expose().to_owned()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.guarded.token.expose().to_owned()),
         ])
     }
 
@@ -97,10 +94,10 @@ impl Server {
                 sleep(AFTER_REFUSED).await;
                 continue;
             };
-            let door = Arc::clone(&self.door);
+            let guarded = Arc::clone(&self.guarded);
             tokio::spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let answer = door.answer(
+                    let answer = guarded.answer(
                         request.method(),
                         request.uri().path(),
                         request.headers().get(AUTHORIZATION).map(hyper::header::HeaderValue::as_bytes),
@@ -113,7 +110,7 @@ impl Server {
     }
 }
 
-impl Door {
+impl GuardedSession {
     fn answer(&self, method: &Method, path: &str, authorization: Option<&[u8]>) -> Response<Full<Bytes>> {
         let same = |given: &[u8], wanted: &Secret| given.ct_eq(wanted.expose().as_bytes());
         let known = same(path.as_bytes(), &self.path) & same(authorization.unwrap_or_default(), &self.token);
@@ -178,8 +175,8 @@ mod tests {
     async fn only_who_knows_path_and_token_is_let_in() {
         let current = Current::new(session("wJalr", 3600));
         let server = Server::listen("arn:aws:iam::222222222222:role/x", current.clone()).await.unwrap();
-        let door = &server.door;
-        let (path, token) = (door.path.expose(), door.token.expose());
+        let guarded = &server.guarded;
+        let (path, token) = (guarded.path.expose(), guarded.token.expose());
         assert!(path.len() > 40 && token.len() > 40, "nobody guesses them");
         let refused = [
             (Method::GET, path, None),
@@ -191,11 +188,11 @@ mod tests {
             (Method::POST, path, Some(token)),
         ];
         for (method, path, token) in refused {
-            let answer = door.answer(&method, path, token.map(str::as_bytes));
+            let answer = guarded.answer(&method, path, token.map(str::as_bytes));
             assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{method} {path} {token:?}");
             assert!(!body(answer).await.to_string().contains("wJalr"));
         }
-        let answer = door.answer(&Method::GET, path, Some(token.as_bytes()));
+        let answer = guarded.answer(&Method::GET, path, Some(token.as_bytes()));
         assert_eq!(answer.status(), StatusCode::OK);
         let expected = json!({
             "AccessKeyId": "ASIA", "SecretAccessKey": "wJalr", "Token": "FwoGZ", "Expiration": current.get().expires_at,
@@ -208,8 +205,13 @@ mod tests {
     async fn a_session_that_has_ended_is_not_given_out() {
         let current = Current::new(session("wJalr", 0));
         let server = Server::listen("role", current.clone()).await.unwrap();
-        let ask =
-            || server.door.answer(&Method::GET, server.door.path.expose(), Some(server.door.token.expose().as_bytes()));
+        let ask = || {
+            server.guarded.answer(
+                &Method::GET,
+                server.guarded.path.expose(),
+                Some(server.guarded.token.expose().as_bytes()),
+            )
+        };
         assert_eq!(ask().status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(!body(ask()).await.to_string().contains("wJalr"));
         current.put(session("next", 3600));

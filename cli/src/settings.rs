@@ -8,7 +8,7 @@ mod duration;
 mod file;
 mod key;
 mod options;
-mod world;
+mod variables;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -17,15 +17,13 @@ use daypass::{
     persona::DEFAULT_ROLE_TTL,
 };
 
-#[cfg(test)]
-pub use self::world::Made;
 pub use self::{
     ci::System,
     key::Key,
     options::{DeploymentArgs, IdentityStoreArgs, RequestArgs, TableArgs},
-    world::{Process, World, check_variables, unknown_variables},
+    variables::{check_variables, unknown_variables},
 };
-use crate::{client::machine::MachineArn, error::Error};
+use crate::{client::machine::MachineArn, error::Error, world::World};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,6 +290,7 @@ fn wrong(key: Key, origin: &Origin, error: &dyn fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::FakeWorld;
 
     const PROVISION: &str = "arn:aws:states:us-east-1:111111111111:stateMachine:daypass-provision";
 
@@ -301,18 +300,18 @@ mod tests {
     }
 
     /// A world with a configuration file.
-    fn world(variables: &[(&str, &str)], file: &str) -> Made {
-        let mut world = Made::with(&[variables, &[("HOME", "/home/alex")]].concat());
+    fn world(variables: &[(&str, &str)], file: &str) -> FakeWorld {
+        let mut world = FakeWorld::with(&[variables, &[("HOME", "/home/alex")]].concat());
         world.files.insert("/home/alex/.config/daypass/config.toml".to_owned(), file.to_owned());
         world
     }
 
-    fn shown(flags: &Flags, world: &Made, key: Key) -> Option<(String, String)> {
+    fn shown(flags: &Flags, world: &FakeWorld, key: Key) -> Option<(String, String)> {
         let settings = Settings::resolve(flags, world).unwrap_or_else(|error| panic!("{}", error.text(None, false)));
         settings.get(key).map(|setting| (setting.value.clone(), setting.origin.to_string()))
     }
 
-    fn error(flags: &Flags, world: &Made) -> String {
+    fn error(flags: &Flags, world: &FakeWorld) -> String {
         Settings::resolve(flags, world).unwrap_err().text(None, false)
     }
 
@@ -372,12 +371,12 @@ mod tests {
     #[test]
     fn the_rest_of_the_deployment_stands_beside_the_first_machine() {
         let provision = flags(&[(Key::ProvisionArn, PROVISION), (Key::RenewArn, "given")]);
-        let value = |key| shown(&provision, &Made::default(), key).unwrap().0;
+        let value = |key| shown(&provision, &FakeWorld::default(), key).unwrap().0;
         assert_eq!(value(Key::DeprovisionArn), PROVISION.replace("provision", "deprovision"));
         assert_eq!(value(Key::RenewArn), "given");
         let alias = "arn:aws:kms:us-east-1:111111111111:alias/daypass-identity-tokens";
         assert_eq!(value(Key::IdentityTokenKeyArn), alias);
-        let wrong = error(&flags(&[(Key::ProvisionArn, "daypass-provision")]), &Made::default());
+        let wrong = error(&flags(&[(Key::ProvisionArn, "daypass-provision")]), &FakeWorld::default());
         assert!(wrong.contains("`provision_arn` (--provision-arn): `daypass-provision` is not the ARN"), "{wrong}");
     }
 
@@ -385,8 +384,8 @@ mod tests {
     fn an_address_can_be_made_of_the_actor() {
         let actor = [("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "alex"), ("DAYPASS_EMAIL", "{actor}@example.com")];
         let made = ("alex@example.com".to_owned(), "DAYPASS_EMAIL".to_owned());
-        assert_eq!(shown(&Flags::default(), &Made::with(&actor), Key::Email), Some(made));
-        let wrong = error(&Flags::default(), &Made::with(&actor[2..]));
+        assert_eq!(shown(&Flags::default(), &FakeWorld::with(&actor), Key::Email), Some(made));
+        let wrong = error(&Flags::default(), &FakeWorld::with(&actor[2..]));
         assert!(wrong.contains("the actor is unknown here"), "{wrong}");
     }
 
@@ -396,7 +395,7 @@ mod tests {
     #[test]
     fn a_role_is_to_live_as_long_as_it_can_be_used() {
         let lifetime = |used, set: &[(Key, &str)], variables: &[(&str, &str)]| {
-            let mut settings = Settings::resolve(&flags(set), &Made::with(variables)).unwrap();
+            let mut settings = Settings::resolve(&flags(set), &FakeWorld::with(variables)).unwrap();
             settings.complete_the_lifetime(used).unwrap();
             settings.get(Key::Ttl).map(|ttl| (ttl.value.clone(), ttl.origin.to_string()))
         };
@@ -425,7 +424,7 @@ mod tests {
             assert_eq!(lifetime(used, set, variables), expected, "{used:?} {set:?} {variables:?}");
         }
         for (key, origin) in [(Key::JobTimeout, "--job-timeout"), (Key::SessionDuration, "--session-duration")] {
-            let mut settings = Settings::resolve(&flags(&[(key, "1d")]), &Made::default()).unwrap();
+            let mut settings = Settings::resolve(&flags(&[(key, "1d")]), &FakeWorld::default()).unwrap();
             let error = settings.complete_the_lifetime(Use::OneSession).unwrap_err().text(None, false);
             assert!(error.contains(origin), "{error}");
         }
@@ -433,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_wrong_is_named_with_its_origin() {
-        let settings = Settings::resolve(&flags(&[(Key::Ttl, "1d")]), &Made::default()).unwrap();
+        let settings = Settings::resolve(&flags(&[(Key::Ttl, "1d")]), &FakeWorld::default()).unwrap();
         let errors = [
             settings.required(Key::Account).map(drop),
             settings.required(Key::Accounts).map(drop),

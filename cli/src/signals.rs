@@ -127,8 +127,3 @@ fn came_from_the_terminal(signal: Signal) -> bool {
     let foreground = || Some(tcgetpgrp(File::open("/dev/tty").ok()?).ok()? == getpgrp());
     (signal == Signal::INT || signal == Signal::QUIT) && foreground().unwrap_or(false)
 }
-
-/// The exit code that stands for a signal, as shells have it.
-pub fn code(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
-}

@@ -97,7 +97,11 @@ fn a_name_is_a_pattern_where_there_is_no_id() {
 fn without_repositories_nobody_may_unless_the_environment_is_open() {
     let bare = |file: &mut Value| drop(file["accounts"][1].as_object_mut().expect("an account").remove("repositories"));
     let closed = judged(&with(bare), "shop-live", |_| ()).expect_err("no repositories");
-    insta::assert_snapshot!(closed);
+    insta::assert_snapshot!(
+        closed,
+        @"account `shop-live` has no `repositories`, so no run may deploy to it; the platform team can add the run's \
+         repository to personas.json: `7654321` (`example/payments`)"
+    );
     let open = with(|file| {
         bare(file);
         file["environments"]["live"]["identity_token"] = json!("optional");

@@ -1,6 +1,6 @@
 """The state machines, with functions that do as they are told: where each error leads and what the caller learns.
 
-What can be seen in the definitions is held by `tests/tests/state_machines/`; here their JSONata is evaluated.
+What can be seen in the definitions is held by `statemachine/tests/state_machines/`; here their JSONata is evaluated.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The sweep machine, on a table with items of every kind and a machine in the place of deprovision.
 
-What can be seen in the definition is held by `tests/tests/state_machines/`; here its JSONata is evaluated.
+What can be seen in the definition is held by `statemachine/tests/state_machines/`; here its JSONata is evaluated.
 """
 
 import json

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
 from daypass_local.aws import Aws
 from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
 

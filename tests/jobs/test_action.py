@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 from conftest import Job, until
+
 from daypass_local.names import PRODUCTION_ACCOUNT, TARGET_ACCOUNT
 
 WORKFLOW: Final = Path(__file__).parent / "deploy.yml"

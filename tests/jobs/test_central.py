@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REQUEST_TOKEN, Job, until
+
 from daypass_local.names import REPOSITORY, TARGET_ACCOUNT
 
 DEVELOPERS = REPOSITORY / "examples/github/.github/workflows/deploy.yml"

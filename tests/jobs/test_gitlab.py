@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from check_gitlab import COMPONENT, filled
 from conftest import DAYPASS, Job, until
 from ruamel.yaml import YAML
+
+from check_gitlab import COMPONENT, filled
 
 
 def test_the_component_deploys_and_gives_the_role_back(job: Job, tmp_path: Path) -> None:

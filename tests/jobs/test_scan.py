@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from daypass_local.names import REPOSITORY
 
 SCAN = REPOSITORY / ".github/actions/scan-iac/scan.py"

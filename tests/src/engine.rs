@@ -1,6 +1,6 @@
 //! What a test may ask of the engine itself, below `/_daypass/` (`local/daypass_local/control.py`).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use daypass::ids::TransactionId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,6 +36,34 @@ pub struct RecordedCall {
     pub execution: String,
     /// The name of that task's state.
     pub state: String,
+}
+
+impl RecordedCall {
+    /// One line for people: when, in which state, who called what on which resource, and what came of it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        const LONGEST_VALUE: usize = 120;
+        let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_owned();
+        let by = if self.caller.contains(":assumed-role/") {
+            self.caller.split_once('/').unwrap_or_default().1.to_owned()
+        } else {
+            last(&self.caller, '/')
+        };
+        let mut text =
+            format!("{} {} {by}: {} {}", &self.at[11..23], self.state, self.action, last(&self.resource, ':'));
+        for name in ["Name", "PolicyName", "PolicyArn", "UpdateExpression"] {
+            if let Some(value) = self.parameters.get(name) {
+                let _ = write!(text, " {name}={}", value.chars().take(LONGEST_VALUE).collect::<String>());
+            }
+        }
+        if let Some(error) = &self.error {
+            let _ = write!(text, " !{error}");
+        }
+        if let Some(fault) = &self.fault {
+            let _ = write!(text, " (fault: {fault})");
+        }
+        text
+    }
 }
 
 /// A permission that somebody's calls needed, since the engine started. Ids of transactions are `<id>`.

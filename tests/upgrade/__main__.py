@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from botocore.exceptions import ClientError
+
 from daypass_local import process, seed
 from daypass_local.demo import BrokenPromiseError, Timeline, promise
 from daypass_local.deploy import HUB, TARGETS, DeployError
 from daypass_local.names import REPOSITORY, STATE
 from daypass_local.process import EngineError
 from daypass_local.stack import ending_on_signals
-
 from upgrade.fixtures import record
 from upgrade.versions import Version, VersionError, before, present
 from upgrade.world import Transaction, World

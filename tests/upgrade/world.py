@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pyrage
+
 from daypass_local.aws import Aws, Credentials
 from daypass_local.demo import BrokenPromiseError, Pipeline, promise, refusal, until
 from daypass_local.names import HUB_ACCOUNT, PRODUCTION_ACCOUNT, TARGET_ACCOUNT

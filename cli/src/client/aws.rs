@@ -48,7 +48,8 @@ use super::{
 };
 use crate::{
     error::{Cause, Error},
-    settings::{Process, World},
+    process::Process,
+    world::World,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -129,7 +130,7 @@ fn no_authorities(file: &OsStr, error: &dyn fmt::Display) -> Error {
 
 /// The configuration of every client, with the credentials of this profile, or those that the `aws` command would use.
 ///
-/// `own`: access key ids of deploy-role sessions. These may not call Daypass, so environment credentials with such an id are
+/// `role_key_ids`: access key ids of deploy-role sessions. These may not call Daypass, so environment credentials with such an id are
 /// ignored, in favour of the previous ones of the environment or those of a profile.
 ///
 /// # Errors
@@ -138,7 +139,7 @@ pub async fn ambient(
     region: &str,
     connector: &SharedHttpConnector,
     profile: Option<&str>,
-    own: &[String],
+    role_key_ids: &[String],
 ) -> Result<SdkConfig, Error> {
     if holders::goes_round() {
         return Err(holders::round());
@@ -147,7 +148,7 @@ pub async fn ambient(
     let http = http_client_fn(move |_, _| connector.clone());
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let passed_over = asking::is_own(&Process, own);
+    let passed_over = asking::is_own(&Process, role_key_ids);
     let in_environment = Process.variable("AWS_ACCESS_KEY_ID").is_some();
     let config = aws_config::defaults(BehaviorVersion::latest());
     let mut config = config.region(region.clone()).http_client(http.clone()).timeout_config(timeouts);

@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 use super::{renewal, secret::Secret};
 use crate::{
     error::{Error, Kind},
-    settings::{System, World},
+    settings::System,
+    world::World,
 };
 
 /// The variables that hold a token that is ready: Daypass's own, and the name that docs/identity.md has for GitLab.
@@ -261,7 +262,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::settings::Made;
+    use crate::world::FakeWorld;
 
     fn withheld(environment: &[(&str, &str)]) -> Vec<String> {
         let mut command = Started::new("true");
@@ -356,9 +357,9 @@ mod tests {
     fn what_a_command_gets_gives_it_no_token() {
         let connector = crate::client::aws::connector().unwrap();
         let gives_one =
-            |world: &Made| Tokens::of(Some(System::GitHub), world, &connector).is_some() || ready(world).is_some();
+            |world: &FakeWorld| Tokens::of(Some(System::GitHub), world, &connector).is_some() || ready(world).is_some();
         let all = VARIABLES.map(|name| (name, "the token"));
-        let mut world = Made::with(&all);
+        let mut world = FakeWorld::with(&all);
         assert!(gives_one(&world));
         for name in withheld(&all) {
             world.variables.remove(&name);

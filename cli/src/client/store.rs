@@ -30,16 +30,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{
-    access::{Key, RoleSession},
-    daypass::Deployment,
-    holders,
-    secret::Secret,
-};
+use super::{deployment::Deployment, holders, role_session::RoleSession, run_key::RunKey, secret::Secret};
 use crate::{
     error::{Error, Kind},
     output::Output,
-    settings::World,
+    world::World,
 };
 
 /// A granted request with all that belongs to it.
@@ -53,11 +48,11 @@ pub struct Session {
     /// What was granted.
     pub grant: Grant,
     /// The key that answers are sealed to.
-    pub key: Key,
+    pub key: RunKey,
     /// The latest session of the role.
     pub role: RoleSession,
     /// The access key ids of all sessions of the role, so that none of them is taken for credentials to ask with.
-    pub own: Vec<String>,
+    pub role_key_ids: Vec<String>,
 }
 
 /// The same as it is written.
@@ -92,7 +87,7 @@ const VERSION: u32 = 2;
 impl Session {
     /// Goes on with the next session of the role.
     pub fn go_on(&mut self, grant: Grant, role: RoleSession) {
-        self.own.push(role.access_key_id.clone());
+        self.role_key_ids.push(role.access_key_id.clone());
         (self.grant, self.role) = (grant, role);
     }
 
@@ -104,7 +99,7 @@ impl Session {
             request: self.request.clone(),
             session_duration_seconds: self.duration.map(|duration| duration.as_secs()),
             grant: self.grant.clone(),
-            access_key_ids: self.own.clone(),
+            access_key_ids: self.role_key_ids.clone(),
             secrets: Secrets {
                 age_key: self.key.secret().expose().to_owned(),
                 access_key_id: role.access_key_id.clone(),
@@ -126,8 +121,8 @@ impl Session {
             request,
             duration: session_duration_seconds.map(Duration::from_secs),
             grant,
-            own: access_key_ids,
-            key: Key::stored(&secrets.age_key)?,
+            role_key_ids: access_key_ids,
+            key: RunKey::stored(&secrets.age_key)?,
             role: RoleSession {
                 access_key_id: secrets.access_key_id.clone(),
                 secret_access_key: Secret::new(&secrets.secret_access_key),
@@ -199,19 +194,19 @@ impl Store {
 
     /// The key that answers to whoever has this identity token are sealed to: the same one in each process of a job that gets a token
     /// only once, and may have sent it before. It is of no use without the token, and kept as long as a token may be valid.
-    pub fn key_for(&self, token: &Secret) -> Result<Key, Error> {
+    pub fn key_for(&self, token: &Secret) -> Result<RunKey, Error> {
         let mut file = self.made(&key_name(token))?;
         file.forget_old_keys().map_err(|error| file.failed(&error))?;
-        if let Some(key) = std::str::from_utf8(&file.text()?).ok().and_then(Key::stored) {
+        if let Some(key) = std::str::from_utf8(&file.text()?).ok().and_then(RunKey::stored) {
             return Ok(key);
         }
-        let key = Key::generate();
+        let key = RunKey::generate();
         file.write(key.secret().expose().as_bytes())?;
         Ok(key)
     }
 
     /// Keeps the key of this token, for the next process that has the token.
-    pub fn keep_key(&self, token: &Secret, key: &Key) -> Result<(), Error> {
+    pub fn keep_key(&self, token: &Secret, key: &RunKey) -> Result<(), Error> {
         self.made(&key_name(token))?.write(key.secret().expose().as_bytes())
     }
 
@@ -429,7 +424,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::settings::Made;
+    use crate::world::FakeWorld;
 
     /// A store of this test's own, which is removed with it.
     struct Temporary(Store);
@@ -468,8 +463,8 @@ mod tests {
             request: serde_json::from_value(request).unwrap(),
             duration: Some(Duration::from_mins(15)),
             grant: serde_json::from_value(grant).unwrap(),
-            key: Key::generate(),
-            own: vec!["ASIA".to_owned()],
+            key: RunKey::generate(),
+            role_key_ids: vec!["ASIA".to_owned()],
             role: RoleSession {
                 access_key_id: "ASIA".to_owned(),
                 secret_access_key: Secret::new("wJalr"),
@@ -633,8 +628,8 @@ mod tests {
         ];
         let expected = ["/state", "/run/1/daypass", "/xdg/daypass", "/home/alex/.local/state/daypass"];
         for (from, expected) in expected.into_iter().enumerate() {
-            assert_eq!(Store::of(&Made::with(&all[from..]), &Output::silent()).unwrap().path, Path::new(expected));
+            assert_eq!(Store::of(&FakeWorld::with(&all[from..]), &Output::silent()).unwrap().path, Path::new(expected));
         }
-        assert!(Store::of(&Made::default(), &Output::silent()).is_err());
+        assert!(Store::of(&FakeWorld::default(), &Output::silent()).is_err());
     }
 }

@@ -21,7 +21,7 @@ use self::{
 };
 use super::request_of;
 use crate::{
-    client::{access::now, aws, identity_token::Tokens, machine::MachineArn},
+    client::{aws, identity_token::Tokens, machine::MachineArn, time::now},
     context::{Context, block_on},
     error::{Error, lacking_credentials},
     settings::{DeploymentArgs, IdentityStoreArgs, Key, RequestArgs, Settings, Use},

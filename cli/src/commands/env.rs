@@ -16,7 +16,8 @@ use crate::{
     context::{Context, block_on},
     error::{Error, Kind},
     output::{self, json_text, print},
-    settings::{DeploymentArgs, Key, Settings, TRANSACTION_VARIABLE, World},
+    settings::{DeploymentArgs, Key, Settings, TRANSACTION_VARIABLE},
+    world::World,
 };
 
 /// The variables that select an AWS profile, in the order in which they count.
@@ -40,14 +41,14 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     transaction: Option<TransactionId>,
     /// The format of the variables
-    #[arg(long, value_enum, default_value_t = Format::Shell)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = EnvFormat::Shell)]
+    format: EnvFormat,
     #[command(flatten)]
     deployment: DeploymentArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum EnvFormat {
     /// POSIX shell, for `eval`
     Shell,
     /// A .env file
@@ -60,7 +61,7 @@ enum Format {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     find(args, context).inspect_err(|error| {
         // `eval "$(daypass env)"` succeeds otherwise, and the script goes on without the role.
-        if args.format == Format::Shell && context.output.format() == output::Format::Text {
+        if args.format == EnvFormat::Shell && context.output.format() == output::Format::Text {
             let _ = print(&format!("(exit {})\n", error.kind().code()));
         }
     })
@@ -75,9 +76,9 @@ fn find(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
 
 /// What makes a shell one with the role, in which `daypass` still finds what it was asked with before: keys, or the profile that counts
 /// where there are none.
-fn script(role: &[(&str, String)], own: &[String], settings: &Settings, world: &dyn World) -> String {
+fn script(role: &[(&str, String)], role_key_ids: &[String], settings: &Settings, world: &dyn World) -> String {
     let export = |name: &str, value: &str| format!("export {name}={}\n", quoted(value));
-    let mut lines: Vec<_> = asking::kept(world, own).iter().map(|(name, value)| export(name, value)).collect();
+    let mut lines: Vec<_> = asking::kept(world, role_key_ids).iter().map(|(name, value)| export(name, value)).collect();
     let profile = PROFILES.into_iter().find_map(|name| world.variable(name));
     if let Some(profile) = profile
         && world.variable("AWS_ACCESS_KEY_ID").is_none()
@@ -96,25 +97,25 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn write(format: Format, session: &Session, settings: &Settings, context: &Context) -> Result<ExitCode, Error> {
+fn write(format: EnvFormat, session: &Session, settings: &Settings, context: &Context) -> Result<ExitCode, Error> {
     let mut variables = session.role.variables().to_vec();
     variables.push((asking::OWN, session.role.access_key_id.clone()));
     variables.push((TRANSACTION_VARIABLE, session.grant.transaction_id.to_string()));
     // A session of a role has no blank, quote or line feed in it.
     let lines = || variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<Vec<_>>().concat();
-    if format != Format::Shell
+    if format != EnvFormat::Shell
         && let Some(name) = PROFILES.into_iter().find(|name| context.world.variable(name).is_some())
     {
         context.output.warn(&format!("{name} is set, and takes precedence over the role in some AWS SDKs: unset it"));
     }
     match format {
-        Format::Shell if context.output.format() != output::Format::Text => {
+        EnvFormat::Shell if context.output.format() != output::Format::Text => {
             let object: Map<_, _> = variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             print(&json_text(&object.into()))
         }
-        Format::Shell => print(&script(&variables, &session.own, settings, context.world)),
-        Format::Dotenv => print(&lines()),
-        Format::Github => {
+        EnvFormat::Shell => print(&script(&variables, &session.role_key_ids, settings, context.world)),
+        EnvFormat::Dotenv => print(&lines()),
+        EnvFormat::Github => {
             let file = context.world.variable(GITHUB_FILE).ok_or_else(|| {
                 Error::usage(format!("{GITHUB_FILE} is not set, so this is not a step of a GitHub job"))
                     .remedy("use `--format shell`")
@@ -142,10 +143,10 @@ fn write(format: Format, session: &Session, settings: &Settings, context: &Conte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Flags, Made};
+    use crate::{settings::Flags, world::FakeWorld};
 
     fn script_in(variables: &[(&str, &str)]) -> String {
-        let world = Made::with(variables);
+        let world = FakeWorld::with(variables);
         let settings = Settings::resolve(&Flags::default(), &world).unwrap();
         script(&[("AWS_ACCESS_KEY_ID", "ASIAROLE".to_owned())], &[], &settings, &world)
     }

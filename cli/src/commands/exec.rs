@@ -28,19 +28,23 @@ use environment::{Changes, Files};
 use super::request_of;
 use crate::{
     client::{
-        access::{Key, RoleSession, now, until},
-        asking,
-        daypass::{Daypass, Deployment},
+        Client, asking,
+        deployment::Deployment,
         identity_token, profiles,
         release::{Release, unreleased},
+        role_session::RoleSession,
+        run_key::RunKey,
         store::Store,
+        time::{now, until},
     },
     context::{Context, block_on},
     error::{Error, Kind},
     output::Output,
+    process::Process,
     serve::{Current, Server},
-    settings::{self, DeploymentArgs, Process, RequestArgs, Settings, TRANSACTION_VARIABLE, Use, World},
+    settings::{self, DeploymentArgs, RequestArgs, Settings, TRANSACTION_VARIABLE, Use},
     signals::{self, Signals},
+    world::World,
 };
 
 /// What follows `daypass exec`.
@@ -108,17 +112,17 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
         }
     }
     context.tell_what_was_found(&settings);
-    let daypass = Daypass::connect(deployment, &settings, &[], context).await?;
-    let transaction = Daypass::new_transaction()?;
-    let proof = daypass.identity_token().await?;
+    let client = Client::connect(deployment, &settings, &[], context).await?;
+    let transaction = Client::new_transaction()?;
+    let proof = client.identity_token().await?;
     let store = context.store();
     // From here on nothing but SIGKILL ends this process before the role has been given back.
     let signals = Signals::listen()?;
     let mut job = Job {
-        daypass: &daypass,
+        client: &client,
         output,
         signals,
-        key: daypass.key(&store),
+        key: client.key(&store),
         store: &store,
         email: request.email.to_string(),
         session_duration,
@@ -127,7 +131,7 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     };
     let outcome = AssertUnwindSafe(async {
         // What is being granted has to be known to be given back.
-        let asked = daypass.request(transaction, &request, settings.ttl_is_derived(), &job.key, proof.as_deref());
+        let asked = client.request(transaction, &request, settings.ttl_is_derived(), &job.key, proof.as_deref());
         let (granted, uninterrupted) = job.signals.outlasted(asked, output, "Daypass's answer").await;
         match (granted, uninterrupted) {
             (Ok((grant, pipeline)), Ok(())) => Outcome::Granted(job.run(grant, &pipeline, &args.command).await),
@@ -140,8 +144,8 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
     match outcome {
         Outcome::Refused(error) => Err(error),
         Outcome::Granted(result) => {
-            let result = give_back(&daypass, transaction, output, result).await;
-            daypass.keep_key(&store, &job.key);
+            let result = give_back(&client, transaction, output, result).await;
+            client.keep_key(&store, &job.key);
             result
         }
     }
@@ -149,13 +153,13 @@ async fn exec(args: &Args, context: &mut Context) -> Result<u8, Error> {
 
 /// Whatever happens: the role is given back.
 async fn give_back(
-    daypass: &Daypass,
+    client: &Client,
     transaction: TransactionId,
     output: &Output,
     result: Result<u8, Error>,
 ) -> Result<u8, Error> {
     let progress = output.progress("releasing the role");
-    let release = daypass.releases().release(transaction).await;
+    let release = client.releases().release(transaction).await;
     drop(progress);
     let (result, warning) = concluded(transaction, release, result);
     if let Some(warning) = warning {
@@ -184,11 +188,11 @@ fn concluded(
 
 /// One command with its role.
 struct Job<'a> {
-    daypass: &'a Daypass,
+    client: &'a Client,
     output: &'a Output,
     signals: Signals,
     store: &'a Result<Store, Error>,
-    key: Key,
+    key: RunKey,
     email: String,
     session_duration: Option<Duration>,
     serve: bool,
@@ -225,7 +229,7 @@ impl Job<'_> {
     async fn run(&mut self, grant: Grant, pipeline: &SessionCredentials, command: &[OsString]) -> Result<u8, Error> {
         let Grant { role_name, persona, expires_at, .. } = &grant;
         self.output.note(&format!("granted {role_name} as {persona} until {expires_at}"));
-        let assumed = self.daypass.assume(&grant, &self.email, pipeline, self.session_duration);
+        let assumed = self.client.assume(&grant, &self.email, pipeline, self.session_duration);
         let session = self.signals.unless(assumed).await?;
         let mut command = prepared(command, &grant, &self.environment);
         if self.environment.files == Files::Hidden {
@@ -239,17 +243,17 @@ impl Job<'_> {
             command.env(asking::OWN, &session.access_key_id).envs(session.variables());
             None
         };
-        self.daypass.hide_key(self.store)?;
+        self.client.hide_key(self.store)?;
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Ok(self.not_started(&command, &error)),
         };
         let Some(server) = server else { return ended(supervised(&mut child, &mut self.signals).await) };
-        let (daypass, output, duration) = (self.daypass, self.output, self.session_duration);
+        let (client, output, duration) = (self.client, self.output, self.session_duration);
         tokio::select! {
             status = supervised(&mut child, &mut self.signals) => ended(status),
             never = server.run() => match never {},
-            never = renewed(daypass, output, &self.key, &self.email, duration, grant, &current) => match never {},
+            never = renewed(client, output, &self.key, &self.email, duration, grant, &current) => match never {},
         }
     }
 
@@ -324,7 +328,7 @@ fn ended(status: io::Result<ExitStatus>) -> Result<u8, Error> {
     let status =
         status.map_err(|error| Error::new(Kind::Failed, format!("the status of the command is unknown: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, signals::code)))
+    Ok(code.unwrap_or_else(|| status.signal().map_or(u8::MAX, |signal| Kind::Interrupted(signal).code())))
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -332,9 +336,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Renews the session as long as there is a lease. What goes wrong is said; the command runs on.
 async fn renewed(
-    daypass: &Daypass,
+    client: &Client,
     output: &Output,
-    key: &Key,
+    key: &RunKey,
     email: &str,
     duration: Option<Duration>,
     mut grant: Grant,
@@ -345,7 +349,7 @@ async fn renewed(
         come(moment).await;
         let mut pause = FIRST_PAUSE;
         loop {
-            match daypass.renew(transaction, key, email, duration).await {
+            match client.renew(transaction, key, email, duration).await {
                 Ok((next, session)) => {
                     output.note(&format!("the session has been renewed until {}", session.expires_at));
                     grant = next;

@@ -13,8 +13,8 @@ use daypass_aws::AwsError;
 use serde_json::{Value, json};
 
 use self::{
-    difference::{Difference, Group, Wanted},
-    store::{Done, Store},
+    difference::{Difference, ExistingGroup, Wanted},
+    store::{Done, GroupStore},
 };
 use crate::{
     client::aws,
@@ -93,7 +93,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> 
     })
 }
 
-async fn plan(personas: &Personas, store: &Store, output: &Output) -> Result<ExitCode, Error> {
+async fn plan(personas: &Personas, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
     let difference = difference(personas, store, output).await?;
     output.result(&text(&difference), &as_json(store, &difference))?;
     if let Some(directories) = directories(&difference) {
@@ -102,7 +102,7 @@ async fn plan(personas: &Personas, store: &Store, output: &Output) -> Result<Exi
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Output) -> Result<ExitCode, Error> {
+async fn apply(args: &ApplyArgs, personas: &Personas, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
     let difference = difference(personas, store, output).await?;
     let doomed = if args.prune { difference.extra.as_slice() } else { &[] };
     let has_work = !difference.missing.is_empty() || !doomed.is_empty();
@@ -151,7 +151,7 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &Store, output: &Ou
         let left: Vec<_> = left.iter().map(described).collect();
         lines.push(format!("Left over, not deleted: {}.\n", left.join(", ")));
     }
-    let names = |groups: &[&Group]| groups.iter().map(|group| group.name.clone()).collect::<Vec<_>>();
+    let names = |groups: &[&ExistingGroup]| groups.iter().map(|group| group.name.clone()).collect::<Vec<_>>();
     let result = json!({
         "identity_store_id": store.id(),
         "groups": all,
@@ -175,16 +175,16 @@ impl Args {
     }
 }
 
-async fn store(settings: &Settings) -> Result<Store, Error> {
+async fn store(settings: &Settings) -> Result<GroupStore, Error> {
     let id = settings.required(Key::IdentityStoreId)?.value.clone();
     let config = aws::of_profile(None, None, &aws::connector()?).await;
     let config = aws_sdk_identitystore::config::Builder::from(&config)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-    Ok(Store::new(aws_sdk_identitystore::Client::from_conf(config.build()), id))
+    Ok(GroupStore::new(aws_sdk_identitystore::Client::from_conf(config.build()), id))
 }
 
 /// What differs, with the members of what is left over.
-async fn difference(personas: &Personas, store: &Store, output: &Output) -> Result<Difference, Error> {
+async fn difference(personas: &Personas, store: &GroupStore, output: &Output) -> Result<Difference, Error> {
     let _progress = output.progress(&format!("reading the groups of {}", store.id()));
     let mut difference = Difference::between(personas, store.groups().await.map_err(explained)?);
     for group in &mut difference.extra {
@@ -202,7 +202,7 @@ fn directories(difference: &Difference) -> Option<String> {
     (!directories.is_empty()).then(|| format!("the groups of this identity store come from another directory: {names}"))
 }
 
-fn confirm(doomed: &[Group]) -> Result<(), Error> {
+fn confirm(doomed: &[ExistingGroup]) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
         let names: Vec<_> = doomed.iter().map(described).collect();
         return Err(Error::usage(format!("--prune would delete {}", names.join(", "))).remedy("add --yes"));
@@ -235,7 +235,7 @@ fn explained(error: AwsError) -> Error {
     }
 }
 
-fn described(group: &Group) -> String {
+fn described(group: &ExistingGroup) -> String {
     let name = plain(&group.name);
     match group.members {
         None | Some(0) => name,
@@ -267,12 +267,12 @@ fn text(difference: &Difference) -> String {
     lines.concat()
 }
 
-fn as_json(store: &Store, difference: &Difference) -> Value {
+fn as_json(store: &GroupStore, difference: &Difference) -> Value {
     let wanted = |all: &[Wanted]| {
         let each = |it: &Wanted| json!({"group": it.name, "account": it.account, "account_id": it.account_id, "persona": it.persona});
         all.iter().map(each).collect::<Vec<_>>()
     };
-    let extra = |it: &Group| json!({"group": it.name, "group_id": it.id, "members": it.members});
+    let extra = |it: &ExistingGroup| json!({"group": it.name, "group_id": it.id, "members": it.members});
     json!({
         "identity_store_id": store.id(),
         "difference": !difference.is_none(),
@@ -291,7 +291,8 @@ mod tests {
     #[test]
     fn a_group_has_one_line_whatever_its_name() {
         let name = "PwC_GP_222222222222_x\n::add-mask::y\u{202e}".to_owned();
-        let group = Group { id: "1".to_owned(), name, revision: String::new(), issuers: [].into(), members: Some(2) };
+        let group =
+            ExistingGroup { id: "1".to_owned(), name, revision: String::new(), issuers: [].into(), members: Some(2) };
         let (present, missing, directories) = (vec![], vec![], [].into());
         let text = text(&Difference { present, missing, extra: vec![group], directories });
         assert!(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::session;
 use crate::{
-    client::{daypass::Daypass, release::Release},
+    client::{Client, release::Release},
     context::{Context, block_on},
     error::Error,
     settings::DeploymentArgs,
@@ -43,9 +43,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     block_on(async {
         // Locked for some seconds at most, so that nobody takes credentials meanwhile that are about to end.
         let mut stored = store.lock(transaction)?;
-        let (deployment, own) = session::known(stored.as_mut(), &settings)?;
-        let daypass = Daypass::connect(deployment, &settings, &own, context).await?;
-        let releases = daypass.releases();
+        let (deployment, role_key_ids) = session::known(stored.as_mut(), &settings)?;
+        let client = Client::connect(deployment, &settings, &role_key_ids, context).await?;
+        let releases = client.releases();
         let progress = output.progress("releasing the role");
         let release =
             if args.lost { releases.release_lost(transaction).await } else { releases.release(transaction).await };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::session;
 use crate::{
-    client::{daypass::Daypass, store::Session},
+    client::{Client, store::Session},
     context::{Context, block_on},
     error::Error,
     settings::{DeploymentArgs, RequestArgs, Use},
@@ -37,7 +37,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let used = if args.once { Use::OneSession } else { Use::All };
     let settings = context.settings_of_request(&args.deployment.flags().and(args.request.flags()), used)?;
-    let transaction = args.transaction_id.map_or_else(Daypass::new_transaction, Ok)?;
+    let transaction = args.transaction_id.map_or_else(Client::new_transaction, Ok)?;
     let session = block_on(session::begin(transaction, &settings, context, &context.store()?))?;
     let printed = context.output.result(&text(&session), &granted(&session));
     printed.map_err(|error| error.about(session.grant.transaction_id))

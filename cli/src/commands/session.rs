@@ -7,10 +7,12 @@ use ring::digest::{SHA256, digest};
 use super::request_of;
 use crate::{
     client::{
-        access::now,
-        daypass::{Daypass, Deployment, lease_ended},
+        Client,
+        calls::lease_ended,
+        deployment::Deployment,
         release::{Release, unreleased},
         store::{Locked, Session, Store},
+        time::now,
     },
     context::Context,
     error::{Error, Kind},
@@ -32,9 +34,9 @@ pub async fn begin(
     let request = request_of(settings)?;
     let duration = settings.duration(settings::Key::SessionDuration)?;
     context.tell_what_was_found(settings);
-    let daypass = Daypass::connect(deployment.clone(), settings, &[], context).await?;
-    let key = daypass.key(&Ok(store.clone()));
-    let proof = daypass.identity_token().await?;
+    let client = Client::connect(deployment.clone(), settings, &[], context).await?;
+    let key = client.key(&Ok(store.clone()));
+    let proof = client.identity_token().await?;
     // From here on nothing but SIGKILL ends this process before the session is kept, or the role has been given back.
     let mut signals = Signals::listen()?;
     // Before anything is granted: what cannot be kept is not asked for.
@@ -45,21 +47,21 @@ pub async fn begin(
             .about(transaction));
     }
     let begun = async {
-        let asked = daypass.request(transaction, &request, settings.ttl_is_derived(), &key, proof.as_deref());
+        let asked = client.request(transaction, &request, settings.ttl_is_derived(), &key, proof.as_deref());
         let (granted, uninterrupted) = signals.outlasted(asked, &context.output, "Daypass's answer").await;
         let (grant, pipeline) = granted?;
         let kept = async {
             uninterrupted?;
-            let role = signals.unless(daypass.assume(&grant, request.email.as_str(), &pipeline, duration)).await?;
-            let own = vec![role.access_key_id.clone()];
-            let session = Session { deployment, request, duration, grant, key, role, own };
+            let role = signals.unless(client.assume(&grant, request.email.as_str(), &pipeline, duration)).await?;
+            let role_key_ids = vec![role.access_key_id.clone()];
+            let session = Session { deployment, request, duration, grant, key, role, role_key_ids };
             file.put(&session)?;
             Ok(session)
         };
         let kept: Result<Session, Error> = kept.await;
         if kept.is_err() {
             // Nobody can use it.
-            match daypass.releases().release(transaction).await {
+            match client.releases().release(transaction).await {
                 Ok(Release::Ended(_)) => {}
                 Ok(Release::Taken(taken)) => context.output.warn(&taken.line()),
                 Err(error) => context.output.warn(&unreleased(transaction, &error)),
@@ -113,7 +115,7 @@ pub async fn of_request(settings: &Settings, context: &Context, store: &Store) -
             found => return found,
         }
     }
-    let transaction = Daypass::new_transaction()?;
+    let transaction = Client::new_transaction()?;
     let session = match Box::pin(begin(transaction, settings, context, store)).await {
         Ok(session) => session,
         Err(error) => {
@@ -144,9 +146,9 @@ async fn give_up(
 ) -> Result<(), Error> {
     // Without a session its lease has ended.
     let Some(mut file) = store.lock(transaction)? else { return Ok(()) };
-    let (deployment, own) = known(Some(&mut file), settings)?;
-    let daypass = Daypass::connect(deployment, settings, &own, context).await?;
-    match daypass.releases().release(transaction).await? {
+    let (deployment, role_key_ids) = known(Some(&mut file), settings)?;
+    let client = Client::connect(deployment, settings, &role_key_ids, context).await?;
+    match client.releases().release(transaction).await? {
         Release::Ended(_) => file.remove()?,
         Release::Taken(taken) => context.output.warn(&taken.line()),
     }
@@ -177,12 +179,12 @@ async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> 
         file.remove()?;
         return Err(lease_ended(&session.grant));
     }
-    let daypass = Daypass::connect(session.deployment.clone(), settings, &session.own, context).await?;
+    let client = Client::connect(session.deployment.clone(), settings, &session.role_key_ids, context).await?;
     if session.role.renew_at.is_none_or(|at| now() < at) && now() < session.role.expires_at {
-        daypass.check(&session.role, transaction).await?;
+        client.check(&session.role, transaction).await?;
         return Ok(session);
     }
-    match daypass.renew(transaction, &session.key, session.request.email.as_str(), session.duration).await {
+    match client.renew(transaction, &session.key, session.request.email.as_str(), session.duration).await {
         Ok((grant, role)) => {
             session.go_on(grant, role);
             if let Err(error) = file.put(&session) {
@@ -208,12 +210,12 @@ async fn refreshed(mut file: Locked, settings: &Settings, context: &Context) -> 
 /// When neither says where Daypass is.
 pub fn known(stored: Option<&mut Locked>, settings: &Settings) -> Result<(Deployment, Vec<String>), Error> {
     let session = stored.and_then(|file| file.session().ok());
-    let own = session.as_ref().map_or_else(Vec::new, |session| session.own.clone());
+    let role_key_ids = session.as_ref().map_or_else(Vec::new, |session| session.role_key_ids.clone());
     let deployment = match session {
         Some(session) if settings.get(settings::Key::DeprovisionArn).is_none() => session.deployment,
         _ => Deployment::of(settings)?,
     };
-    Ok((deployment, own))
+    Ok((deployment, role_key_ids))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::session;
 use crate::{
-    client::{daypass::Daypass, release::Execution},
+    client::{Client, release::Execution},
     context::{Context, block_on},
     error::{Error, Kind},
     settings::{DeploymentArgs, Key, Settings, TableArgs},
@@ -43,10 +43,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
 
 /// What the table says of a transaction, else what its lease says.
 async fn find(transaction: TransactionId, settings: &Settings, context: &Context) -> Result<Value, Error> {
-    let (deployment, own) = session::known(context.store()?.lock(transaction)?.as_mut(), settings)?;
-    let daypass = Daypass::connect(deployment, settings, &own, context).await?;
+    let (deployment, role_key_ids) = session::known(context.store()?.lock(transaction)?.as_mut(), settings)?;
+    let client = Client::connect(deployment, settings, &role_key_ids, context).await?;
     if let Some(table) = settings.text(Key::Table) {
-        match record(&daypass, table, transaction).await {
+        match record(&client, table, transaction).await {
             Ok(found) => return found.ok_or_else(|| unknown(transaction)),
             Err(error) if error.is_access_denied() => {
                 context
@@ -57,7 +57,7 @@ async fn find(transaction: TransactionId, settings: &Settings, context: &Context
         }
     }
     // Releases have names that nobody knows any more: what they came to is in the table alone.
-    let lease = daypass.releases().execution(&transaction.to_string()).await?;
+    let lease = client.releases().execution(&transaction.to_string()).await?;
     lease.and_then(|lease| of_lease(transaction, &lease)).ok_or_else(|| unknown(transaction))
 }
 
@@ -68,9 +68,9 @@ fn unknown(transaction: TransactionId) -> Error {
 }
 
 /// The table's record, with `source`.
-async fn record(daypass: &Daypass, table: &str, transaction: TransactionId) -> Result<Option<Value>, AwsError> {
+async fn record(client: &Client, table: &str, transaction: TransactionId) -> Result<Option<Value>, AwsError> {
     let key = AttributeValue::S(transaction.to_string());
-    let call = aws_sdk_dynamodb::Client::new(daypass.config()).get_item().table_name(table).key("transaction_id", key);
+    let call = aws_sdk_dynamodb::Client::new(client.config()).get_item().table_name(table).key("transaction_id", key);
     let found = call.consistent_read(true).send().await.map_err(AwsError::of("dynamodb:GetItem"))?;
     Ok(found.item.map(|item| {
         let mut found = json!({"source": "table"});

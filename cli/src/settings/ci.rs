@@ -11,7 +11,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{key::Key, world::World};
+use super::key::Key;
+use crate::world::World;
 
 /// Where a run can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,10 +186,10 @@ fn repository_of(remote: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::world::Made;
+    use crate::world::FakeWorld;
 
     /// What is found for each setting, as one line each.
-    fn found(world: &Made) -> (Option<System>, Option<String>, Vec<String>) {
+    fn found(world: &FakeWorld) -> (Option<System>, Option<String>, Vec<String>) {
         let Found { system, actor, facts } = find(world);
         let line = |Fact { key, value, source }: &Fact| format!("{} = {value} ({source})", key.name());
         (system, actor, facts.iter().map(line).collect())
@@ -208,24 +209,24 @@ mod tests {
 
     #[test]
     fn github_actions() {
-        let (system, actor, facts) = found(&Made::with(&GITHUB));
+        let (system, actor, facts) = found(&FakeWorld::with(&GITHUB));
         assert_eq!((system, actor.as_deref()), (Some(System::GitHub), Some("alex")));
         let repository = "repository = example/payments (GITHUB_REPOSITORY)";
         assert_eq!(facts, ["branch = main (GITHUB_REF_NAME)", repository, RUN]);
 
         let pull_request = [("GITHUB_HEAD_REF", "feature/x"), ("GITHUB_REF_NAME", "12/merge")];
-        let world = Made::with(&[GITHUB.as_slice(), &pull_request].concat());
+        let world = FakeWorld::with(&[GITHUB.as_slice(), &pull_request].concat());
         assert_eq!(found(&world).2[0], "branch = feature/x (GITHUB_HEAD_REF)");
 
         let tag = [("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1"), ("GITHUB_HEAD_REF", "")];
-        let world = Made::with(&[GITHUB.as_slice(), &tag].concat());
+        let world = FakeWorld::with(&[GITHUB.as_slice(), &tag].concat());
         assert_eq!(found(&world).2, [repository, RUN], "a tag is no branch");
     }
 
     #[test]
     fn github_says_who_pushed() {
         let event = |text: &str| {
-            let mut world = Made::with(&[GITHUB.as_slice(), &[("GITHUB_EVENT_PATH", "/event.json")]].concat());
+            let mut world = FakeWorld::with(&[GITHUB.as_slice(), &[("GITHUB_EVENT_PATH", "/event.json")]].concat());
             world.files.insert("/event.json".to_owned(), text.to_owned());
             found(&world).2.into_iter().find(|line| line.starts_with("email"))
         };
@@ -253,7 +254,7 @@ mod tests {
             ("CI_PIPELINE_URL", "https://gitlab.com/example/payments/-/pipelines/1"),
         ];
         let branch = [("CI_COMMIT_BRANCH", "main"), ("CI_JOB_URL", "https://gitlab.com/example/payments/-/jobs/2")];
-        let (system, actor, facts) = found(&Made::with(&[base.as_slice(), &branch].concat()));
+        let (system, actor, facts) = found(&FakeWorld::with(&[base.as_slice(), &branch].concat()));
         assert_eq!((system, actor.as_deref()), (Some(System::GitLab), Some("alex")));
         let rest =
             ["email = alex@example.com (GITLAB_USER_EMAIL)", "repository = example/group/payments (CI_PROJECT_PATH)"];
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(facts, [rest[0], "branch = main (CI_COMMIT_BRANCH)", rest[1], job]);
 
         let merge_request = [("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "feature/x"), ("CI_COMMIT_TAG", "")];
-        let (_, _, facts) = found(&Made::with(&[base.as_slice(), &merge_request].concat()));
+        let (_, _, facts) = found(&FakeWorld::with(&[base.as_slice(), &merge_request].concat()));
         let branch = "branch = feature/x (CI_MERGE_REQUEST_SOURCE_BRANCH_NAME)";
         let pipeline = "run_url = https://gitlab.com/example/payments/-/pipelines/1 (CI_PIPELINE_URL)";
         assert_eq!(facts, [rest[0], branch, rest[1], pipeline]);
@@ -277,7 +278,7 @@ mod tests {
             ("BUILDKITE_REPO", "git@github.com:example/payments.git"),
             ("BUILDKITE_BUILD_URL", "https://buildkite.com/example/payments/builds/7"),
         ];
-        let (system, actor, facts) = found(&Made::with(&base));
+        let (system, actor, facts) = found(&FakeWorld::with(&base));
         assert_eq!((system, actor), (Some(System::Buildkite), None));
         let expected = [
             "email = alex@example.com (BUILDKITE_BUILD_CREATOR_EMAIL)",
@@ -286,7 +287,7 @@ mod tests {
             "repository = example/payments (BUILDKITE_REPO)",
         ];
         assert_eq!(facts, expected);
-        let tag = Made::with(&[base.as_slice(), &[("BUILDKITE_TAG", "v1")]].concat());
+        let tag = FakeWorld::with(&[base.as_slice(), &[("BUILDKITE_TAG", "v1")]].concat());
         assert!(!found(&tag).2.iter().any(|line| line.starts_with("branch")), "a tag is no branch");
     }
 
@@ -303,7 +304,7 @@ mod tests {
             ("CIRCLECI", "CI_JOB_TIMEOUT", "5400", None),
         ];
         for (sign, name, value, expected) in cases {
-            let facts = find(&Made::with(&[(sign, "true"), (name, value)])).facts;
+            let facts = find(&FakeWorld::with(&[(sign, "true"), (name, value)])).facts;
             let found = facts.iter().find(|fact| fact.key == Key::JobTimeout);
             assert_eq!(found.map(|fact| (fact.value.as_str(), fact.source.as_str())), expected.map(|it| (it, name)));
         }
@@ -319,7 +320,7 @@ mod tests {
             ("CIRCLE_PROJECT_REPONAME", "payments"),
             ("CIRCLE_BUILD_URL", "https://circleci.com/gh/example/payments/9"),
         ];
-        let (system, actor, facts) = found(&Made::with(&base));
+        let (system, actor, facts) = found(&FakeWorld::with(&base));
         assert_eq!((system, actor.as_deref()), (Some(System::CircleCi), Some("alex")));
         let expected = [
             "branch = main (CIRCLE_BRANCH)",
@@ -334,15 +335,15 @@ mod tests {
         let commands =
             [("git config user.email", "alex@example.com"), ("git symbolic-ref --quiet --short HEAD", "main")];
         let commands = commands.map(|(command, answer)| (command.to_owned(), answer.to_owned()));
-        let world = Made { commands: commands.clone().into(), ..Made::default() };
+        let world = FakeWorld { commands: commands.clone().into(), ..FakeWorld::default() };
         let expected = [
             "email = alex@example.com (`git config user.email`)",
             "branch = main (`git symbolic-ref --quiet --short HEAD`)",
         ];
         assert_eq!(found(&world), (None, None, expected.map(str::to_owned).to_vec()));
-        let world = Made { commands: commands.into(), ..Made::with(&[("CIRCLECI", "true")]) };
+        let world = FakeWorld { commands: commands.into(), ..FakeWorld::with(&[("CIRCLECI", "true")]) };
         assert_eq!(found(&world).2, Vec::<String>::new(), "there, git's user may be anybody");
-        assert_eq!(found(&Made::with(&[("GITHUB_ACTIONS", "false")])).0, None);
+        assert_eq!(found(&FakeWorld::with(&[("GITHUB_ACTIONS", "false")])).0, None);
     }
 
     #[test]

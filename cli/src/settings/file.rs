@@ -8,8 +8,8 @@ use std::{
 use strsim::jaro_winkler;
 use toml::{Table, Value};
 
-use super::{key::Key, world::World};
-use crate::error::Error;
+use super::key::Key;
+use crate::{error::Error, world::World};
 
 /// Names the file, where it is not in its usual place.
 pub const VARIABLE: &str = "DAYPASS_CONFIG_FILE";
@@ -99,10 +99,10 @@ fn closest(name: &str) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::world::Made;
+    use crate::world::FakeWorld;
 
     fn read_text(text: &str) -> Result<File, String> {
-        let mut world = Made::with(&[("HOME", "/home/alex")]);
+        let mut world = FakeWorld::with(&[("HOME", "/home/alex")]);
         world.files.insert("/home/alex/.config/daypass/config.toml".to_owned(), text.to_owned());
         read(None, &world).map_err(|error| error.text(None, false))
     }
@@ -113,7 +113,7 @@ mod tests {
         let file = read_text(text).unwrap();
         let values: Vec<_> = file.values.iter().map(|(key, value)| (key.name(), value.as_str())).collect();
         assert_eq!(values, [("account", "payments-dev"), ("accounts", "payments-dev=222222222222"), ("ttl", "1h")]);
-        let mut world = Made::with(&[("HOME", "/home/alex"), ("XDG_CONFIG_HOME", "/xdg")]);
+        let mut world = FakeWorld::with(&[("HOME", "/home/alex"), ("XDG_CONFIG_HOME", "/xdg")]);
         assert_eq!(read(None, &world).unwrap(), File::default(), "there need not be one");
         assert_eq!(usual_place(&world).unwrap(), Path::new("/xdg/daypass/config.toml"));
         world.variables.insert("XDG_CONFIG_HOME".to_owned(), "relative".to_owned());
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_named_file_has_to_be_there() {
-        let mut world = Made::with(&[(VARIABLE, "/env.toml")]);
+        let mut world = FakeWorld::with(&[(VARIABLE, "/env.toml")]);
         world.files.insert("/env.toml".to_owned(), "account = \"env\"".to_owned());
         world.files.insert("/flag.toml".to_owned(), "account = \"flag\"".to_owned());
         let account =

@@ -81,7 +81,11 @@ async fn finds_who_it_is() {
 async fn nobody_else_will_do() {
     let nobody = World::of("nadia@example.com", None).ask().await.unwrap_err();
     assert_eq!(nobody.name(), ErrorName::UserNotFound);
-    insta::assert_snapshot!(nobody);
+    insta::assert_snapshot!(
+        nobody,
+        @"no user of IAM Identity Center has the e-mail address `alex@example.com`; send the one that the person \
+         signs in with, spelled as it is there"
+    );
     let gone = World { leaving: true, ..World::of("alex@example.com", None) }.ask().await.unwrap_err();
     assert_eq!(gone.name(), ErrorName::UserNotFound);
 }

@@ -71,10 +71,18 @@ async fn a_member_of_the_group_may() {
 async fn nobody_else_may() {
     let no_group = World { group: "PwC_GP_333333333333_Network", ..World::good() }.ask(|_| ()).await.unwrap_err();
     assert_eq!(no_group.name(), ErrorName::NotAMember);
-    insta::assert_snapshot!(no_group);
+    insta::assert_snapshot!(
+        no_group,
+        @"group `PwC_GP_333333333333_Product_Admin` does not exist in IAM Identity Center; an administrator can \
+         create it and add alex@example.com"
+    );
     let no_member = World { member: "9067642ac7-00000000", ..World::good() }.ask(|_| ()).await.unwrap_err();
     assert_eq!(no_member.name(), ErrorName::NotAMember);
-    insta::assert_snapshot!(no_member);
+    insta::assert_snapshot!(
+        no_member,
+        @"alex@example.com is not a member of `PwC_GP_333333333333_Product_Admin`; an administrator of that group in \
+         IAM Identity Center can add them"
+    );
 }
 
 /// What personas.json denies is denied without a question to Identity Center.
@@ -104,7 +112,10 @@ async fn an_account_that_is_not_open_to_the_persona_is_denied() {
     let input = PersonInput { transaction: samples::transaction(), person: samples::person() };
     let error = authz.run(input, samples::requested_at()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::AccountNotAllowed);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"account `payments-prod` is not open to Product_Admin; the platform team can open it in personas.json"
+    );
 }
 
 /// Where a run comes from is asked before Identity Center is. What there is to say of it, core's tests say.

@@ -78,17 +78,22 @@ impl Stage for CreateRole {
         let CreateRoleInput { transaction, again } = input;
         let entitlement = self.entitlement(&transaction)?;
         let session = self.provisioner.session(transaction.transaction_id, &transaction.role_arn).await?;
-        let account =
-            Account { iam: Client::new(&session), turns: Turns::of(&session), transaction: &transaction, again, now };
-        let role = account.create(&self.pipeline_role).await?;
-        account.put_policy(GUARD_POLICY, &policies::guard(&transaction)).await?;
+        let deploy_role = DeployRole {
+            iam: Client::new(&session),
+            turns: Turns::of(&session),
+            transaction: &transaction,
+            again,
+            now,
+        };
+        let role = deploy_role.create(&self.pipeline_role).await?;
+        deploy_role.put_policy(GUARD_POLICY, &policies::guard(&transaction)).await?;
         // One after the other: IAM makes one change of a role at a time, and refuses those that come meanwhile. Side by side
         // they would be in each other's way, and a refused one costs more than the tenth of a second that it waits here.
         if let Some(policy) = &entitlement.custom_policy {
-            account.put_policy(PERSONA_POLICY_NAME, policy).await?;
+            deploy_role.put_policy(PERSONA_POLICY_NAME, policy).await?;
         }
         for arn in &entitlement.managed_policies {
-            account.attach_policy(arn).await?;
+            deploy_role.attach_policy(arn).await?;
         }
         let created_at = Timestamp::from_unix_seconds(role.create_date.secs());
         Ok(CreatedRole { role_arn: transaction.role_arn, role_id: role.role_id, created_at })
@@ -99,8 +104,8 @@ impl Stage for CreateRole {
     }
 }
 
-/// The target account, with a session that can manage the transaction's role there.
-struct Account<'a> {
+/// The transaction's role, with a session that can manage it.
+struct DeployRole<'a> {
     iam: Client,
     turns: Turns,
     transaction: &'a Transaction,
@@ -109,7 +114,7 @@ struct Account<'a> {
     now: Timestamp,
 }
 
-impl Account<'_> {
+impl DeployRole<'_> {
     /// Creates the role, or finds that it was created for this transaction before.
     async fn create(&self, pipeline_role: &RoleArn) -> Result<Role, CreateRoleError> {
         let Transaction { email, persona, role_name, role_arn, .. } = self.transaction;

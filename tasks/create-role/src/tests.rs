@@ -364,7 +364,11 @@ async fn personas_json_may_have_changed_meanwhile() {
     let error =
         task(&target).run(CreateRoleInput { transaction, again: false }, samples::requested_at()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::InvalidRequest);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"persona `Product_Admin` no longer exists in environment `staging`: personas.json has changed since the \
+         request was validated; request again"
+    );
     assert!(target.take_calls().is_empty());
 }
 
@@ -373,7 +377,10 @@ fn a_policy_that_aws_does_not_have() {
     let source = || aws_error("iam:AttachRolePolicy", "NoSuchEntity");
     let error = CreateRoleError::UnknownPolicy { arn: "arn:aws:iam::aws:policy/Typo".to_owned(), source: source() };
     assert_eq!(error.name(), ErrorName::TargetAccountRefused);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"policy `arn:aws:iam::aws:policy/Typo` does not exist; the platform team has to correct personas.json"
+    );
 }
 
 /// Every persona gets its entitlement, in every environment, and fits what IAM allows.

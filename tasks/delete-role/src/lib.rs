@@ -59,8 +59,12 @@ impl Stage for DeleteRole {
             return Err(DeleteRoleError::NotOfTransaction { role: arn, transaction: transaction_id });
         }
         let session = self.provisioner.session(transaction_id, &arn).await?;
-        let role =
-            Role { iam: Client::new(&session), turns: Turns::of(&session), arn: &arn, refusal: RefCell::default() };
+        let role = DeployRole {
+            iam: Client::new(&session),
+            turns: Turns::of(&session),
+            arn: &arn,
+            refusal: RefCell::default(),
+        };
         let deleted = role.delete().await?;
         let age = now.since(role_created_at.unwrap_or(now));
         if deleted.existed || age >= NOT_VISIBLE_YET {
@@ -96,7 +100,7 @@ async fn every_page(
 }
 
 /// The role, with a session that can manage it.
-struct Role<'a> {
+struct DeployRole<'a> {
     iam: Client,
     turns: Turns,
     arn: &'a RoleArn,
@@ -104,7 +108,7 @@ struct Role<'a> {
     refusal: RefCell<Option<AwsError>>,
 }
 
-impl Role<'_> {
+impl DeployRole<'_> {
     /// Deletes it, in the one order that ends access first, and looks whether it is gone.
     async fn delete(&self) -> Result<DeletedRole, DeleteRoleError> {
         self.deny_all().await?;

@@ -89,7 +89,10 @@ async fn access_ends_first_and_nothing_is_allowed_meanwhile() {
     assert!(calls[..lifted].iter().any(|call| call == "DeleteRolePolicy daypass-persona"));
     assert!(calls[lifted + 1..].iter().all(|call| !call.starts_with("DeleteRolePolicy")));
     assert_eq!(calls[calls.len() - 2..], ["DeleteRole", "GetRole"]);
-    insta::assert_snapshot!(deny_all().to_json());
+    insta::assert_snapshot!(
+        deny_all().to_json(),
+        @r#"{"Version":"2012-10-17","Statement":[{"Sid":"DenyAll","Effect":"Deny","Action":"*","Resource":"*"}]}"#
+    );
 }
 
 /// Wherever it was interrupted, with or without the last call carried out, the next attempt deletes the role.
@@ -277,7 +280,14 @@ async fn an_older_target_stack_deletes_and_cannot_tell_what_is_gone() {
     assert!(delete_old(&target).await.unwrap().existed);
     let error = delete_old(&target).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::AwsUnavailable);
-    insta::assert_snapshot!("older_target_stack", error);
+    insta::assert_snapshot!(
+        error,
+        @"IAM does not show Daypass whether \
+         `arn:aws:iam::333333333333:role/daypass/daypass-6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11` exists: deploy the \
+         stack DaypassTarget (or DaypassTargets) of this version in account 333333333333; where it is deployed, find \
+         what denies its role `daypass-provisioner`, such as a service control policy (iam:GetRole failed with \
+         AccessDenied: GetRole says AccessDenied)"
+    );
 }
 
 /// Somebody else may be changing the role: that is waited for in place, and not for ever.

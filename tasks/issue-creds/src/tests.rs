@@ -230,5 +230,9 @@ fn error_texts() {
     let seal = age::EncryptError::Io(std::io::Error::other("x"));
     let own =
         [IssueCredsError::Recipient("incorrect length"), IssueCredsError::Seal(seal), IssueCredsError::NoCredentials];
-    insta::assert_snapshot!(own.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(own.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), @r"
+    `recipient` is not an age X25519 public key: incorrect length
+    nothing can be sealed to `recipient`; make a new key with `age-keygen`
+    sts:AssumeRole answered without credentials
+    ");
 }

@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::rules::IssuerUrl;
+use crate::issuer_url::IssuerUrl;
 
 /// How long fetched keys count. An issuer that takes a key back expects it to be forgotten within hours.
 const FRESH: Duration = Duration::from_hours(1);

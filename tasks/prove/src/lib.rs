@@ -18,6 +18,7 @@ use jsonwebtoken::jwk::Jwk;
 
 mod binding;
 mod envelope;
+mod issuer_url;
 mod keys;
 mod rules;
 mod signature;
@@ -25,13 +26,13 @@ mod signature;
 mod tests;
 mod token;
 
-use self::keys::Keys;
 pub use self::{
     envelope::{EnvelopeError, EnvelopeKey},
     keys::KeysError,
     rules::{Rules, RulesError},
     token::{Claims, Unverified},
 };
+use self::{keys::Keys, rules::Issuer};
 
 /// The task.
 #[derive(Debug)]
@@ -52,9 +53,9 @@ impl Prove {
     async fn prove(&self, sealed: &str, transaction: &Transaction, now: Timestamp) -> Result<Judgement, ProveError> {
         let token = self.envelope.open(sealed).await?;
         let unverified = Unverified::read(&token)?;
-        let issuer = self.rules.issuer_of(&unverified)?;
+        let issuer = self.rules.issuer(&unverified.issuer)?;
         let key = self.keys.find(&issuer.url, &unverified.key_id, now).await?.ok_or(NotProven::UnknownKey)?;
-        Ok(judge(&self.rules, &unverified, &key, transaction, now)?)
+        Ok(judge_by_issuer(&self.rules, issuer, &unverified, &key, transaction, now)?)
     }
 }
 
@@ -78,8 +79,18 @@ pub fn judge(
     transaction: &Transaction,
     now: Timestamp,
 ) -> Result<Judgement, NotProven> {
+    judge_by_issuer(rules, rules.issuer(&token.issuer)?, token, key, transaction, now)
+}
+
+fn judge_by_issuer(
+    rules: &Rules,
+    issuer: &Issuer,
+    token: &Unverified<'_>,
+    key: &Jwk,
+    transaction: &Transaction,
+    now: Timestamp,
+) -> Result<Judgement, NotProven> {
     signature::use_ring();
-    let issuer = rules.issuer_of(token)?;
     let claims = token.verify(key, &issuer.url, &rules.audience, now)?;
     let proof = binding::proof(issuer, &claims, token.id())?;
     Ok(Judgement { proof, refusal: binding::bind(rules, issuer, &claims, transaction).err() })
@@ -109,9 +120,9 @@ impl Stage for Prove {
         };
         let of_another_run = || {
             let first = proof_of_request.as_ref()?;
-            match self.rules.issuers.iter().find(|issuer| issuer.url.as_str() == proof.issuer) {
-                Some(issuer) => binding::renew(issuer, first, &proof).err(),
-                None => Some(NotProven::UnknownIssuer(proof.issuer.clone())),
+            match self.rules.issuer(&proof.issuer) {
+                Ok(issuer) => binding::renew(issuer, first, &proof).err(),
+                Err(unknown) => Some(unknown),
             }
         };
         match refusal.or_else(of_another_run).map(ProveError::NotProven) {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use url::Url;
 use wildmatch::WildMatch;
 
-use crate::{NotProven, token::Unverified};
+use crate::{NotProven, issuer_url::IssuerUrl};
 
 /// The setting.
 #[derive(Clone, Debug, Deserialize)]
@@ -141,48 +141,6 @@ impl Issuer {
     }
 }
 
-/// A URL that keys may be fetched from: `https`, or `http` on loopback, where nobody is in between.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub struct IssuerUrl(String);
-
-impl IssuerUrl {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for IssuerUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let authority = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
-        let is_host = |host: &str| !host.is_empty() && !host.contains('@');
-        let loopback = |host: &str| {
-            let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-            ["127.0.0.1", "localhost", "[::1]"].contains(&name)
-        };
-        let safe = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => is_host(&authority(rest)),
-            (None, Some(rest)) => loopback(&authority(rest)),
-            (None, None) => false,
-        };
-        if safe && text.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("expected a URL that begins with https://")
-        }
-    }
-}
-
-impl TryFrom<String> for IssuerUrl {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
 impl Rules {
     /// Whether nobody gets a role in `environment` without a proof.
     #[must_use]
@@ -190,13 +148,13 @@ impl Rules {
         !self.issuers.is_empty() && !self.optional_in.iter().any(|it| it == environment)
     }
 
-    /// The issuer that a token says it is of.
+    /// The issuer with this URL, which is the claim `iss` of its tokens.
     ///
     /// # Errors
-    /// [`NotProven::UnknownIssuer`] when it is none of ours.
-    pub fn issuer_of(&self, token: &Unverified<'_>) -> Result<&Issuer, NotProven> {
-        let issuer = self.issuers.iter().find(|issuer| issuer.url.as_str() == token.issuer);
-        issuer.ok_or_else(|| NotProven::UnknownIssuer(token.issuer.clone()))
+    /// [`NotProven::UnknownIssuer`] if there is no such issuer in the rules.
+    pub fn issuer(&self, url: &str) -> Result<&Issuer, NotProven> {
+        let issuer = self.issuers.iter().find(|issuer| issuer.url.as_str() == url);
+        issuer.ok_or_else(|| NotProven::UnknownIssuer(url.to_owned()))
     }
 }
 

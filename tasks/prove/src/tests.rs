@@ -79,7 +79,11 @@ async fn a_proof_is_required_where_the_rules_say() {
     let prove = world.prove(&rules());
     let error = ask(&prove, samples::transaction(), None).await.unwrap_err();
     assert_eq!(error.name, ErrorName::IdentityNotProven);
-    insta::assert_snapshot!(error.reason);
+    insta::assert_snapshot!(
+        error.reason,
+        @"`identity_token` is missing: a request in production has to prove who triggered it; send the identity token \
+         of the CI run, encrypted to this deployment's key"
+    );
     for environment in [Some("non-production".to_owned()), None] {
         let proof = ask(&prove, Transaction { environment, ..samples::transaction() }, None).await.unwrap();
         assert_eq!(proof, None);

@@ -11,7 +11,7 @@ use jsonwebtoken::{
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 
-use crate::{NotProven, rules::IssuerUrl, signature::ALGORITHMS};
+use crate::{NotProven, issuer_url::IssuerUrl, signature::ALGORITHMS};
 
 /// How far the issuer's clock and ours may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(30);

@@ -259,7 +259,11 @@ async fn a_release_cancels_what_is_not_denied() {
     assert_table("cancelled", &table.plain());
     let refused = table.tell(PROVISION, say("leasing")).await.unwrap_err();
     assert_eq!(refused.name(), ErrorName::TransactionConflict);
-    insta::assert_snapshot!("leasing_cancelled", refused);
+    insta::assert_snapshot!(
+        refused,
+        @"transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11 was released before it was provisioned; start again, with \
+         a new name or without a name"
+    );
     let waits = table.tell(RELEASE, say("cancelled")).await.unwrap_err();
     assert_eq!(waits.name(), ErrorName::Throttled, "provision may still decide");
     for decision in ["denied", "failed"] {
@@ -515,7 +519,11 @@ async fn an_id_can_be_used_once() {
     let table = FakeTable::of(Items::from([(id, end.as_object().unwrap().clone())]));
     let error = table.tell(OTHER, say("requested")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::TransactionConflict);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11 exists already (the end of another); start again, with a \
+         new name or without a name"
+    );
     // Not even the one that had it can have it again.
     let table = FakeTable::after(PROVISIONED).await;
     assert_eq!(table.tell(PROVISION, say("requested")).await.unwrap_err().name(), ErrorName::TransactionConflict);
@@ -766,7 +774,10 @@ async fn an_outage_is_one() {
     }
     let error = table.tell(LEASE, say("deprovisioning")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::Throttled);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"other executions are changing transaction 6f0f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11 at this moment"
+    );
 }
 
 #[tokio::test]
@@ -776,7 +787,11 @@ async fn an_item_that_nobody_can_read_is_no_transaction() {
     let table = FakeTable::of([(id, item.as_object().unwrap().clone())].into());
     let error = table.tell(LEASE, say("deprovisioning")).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::RecordBroken, "no patience mends it");
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"an item of the table is not as record writes it: `status`: unknown variant `sleeping`, expected one of \
+         `processing`, `provisioned`, `denied`, `failed`, `deprovisioning`, `deprovisioned`, `deprovision_failed`"
+    );
 }
 
 #[tokio::test]

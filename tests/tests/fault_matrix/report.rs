@@ -5,8 +5,6 @@ use std::{
     fmt::Write as _,
 };
 
-use daypass_tests::engine::RecordedCall;
-
 use crate::{
     fault::{Kind, Point},
     judge,
@@ -193,7 +191,7 @@ pub fn told(it: &Played, violations: &[(&'static str, String)], again: &str) -> 
         let _ = writeln!(text, "  told {}", short(&format!("{told:?}"), 900));
     }
     for call in &it.calls {
-        let _ = writeln!(text, "    {}", line(call));
+        let _ = writeln!(text, "    {}", call.line());
     }
     for ran in &it.executions {
         let _ = writeln!(text, "  {} {} {}", ran.arn, ran.status, ran.states.join(" "));
@@ -213,26 +211,4 @@ pub fn told(it: &Played, violations: &[(&'static str, String)], again: &str) -> 
 
 fn short(text: &str, length: usize) -> String {
     text.chars().take(length).collect()
-}
-
-fn line(call: &RecordedCall) -> String {
-    let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_owned();
-    let by = if call.caller.contains(":assumed-role/") {
-        call.caller.split_once('/').unwrap_or_default().1.to_owned()
-    } else {
-        last(&call.caller, '/')
-    };
-    let mut text = format!("{} {} {by}: {} {}", &call.at[11..23], call.state, call.action, last(&call.resource, ':'));
-    for name in ["Name", "PolicyName", "PolicyArn", "UpdateExpression"] {
-        if let Some(value) = call.parameters.get(name) {
-            let _ = write!(text, " {name}={}", short(value, 120));
-        }
-    }
-    if let Some(error) = &call.error {
-        let _ = write!(text, " !{error}");
-    }
-    if let Some(fault) = &call.fault {
-        let _ = write!(text, " (fault: {fault})");
-    }
-    text
 }

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass_tests::{engine::RecordedCall, pipeline::Request, stack::Stack};
+use daypass_tests::{pipeline::Request, stack::Stack};
 
 use crate::{
     play::{Outcome, Played},
@@ -97,7 +97,7 @@ fn told(it: &Played, problems: &[String]) -> String {
         let _ = writeln!(text, "  {number:2} -> {what}");
     }
     for call in &it.calls {
-        let _ = writeln!(text, "    {}", line(call));
+        let _ = writeln!(text, "    {}", call.line());
     }
     for (execution, ended) in &it.executions {
         let _ = writeln!(text, "  {execution}\n    {ended:?}");
@@ -107,28 +107,6 @@ fn told(it: &Played, problems: &[String]) -> String {
     }
     for problem in problems {
         let _ = writeln!(text, "  PROBLEM {problem}");
-    }
-    text
-}
-
-fn line(call: &RecordedCall) -> String {
-    let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_owned();
-    let by = if call.caller.contains(":assumed-role/") {
-        call.caller.split_once('/').unwrap_or_default().1.to_owned()
-    } else {
-        last(&call.caller, '/')
-    };
-    let mut text = format!("{} {by}: {} {}", &call.at[11..23], call.action, last(&call.resource, ':'));
-    for name in ["Name", "PolicyName", "PolicyArn", "UpdateExpression"] {
-        if let Some(value) = call.parameters.get(name) {
-            let _ = write!(text, " {name}={value}");
-        }
-    }
-    if let Some(error) = &call.error {
-        let _ = write!(text, " !{error}");
-    }
-    if let Some(fault) = &call.fault {
-        let _ = write!(text, " (fault: {fault})");
     }
     text
 }

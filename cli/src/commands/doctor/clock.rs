@@ -19,7 +19,7 @@ use aws_smithy_types::{
 use daypass::timestamp::Timestamp;
 
 use super::check::Check;
-use crate::client::access::now;
+use crate::client::time::now;
 
 /// What AWS allows a signed request to be off.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>

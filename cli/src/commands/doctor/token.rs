@@ -8,7 +8,8 @@ use crate::{
         identity_token::{Tokens, audiences, claims, ready},
         secret::Secret,
     },
-    settings::{Key, Settings, System, World},
+    settings::{Key, Settings, System},
+    world::World,
 };
 
 const NAME: &str = "identity token";

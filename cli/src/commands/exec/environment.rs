@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{client::asking, error::Error, settings::World};
+use crate::{client::asking, error::Error, world::World};
 
 /// What SDKs read, line by line: `withheld AWS_PROFILE`.
 const VARIABLES: &str = include_str!("aws-variables.txt");

@@ -24,7 +24,7 @@ impl Wanted {
 
 /// A group that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct ExistingGroup {
     /// The id in the identity store.
     pub id: String,
     pub name: String,
@@ -44,14 +44,14 @@ pub struct Difference {
     /// Wanted and not there.
     pub missing: Vec<Wanted>,
     /// There, named as a group of some account and persona is, and wanted for none.
-    pub extra: Vec<Group>,
+    pub extra: Vec<ExistingGroup>,
     /// The directories that groups come from, and how many from each; of all groups, also those that are none of ours.
     pub directories: BTreeMap<String, usize>,
 }
 
 impl Difference {
     /// Between what `personas` wants and `groups`. Whatever is named otherwise is somebody else's business.
-    pub fn between(personas: &Personas, groups: Vec<Group>) -> Self {
+    pub fn between(personas: &Personas, groups: Vec<ExistingGroup>) -> Self {
         let wanted = personas.accounts().iter().flat_map(|account| {
             let open = personas.personas().iter().filter(|persona| account.is_open_to(persona));
             open.map(|persona| Wanted {
@@ -85,9 +85,9 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../../../personas.json");
 
-    fn group(name: &str, issuers: &[&str]) -> Group {
+    fn group(name: &str, issuers: &[&str]) -> ExistingGroup {
         let issuers = issuers.iter().map(|&issuer| issuer.to_owned()).collect();
-        Group { id: format!("id of {name}"), name: name.to_owned(), issuers, ..Group::default() }
+        ExistingGroup { id: format!("id of {name}"), name: name.to_owned(), issuers, ..ExistingGroup::default() }
     }
 
     fn between(groups: &[(&str, &[&str])]) -> Difference {

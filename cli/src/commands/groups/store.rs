@@ -4,7 +4,7 @@ use aws_sdk_identitystore::Client;
 use daypass_aws::AwsError;
 use daypass_identity_center::IdentityStore;
 
-use super::difference::{Group, Wanted};
+use super::difference::{ExistingGroup, Wanted};
 
 /// The most groups or members that the API gives at a time.
 const PAGE: i32 = 100;
@@ -19,12 +19,12 @@ pub enum Done {
 }
 
 /// One identity store.
-pub struct Store {
+pub struct GroupStore {
     client: Client,
     id: String,
 }
 
-impl Store {
+impl GroupStore {
     /// The store `id`, which `client` may change.
     pub fn new(client: Client, id: String) -> Self {
         Self { client, id }
@@ -34,7 +34,7 @@ impl Store {
         &self.id
     }
 
-    pub async fn groups(&self) -> Result<Vec<Group>, AwsError> {
+    pub async fn groups(&self) -> Result<Vec<ExistingGroup>, AwsError> {
         let request = self.client.list_groups().identity_store_id(&self.id).max_results(PAGE);
         let mut pages = request.into_paginator().items().send();
         let mut groups = Vec::new();
@@ -42,13 +42,13 @@ impl Store {
             let group = group.map_err(AwsError::of("identitystore:ListGroups"))?;
             let issuers = group.external_ids().iter().map(|it| it.issuer().to_owned()).collect();
             let name = group.display_name.unwrap_or_default();
-            groups.push(Group { id: group.group_id, name, revision: group.revision, issuers, members: None });
+            groups.push(ExistingGroup { id: group.group_id, name, revision: group.revision, issuers, members: None });
         }
         Ok(groups)
     }
 
     /// How many members the group has; one that is gone has none.
-    pub async fn members(&self, group: &Group) -> Result<usize, AwsError> {
+    pub async fn members(&self, group: &ExistingGroup) -> Result<usize, AwsError> {
         let request = self.client.list_group_memberships().identity_store_id(&self.id).group_id(&group.id);
         let mut pages = request.max_results(PAGE).into_paginator().items().send();
         let mut members = 0;
@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// Deletes the group, as long as nobody changes it meanwhile.
-    pub async fn delete(&self, group: &Group) -> Result<Done, AwsError> {
+    pub async fn delete(&self, group: &ExistingGroup) -> Result<Done, AwsError> {
         let request = self.client.delete_group().identity_store_id(&self.id).group_id(&group.id);
         let revision = Some(group.revision.clone()).filter(|revision| !revision.is_empty());
         match request.set_revision(revision).send().await.map_err(AwsError::of("identitystore:DeleteGroup")) {

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use daypass::{ids::Email, issuer::Provider, persona::Personas};
 use daypass_identity_center::IdentityStore;
 
-use super::explanation::{Answer, Explanation, Question, Run, Store};
+use super::explanation::{Answer, Directory, Explanation, Question, Run};
 use crate::{
     client::aws,
     context::{Context, block_on},
@@ -94,12 +94,12 @@ async fn explain(args: &Args, settings: &Settings) -> Result<Explanation, Error>
             repository: args.repository.clone(),
         }),
     };
-    let store = match settings.text(Key::IdentityStoreId) {
+    let directory = match settings.text(Key::IdentityStoreId) {
         Some(id) => {
             let config = aws::of_profile(None, None, &aws::connector()?).await;
-            Store::Known(IdentityStore::new(aws_sdk_identitystore::Client::new(&config), id.to_owned()))
+            Directory::Known(IdentityStore::new(aws_sdk_identitystore::Client::new(&config), id.to_owned()))
         }
-        None => Store::NotNamed,
+        None => Directory::NotNamed,
     };
-    Ok(Explanation::of(question, &personas, &store).await)
+    Ok(Explanation::of(question, &personas, &directory).await)
 }

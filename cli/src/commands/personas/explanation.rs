@@ -54,8 +54,8 @@ pub struct Run {
     pub repository: Option<String>,
 }
 
-/// Where to ask about people.
-pub enum Store {
+/// Where to look up people and their groups.
+pub enum Directory {
     /// Here.
     Known(IdentityStore),
     /// Nobody said where.
@@ -130,7 +130,7 @@ struct RiskyActions {
 
 impl Explanation {
     /// Asks the file and, as far as there is one, the identity store.
-    pub async fn of(question: Question, personas: &Personas, store: &Store) -> Self {
+    pub async fn of(question: Question, personas: &Personas, directory: &Directory) -> Self {
         let mut facts = Facts {
             email: &question.email,
             persona: PersonaAsked::GroupType(question.group_type.as_deref()),
@@ -146,11 +146,11 @@ impl Explanation {
         let Decision { group, account, .. } = decide(personas, &facts);
         let run = account.map(|account| run_of(&question, account));
         facts.run = run.as_ref().and_then(|run| run.verdict.clone());
-        let directory = Directory::ask(store, &question.email, group.as_deref()).await;
-        facts.user = directory.user.as_ref().ok().map(|user| user.as_ref().map(|user| user.enabled));
-        (facts.group, facts.member) = (directory.group, directory.member);
+        let lookup = Lookup::ask(directory, &question.email, group.as_deref()).await;
+        facts.user = lookup.user.as_ref().ok().map(|user| user.as_ref().map(|user| user.enabled));
+        (facts.group, facts.member) = (lookup.group, lookup.member);
         let Decision { persona, account, group, checks } = decide(personas, &facts);
-        let told = Told { question: &question, personas, persona, account, run: run.as_ref(), directory: &directory };
+        let told = Told { question: &question, personas, persona, account, run: run.as_ref(), lookup: &lookup };
         let steps: Vec<_> = checks.into_iter().map(|(subject, verdict)| told.step(subject, verdict)).collect();
         let answers = || steps.iter().map(|step| step.answer);
         let answer = match answers().find(|answer| *answer == Answer::No) {
@@ -188,7 +188,7 @@ impl Explanation {
 }
 
 /// What the identity store says; else why it does not.
-struct Directory {
+struct Lookup {
     user: Result<Option<User>, String>,
     group: Option<bool>,
     member: Option<bool>,
@@ -196,11 +196,11 @@ struct Directory {
     not_known: String,
 }
 
-impl Directory {
+impl Lookup {
     /// The user is looked up whatever else is wrong.
-    async fn ask(store: &Store, email: &Email, group: Option<&str>) -> Self {
+    async fn ask(directory: &Directory, email: &Email, group: Option<&str>) -> Self {
         let nothing = |user, not_known| Self { user, group: None, member: None, not_known };
-        let Store::Known(store) = store else {
+        let Directory::Known(store) = directory else {
             let user = "not checked: no identity store was named; use --identity-store-id".to_owned();
             let group = format!("not checked: whether the person is in `{}`", group.unwrap_or_default());
             return nothing(Err(user), group);
@@ -230,7 +230,7 @@ struct Told<'a> {
     persona: Option<&'a Persona>,
     account: Option<&'a Account>,
     run: Option<&'a RunJudged>,
-    directory: &'a Directory,
+    lookup: &'a Lookup,
 }
 
 impl Told<'_> {
@@ -271,7 +271,7 @@ impl Told<'_> {
                 format!("{}{origin} names {persona}", Quoted(group_type))
             }
             Subject::User => {
-                let user = self.directory.user.as_ref().ok().and_then(Option::as_ref);
+                let user = self.lookup.user.as_ref().ok().and_then(Option::as_ref);
                 let name = user.and_then(|user| user.user_name.as_deref()).unwrap_or(email.as_str());
                 format!("Identity Center has {email}: the user {}, enabled", Quoted(name))
             }
@@ -299,7 +299,7 @@ impl Told<'_> {
 
     fn unknown(&self, subject: Subject) -> String {
         match subject {
-            Subject::User => self.directory.user.as_ref().err().cloned().unwrap_or_default(),
+            Subject::User => self.lookup.user.as_ref().err().cloned().unwrap_or_default(),
             Subject::Branch => {
                 format!(
                     "not checked: {} may deploy to {}; use --branch",
@@ -308,7 +308,7 @@ impl Told<'_> {
                 )
             }
             Subject::Run => self.run.map_or_else(String::new, |run| run.because.clone()),
-            Subject::Group => self.directory.not_known.clone(),
+            Subject::Group => self.lookup.not_known.clone(),
             Subject::Persona | Subject::Account => String::new(),
         }
     }

@@ -17,13 +17,13 @@ pub struct Issuers(Vec<Issuer>);
 
 /// What matters here of the configuration. The CDK app judges the whole of it.
 #[derive(Deserialize)]
-struct File {
+struct Configuration {
     github: Option<IgnoredAny>,
-    identity_tokens: Option<Tokens>,
+    identity_tokens: Option<IdentityTokens>,
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+struct IdentityTokens {
     issuers: Option<Vec<Issuer>>,
 }
 
@@ -53,7 +53,8 @@ impl Issuers {
     /// # Errors
     /// What keeps the configuration from being read.
     pub fn parse(json: &str) -> Result<Self, String> {
-        let File { github, identity_tokens } = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let Configuration { github, identity_tokens } =
+            serde_json::from_str(json).map_err(|error| error.to_string())?;
         let default = Issuer {
             provider: Provider::Github,
             url: None,

@@ -80,7 +80,13 @@ async fn a_person_has_so_many_open_roles_in_an_account() {
     for number in 1..=3 {
         table.ask(&asked(number)).await.unwrap();
     }
-    insta::assert_snapshot!(table.refused(&asked(4)).await);
+    insta::assert_snapshot!(
+        table.refused(&asked(4)).await,
+        @"one person may have 3 open roles in account 222222222222, and these are: \
+         6f0f4a38-6ad0-4c35-9d4c-000000000001, 6f0f4a38-6ad0-4c35-9d4c-000000000002, \
+         6f0f4a38-6ad0-4c35-9d4c-000000000003; release one that is not needed with `daypass release <id>`, or ask the \
+         platform team to raise `limits.open_roles_per_person`"
+    );
     // In another account there are others, and somebody else has their own.
     table.ask(&Asked { account: PROD, ..asked(5) }).await.unwrap();
     table.ask(&Asked { user: "nadia", ..asked(6) }).await.unwrap();
@@ -92,7 +98,13 @@ async fn an_account_has_so_many_open_roles() {
     for number in 1..=4 {
         table.ask(&Asked { user: ["alex", "nadia"][number as usize % 2], ..asked(number) }).await.unwrap();
     }
-    insta::assert_snapshot!(table.refused(&Asked { user: "carol", ..asked(5) }).await);
+    insta::assert_snapshot!(
+        table.refused(&Asked { user: "carol", ..asked(5) }).await,
+        @"all people together may have 4 open roles in account 222222222222, and these are: \
+         6f0f4a38-6ad0-4c35-9d4c-000000000001, 6f0f4a38-6ad0-4c35-9d4c-000000000002, \
+         6f0f4a38-6ad0-4c35-9d4c-000000000003, 6f0f4a38-6ad0-4c35-9d4c-000000000004; release one that is not needed \
+         with `daypass release <id>`, or ask the platform team to raise `limits.open_roles_per_account`"
+    );
     table.ask(&Asked { user: "carol", account: PROD, ..asked(6) }).await.unwrap();
 }
 
@@ -148,7 +160,12 @@ async fn a_transaction_that_has_ended_has_no_place() {
 async fn a_job_has_one_open_role_in_an_account() {
     let table = FakeTable::default();
     table.ask(&of_job(1, "1001")).await.unwrap();
-    insta::assert_snapshot!(table.refused(&of_job(2, "1001")).await);
+    insta::assert_snapshot!(
+        table.refused(&of_job(2, "1001")).await,
+        @"this job (`check_run_id` `1001`) has a role in account 222222222222 already, that of transaction \
+         6f0f4a38-6ad0-4c35-9d4c-000000000001; use it, or release it first with `daypass release \
+         6f0f4a38-6ad0-4c35-9d4c-000000000001`"
+    );
     // Another job of the run, the same number in another repository or at another issuer.
     table.ask(&of_job(3, "1002")).await.unwrap();
     let mut elsewhere = of_job(4, "1001");
@@ -170,7 +187,11 @@ async fn a_role_that_is_going_is_waited_for() {
     let second = of_job(2, "1001");
     let error = table.ask(&second).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::Throttled);
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(
+        error,
+        @"the role that this job had in account 222222222222, of transaction 6f0f4a38-6ad0-4c35-9d4c-000000000001, is \
+         being ended, which takes some minutes when it was released early; try again"
+    );
     // What could not be deleted is not going.
     let mut items = table.items();
     items.get_mut(&first.id()).unwrap()["status"] = json!({"S": "deprovision_failed"});
@@ -203,7 +224,12 @@ async fn a_job_has_roles_in_so_many_accounts() {
     let table = FakeTable::default();
     table.ask(&of_job(1, "1001")).await.unwrap();
     let in_production = |number| Asked { account: PROD, ..of_job(number, "1001") };
-    insta::assert_snapshot!(table.refused(&in_production(2)).await);
+    insta::assert_snapshot!(
+        table.refused(&in_production(2)).await,
+        @"this job (`check_run_id` `1001`) has had a role in 222222222222 (transaction \
+         6f0f4a38-6ad0-4c35-9d4c-000000000001), and a job may have roles in 1 account(s): deploy to 333333333333 from \
+         a job of its own, or ask the platform team to raise `limits.accounts_per_job`"
+    );
     table.end(&of_job(1, "1001")).await;
     table.refused(&in_production(3)).await;
     let limits = json!({"open_roles_per_person": 3, "open_roles_per_account": 4, "accounts_per_job": 2});

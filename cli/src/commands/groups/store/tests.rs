@@ -9,7 +9,7 @@ const STORE: &str = "d-1234567890";
 
 /// An identity store of a few groups, that gives one item at a time.
 #[derive(Clone, Default)]
-struct World {
+struct FakeGroups {
     groups: Arc<Mutex<Vec<&'static str>>>,
     members: usize,
     /// What a call of this operation fails with, and whether the group is there all the same.
@@ -17,7 +17,7 @@ struct World {
     calls: Arc<Mutex<Vec<String>>>,
 }
 
-impl World {
+impl FakeGroups {
     fn of(groups: &[&'static str]) -> Self {
         Self { groups: Arc::new(Mutex::new(groups.to_vec())), ..Self::default() }
     }
@@ -62,10 +62,10 @@ impl World {
         }
     }
 
-    fn store(&self) -> Store {
+    fn store(&self) -> GroupStore {
         let world = self.clone();
         let config = samples::json_service(move |operation, input| world.answer(operation, &input));
-        Store::new(Client::new(&config), STORE.to_owned())
+        GroupStore::new(Client::new(&config), STORE.to_owned())
     }
 
     fn calls(&self) -> Vec<String> {
@@ -87,13 +87,13 @@ fn wanted() -> Wanted {
     }
 }
 
-fn found() -> Group {
-    Group { id: "g".to_owned(), revision: "7".to_owned(), ..Group::default() }
+fn found() -> ExistingGroup {
+    ExistingGroup { id: "g".to_owned(), revision: "7".to_owned(), ..ExistingGroup::default() }
 }
 
 #[tokio::test]
 async fn every_page_of_groups_is_read() {
-    let world = World::of(&["a", "b", "c"]);
+    let world = FakeGroups::of(&["a", "b", "c"]);
     let groups = world.store().groups().await.unwrap();
     assert_eq!(groups.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(groups[0].issuers.iter().collect::<Vec<_>>(), ["https://directory.example.com"]);
@@ -103,32 +103,32 @@ async fn every_page_of_groups_is_read() {
 
 #[tokio::test]
 async fn every_page_of_members_is_counted() {
-    let world = World { members: 3, ..World::default() };
+    let world = FakeGroups { members: 3, ..FakeGroups::default() };
     assert_eq!(world.store().members(&found()).await.unwrap(), 3);
-    assert_eq!(World::default().store().members(&found()).await.unwrap(), 0);
-    let gone = World::default().failing("ListGroupMemberships", "ResourceNotFoundException");
+    assert_eq!(FakeGroups::default().store().members(&found()).await.unwrap(), 0);
+    let gone = FakeGroups::default().failing("ListGroupMemberships", "ResourceNotFoundException");
     assert_eq!(gone.store().members(&found()).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_group_that_somebody_else_has_made_is_made() {
-    assert_eq!(World::default().store().create(&wanted()).await.unwrap(), Done::Here);
-    let faster = World::of(&["PwC_GP_222222222222_Network"]).failing("CreateGroup", "ConflictException");
+    assert_eq!(FakeGroups::default().store().create(&wanted()).await.unwrap(), Done::Here);
+    let faster = FakeGroups::of(&["PwC_GP_222222222222_Network"]).failing("CreateGroup", "ConflictException");
     assert_eq!(faster.store().create(&wanted()).await.unwrap(), Done::Elsewhere);
     // A conflict about something else is none.
-    let other = World::of(&[]).failing("CreateGroup", "ConflictException");
+    let other = FakeGroups::of(&[]).failing("CreateGroup", "ConflictException");
     let error = other.store().create(&wanted()).await.unwrap_err();
     assert_eq!(error.code(), Some("ConflictException"));
-    let denied = World::default().failing("CreateGroup", "AccessDeniedException");
+    let denied = FakeGroups::default().failing("CreateGroup", "AccessDeniedException");
     assert!(denied.store().create(&wanted()).await.unwrap_err().is_access_denied());
     assert_eq!(denied.calls(), ["CreateGroup"]);
 }
 
 #[tokio::test]
 async fn a_group_that_is_gone_is_deleted_and_one_that_has_changed_is_not() {
-    assert_eq!(World::default().store().delete(&found()).await.unwrap(), Done::Here);
-    let gone = World::default().failing("DeleteGroup", "ResourceNotFoundException");
+    assert_eq!(FakeGroups::default().store().delete(&found()).await.unwrap(), Done::Here);
+    let gone = FakeGroups::default().failing("DeleteGroup", "ResourceNotFoundException");
     assert_eq!(gone.store().delete(&found()).await.unwrap(), Done::Elsewhere);
-    let changed = World::default().failing("DeleteGroup", "ConflictException");
+    let changed = FakeGroups::default().failing("DeleteGroup", "ConflictException");
     assert_eq!(changed.store().delete(&found()).await.unwrap_err().code(), Some("ConflictException"));
 }

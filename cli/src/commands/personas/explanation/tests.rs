@@ -10,7 +10,7 @@ const SHIPPED: &str = include_str!("../../../../../personas.json");
 
 /// An identity store of one group and one user.
 #[derive(Clone, Copy)]
-struct World {
+struct FakeDirectory {
     email: &'static str,
     status: &'static str,
     group: &'static str,
@@ -19,7 +19,7 @@ struct World {
     fault: Option<&'static str>,
 }
 
-const GOOD: World = World {
+const GOOD: FakeDirectory = FakeDirectory {
     email: "alex@example.com",
     status: "ENABLED",
     group: "PwC_GP_333333333333_Product_Admin",
@@ -27,7 +27,7 @@ const GOOD: World = World {
     fault: None,
 };
 
-impl World {
+impl FakeDirectory {
     fn answer(self, operation: &str, input: &Value) -> Result<Value, &'static str> {
         if let Some(code) = self.fault {
             return Err(code);
@@ -48,13 +48,13 @@ impl World {
         }
     }
 
-    fn store(self) -> Store {
+    fn directory(self) -> Directory {
         let config = samples::json_service(move |operation, input| self.answer(operation, &input));
-        Store::Known(IdentityStore::new(Client::new(&config), "d-1234567890".to_owned()))
+        Directory::Known(IdentityStore::new(Client::new(&config), "d-1234567890".to_owned()))
     }
 
     async fn explain(self, question: Question) -> Explanation {
-        Explanation::of(question, &Personas::parse(SHIPPED).unwrap(), &self.store()).await
+        Explanation::of(question, &Personas::parse(SHIPPED).unwrap(), &self.directory()).await
     }
 }
 
@@ -105,16 +105,16 @@ async fn a_member_would_get_the_role() {
 async fn every_denial_has_its_name_and_reason() {
     let alex = question;
     let cases = [
-        ("Daypass.UserNotFound", World { email: "erin@example.com", ..GOOD }, alex()),
-        ("Daypass.UserDisabled", World { status: "DISABLED", ..GOOD }, alex()),
-        ("Daypass.UserDisabled", World { status: "A_STATUS_OF_TOMORROW", ..GOOD }, alex()),
-        ("Daypass.NotAMember", World { is_member: false, ..GOOD }, alex()),
-        ("Daypass.NotAMember", World { group: "PwC_GP_222222222222_Product_Admin", ..GOOD }, alex()),
+        ("Daypass.UserNotFound", FakeDirectory { email: "erin@example.com", ..GOOD }, alex()),
+        ("Daypass.UserDisabled", FakeDirectory { status: "DISABLED", ..GOOD }, alex()),
+        ("Daypass.UserDisabled", FakeDirectory { status: "A_STATUS_OF_TOMORROW", ..GOOD }, alex()),
+        ("Daypass.NotAMember", FakeDirectory { is_member: false, ..GOOD }, alex()),
+        ("Daypass.NotAMember", FakeDirectory { group: "PwC_GP_222222222222_Product_Admin", ..GOOD }, alex()),
         ("Daypass.BranchNotAllowed", GOOD, Question { branch: Some("feature/x".to_owned()), ..alex() }),
         ("Daypass.InvalidRequest", GOOD, Question { branch: Some("refs/heads/main".to_owned()), ..alex() }),
         (
             "Daypass.InvalidRequest",
-            World { status: "DISABLED", ..GOOD },
+            FakeDirectory { status: "DISABLED", ..GOOD },
             Question { branch: Some("a b".to_owned()), ..alex() },
         ),
         ("Daypass.InvalidRequest", GOOD, Question { group_type: Some("Admins".to_owned()), ..alex() }),
@@ -139,7 +139,7 @@ async fn every_denial_has_its_name_and_reason() {
 async fn an_account_that_is_not_open_is_a_denial() {
     let file = SHIPPED.replacen(r#"["Network", "Product_Admin", "Container_Admin"]"#, r#"["Network"]"#, 1);
     let question = Question { account: "222222222222".to_owned(), branch: None, ..question() };
-    let explanation = Explanation::of(question, &Personas::parse(&file).unwrap(), &GOOD.store()).await;
+    let explanation = Explanation::of(question, &Personas::parse(&file).unwrap(), &GOOD.directory()).await;
     assert_eq!(explanation.error, Some("Daypass.AccountNotAllowed"), "{explanation}");
 }
 
@@ -147,11 +147,11 @@ async fn an_account_that_is_not_open_is_a_denial() {
 async fn what_was_not_checked_is_neither_granted_nor_denied() {
     let personas = Personas::parse(SHIPPED).unwrap();
     let mut texts = Vec::new();
-    let unreachable = World { fault: Some("AccessDeniedException"), ..GOOD }.store();
+    let unreachable = FakeDirectory { fault: Some("AccessDeniedException"), ..GOOD }.directory();
     for (question, store) in [
-        (question(), Store::NotNamed),
+        (question(), Directory::NotNamed),
         (question(), unreachable),
-        (Question { branch: None, ..question() }, GOOD.store()),
+        (Question { branch: None, ..question() }, GOOD.directory()),
     ] {
         let explanation = Explanation::of(question, &personas, &store).await;
         assert_eq!((explanation.answer(), explanation.error), (Answer::Unknown, None), "{explanation}");
@@ -160,14 +160,14 @@ async fn what_was_not_checked_is_neither_granted_nor_denied() {
     insta::assert_snapshot!(texts.join("\n"));
     // What the file denies is denied all the same.
     let feature = Question { branch: Some("feature/x".to_owned()), ..question() };
-    let denied = Explanation::of(feature, &personas, &Store::NotNamed).await;
+    let denied = Explanation::of(feature, &personas, &Directory::NotNamed).await;
     assert_eq!((denied.answer(), denied.error), (Answer::No, Some("Daypass.BranchNotAllowed")));
 }
 
 #[tokio::test]
 async fn any_branch_will_do_where_any_may_deploy() {
     let dev = Question { account: "222222222222".to_owned(), branch: None, ..question() };
-    let world = World { group: "PwC_GP_222222222222_Product_Admin", ..GOOD };
+    let world = FakeDirectory { group: "PwC_GP_222222222222_Product_Admin", ..GOOD };
     assert_eq!(world.explain(dev).await.answer(), Answer::Yes);
 }
 
@@ -198,7 +198,7 @@ async fn a_run_comes_from_where_the_account_is_deployed_to() {
     let mut texts = Vec::new();
     let mut explain = async |what: &str, file: &Value, run: Option<Run>| {
         let personas = Personas::parse(&file.to_string()).unwrap();
-        let explanation = Explanation::of(Question { run, ..question() }, &personas, &GOOD.store()).await;
+        let explanation = Explanation::of(Question { run, ..question() }, &personas, &GOOD.directory()).await;
         let text = explanation.to_string();
         let step = text.lines().find(|line| line.contains(" run ")).unwrap().to_owned();
         texts.push(format!("# {what}\n{step}"));

@@ -15,21 +15,24 @@ use daypass::{
     timestamp::Timestamp,
 };
 use daypass_aws::{AwsError, Refusal};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    access::{Key, RoleSession, now},
     aws,
+    deployment::Deployment,
     envelope::ContentKey,
     identity_token::{Tokens, ready},
     machine::MachineArn,
     release::{Release, Releases},
     renewal,
+    role_session::RoleSession,
+    run_key::RunKey,
     secret::Secret,
     store::Store,
+    time::now,
 };
 use crate::{
     context::Context,
@@ -55,38 +58,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often AWS may ask to slow down before it is given up.
 const ATTEMPTS: u32 = 4;
 
-/// Where Daypass is, and how it is asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Deployment {
-    provision: Option<MachineArn>,
-    deprovision: MachineArn,
-    renew: Option<MachineArn>,
-    invoker_role: Option<String>,
-    token_key: Option<String>,
-    token_audience: Option<String>,
-}
-
-impl Deployment {
-    /// As it is set. Whoever only releases need not say where the other machines are.
-    pub fn of(settings: &Settings) -> Result<Self, Error> {
-        use settings::Key;
-        let machine = |key| settings.get(key).map(|_| settings.machine(key)).transpose();
-        if settings.get(Key::DeprovisionArn).is_none() {
-            settings.required(Key::ProvisionArn)?;
-        }
-        Ok(Self {
-            provision: machine(Key::ProvisionArn)?,
-            deprovision: settings.machine(Key::DeprovisionArn)?,
-            renew: machine(Key::RenewArn)?,
-            invoker_role: settings.text(Key::InvokerRoleArn).map(str::to_owned),
-            token_key: settings.text(Key::IdentityTokenKeyArn).map(str::to_owned),
-            token_audience: settings.text(Key::IdentityTokenAudience).map(str::to_owned),
-        })
-    }
-}
-
 /// Daypass, asked with somebody's credentials.
-pub struct Daypass {
+pub struct Client {
     deployment: Deployment,
     config: SdkConfig,
     states: aws_sdk_sfn::Client,
@@ -96,27 +69,27 @@ pub struct Daypass {
     output: Output,
 }
 
-/// How long a role has been there.
+/// Whether IAM may still have to propagate a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Propagation {
     /// The role was just made: it may take a while until it can be assumed.
     New,
     /// The role has been assumed before.
     Known,
 }
 
-impl Daypass {
+impl Client {
     /// Connects as whoever is to ask, which is none of the deploy role's own sessions.
     pub async fn connect(
         deployment: Deployment,
         settings: &Settings,
-        own_sessions: &[String],
+        role_key_ids: &[String],
         context: &Context,
     ) -> Result<Self, Error> {
         let Context { output, world } = context;
         let connector = aws::connector()?;
         let profile = settings.text(settings::Key::AwsProfile);
-        let mut config = aws::ambient(deployment.deprovision.region(), &connector, profile, own_sessions).await?;
+        let mut config = aws::ambient(deployment.deprovision.region(), &connector, profile, role_key_ids).await?;
         let tokens = || Tokens::of(settings.system, *world, &connector);
         if let Some(role) = &deployment.invoker_role {
             config = aws::as_invoker(&config, role, tokens());
@@ -135,12 +108,12 @@ impl Daypass {
 
     /// The key that answers are to be sealed to. A token that is ready may have to do for whatever its job asks for, so it has a key of
     /// its own; where that cannot be kept, the first request uses the token up.
-    pub fn key(&self, store: &Result<Store, Error>) -> Key {
-        let Some((variable, token)) = &self.ready else { return Key::generate() };
+    pub fn key(&self, store: &Result<Store, Error>) -> RunKey {
+        let Some((variable, token)) = &self.ready else { return RunKey::generate() };
         let kept = store.as_ref().map_err(Clone::clone).and_then(|store| store.key_for(token));
         kept.unwrap_or_else(|error| {
             self.output.note(&format!("the token of {variable} is valid for this request only: {}", error.reason()));
-            Key::generate()
+            RunKey::generate()
         })
     }
 
@@ -151,7 +124,7 @@ impl Daypass {
     }
 
     /// Keeps it for the next command of the job.
-    pub fn keep_key(&self, store: &Result<Store, Error>, key: &Key) {
+    pub fn keep_key(&self, store: &Result<Store, Error>, key: &RunKey) {
         if let (Some((variable, token)), Ok(store)) = (&self.ready, store)
             && let Err(error) = store.keep_key(token, key)
         {
@@ -176,7 +149,7 @@ impl Daypass {
         id.parse().map_err(|_| Error::new(Kind::Failed, "the system has no randomness for a transaction id"))
     }
 
-    /// Asks for a role, with a token of [`Daypass::identity_token`]. A lifetime that nobody has wished for is given up when the
+    /// Asks for a role, with a token of [`Client::identity_token`]. A lifetime that nobody has wished for is given up when the
     /// deployment refuses it: `ttl_is_derived`.
     ///
     /// # Errors
@@ -186,7 +159,7 @@ impl Daypass {
         transaction: TransactionId,
         request: &Request,
         ttl_is_derived: bool,
-        key: &Key,
+        key: &RunKey,
         token: Option<&str>,
     ) -> Result<(Grant, SessionCredentials), Error> {
         let Some(machine) = &self.deployment.provision else {
@@ -240,7 +213,7 @@ impl Daypass {
     pub async fn renew(
         &self,
         transaction: TransactionId,
-        key: &Key,
+        key: &RunKey,
         email: &str,
         duration: Option<Duration>,
     ) -> Result<(Grant, RoleSession), Error> {
@@ -251,7 +224,7 @@ impl Daypass {
         let input = RenewInput { transaction_id: transaction, recipient: &recipient, identity_token: token.as_deref() };
         let answer = self.ask(machine, &Uuid::new_v4().to_string(), &input).await?;
         let (grant, pipeline) = opened(answer, transaction, key).map_err(|error| error.about(transaction))?;
-        let session = self.become_role(&grant, email, &pipeline, duration, Role::Known).await?;
+        let session = self.become_role(&grant, email, &pipeline, duration, Propagation::Known).await?;
         Ok((grant, session))
     }
 
@@ -317,7 +290,7 @@ impl Daypass {
         pipeline: &SessionCredentials,
         duration: Option<Duration>,
     ) -> Result<RoleSession, Error> {
-        self.become_role(grant, email, pipeline, duration, Role::New).await
+        self.become_role(grant, email, pipeline, duration, Propagation::New).await
     }
 
     /// Whether AWS still takes a session of a deploy role: it may have been given back elsewhere. Nobody's answer is as good as a yes.
@@ -342,7 +315,7 @@ impl Daypass {
         email: &str,
         pipeline: &SessionCredentials,
         duration: Option<Duration>,
-        role: Role,
+        propagation: Propagation,
     ) -> Result<RoleSession, Error> {
         let SessionCredentials { access_key_id, secret_access_key, session_token, expiration } = pipeline;
         let credentials = aws::credentials(access_key_id, &Secret::new(secret_access_key), &Secret::new(session_token));
@@ -400,7 +373,7 @@ impl Daypass {
             if let Some(remedy) = denied {
                 return Err(Error::from(failed).remedy(remedy).about(grant.transaction_id));
             }
-            if role == Role::Known {
+            if propagation == Propagation::Known {
                 let reason = format!("{failed}: the role has been released or deleted");
                 return Err(Error::new(Kind::Failed, reason).remedy("request a new role").about(grant.transaction_id));
             }
@@ -469,7 +442,7 @@ fn session_name(email: &str) -> String {
 fn opened(
     answer: StartSyncExecutionOutput,
     transaction: TransactionId,
-    key: &Key,
+    key: &RunKey,
 ) -> Result<(Grant, SessionCredentials), Error> {
     if answer.status != SyncExecutionStatus::Succeeded {
         return Err(refusal(answer.status == SyncExecutionStatus::TimedOut, answer.error, answer.cause));
@@ -536,7 +509,7 @@ mod tests {
         fake: &Arc<Mutex<Fake>>,
         limit: Duration,
         answer: impl Fn(&Value) -> Result<Value, &'static str> + Send + Sync + 'static,
-    ) -> Daypass {
+    ) -> Client {
         let asked = Arc::clone(fake);
         let config = json_service(move |operation, input| {
             if operation == "StartSyncExecution" {
@@ -552,7 +525,7 @@ mod tests {
         });
         let provision: MachineArn = MACHINE.replace("deprovision", "provision").parse().unwrap();
         let states = aws::states(&config);
-        Daypass {
+        Client {
             deployment: Deployment {
                 renew: None,
                 deprovision: MACHINE.parse().unwrap(),
@@ -582,9 +555,9 @@ mod tests {
     async fn requested(answer: Result<Value, &'static str>, limit: Duration, looks: &[Look]) -> (Error, usize) {
         let fake = Fake { starts: vec![Start::Taken], looks: looks.to_vec(), ..Fake::default() };
         let fake = Arc::new(Mutex::new(fake));
-        let daypass = answering(&fake, limit, move |_| answer.clone());
+        let client = answering(&fake, limit, move |_| answer.clone());
         let request = request();
-        let error = daypass.request(ID.parse().unwrap(), &request, false, &Key::generate(), None).await.unwrap_err();
+        let error = client.request(ID.parse().unwrap(), &request, false, &RunKey::generate(), None).await.unwrap_err();
         assert_eq!(error.json(None)["transaction_id"], ID);
         let released = fake.lock().unwrap().executions.len();
         (error, released)
@@ -650,7 +623,7 @@ mod tests {
             let fake = Arc::new(Mutex::new(Fake::default()));
             let asked = Arc::new(Mutex::new(Vec::new()));
             let seen = Arc::clone(&asked);
-            let daypass = answering(&fake, PATIENT, move |request| {
+            let client = answering(&fake, PATIENT, move |request| {
                 let lifetime = request["role_ttl_hours"].clone();
                 seen.lock().unwrap().push(lifetime.clone());
                 Ok(match lifetime {
@@ -658,8 +631,8 @@ mod tests {
                     _ => refused(error, "failed", reason),
                 })
             });
-            let (request, key) = (Request { role_ttl_hours: Some(1.0), ..request() }, Key::generate());
-            let refusal = daypass.request(ID.parse().unwrap(), &request, ttl_is_derived, &key, None).await.unwrap_err();
+            let (request, key) = (Request { role_ttl_hours: Some(1.0), ..request() }, RunKey::generate());
+            let refusal = client.request(ID.parse().unwrap(), &request, ttl_is_derived, &key, None).await.unwrap_err();
             assert_eq!(*asked.lock().unwrap(), expected, "{error} {reason}");
             let said = if expected.len() == 1 { reason } else { "so it is" };
             assert_eq!(refusal.reason(), said, "it is the last answer that counts");
