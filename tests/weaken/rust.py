@@ -1,6 +1,7 @@
 """Tests of the workspace's crates."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,8 @@ def _binaries(tree: Path, messages: str) -> Iterator[tuple[str, str]]:
         message: dict[str, Any] = json.loads(line)
         # The command itself is built as well, for the tests that run it.
         if message["reason"] == "compiler-artifact" and message["executable"] and message["profile"]["test"]:
-            yield str(Path(message["target"]["src_path"]).relative_to(tree)), message["executable"]
+            # A target may be outside of its package: `tests/../statemachine/…`.
+            yield os.path.relpath(message["target"]["src_path"], tree), message["executable"]
 
 
 def _answer(tree: Path, binary: str, test: Test) -> str | None:
@@ -63,7 +65,7 @@ def _answer(tree: Path, binary: str, test: Test) -> str | None:
     panic = re.search(r"panicked at (.+):\d+:\d+:\n(.*)", ran.stdout)
     if panic is None:
         raise NoAnswerError(f"the test did not end:\n{ran.stdout}{ran.stderr}")
-    place, said = panic.groups()
+    place, said = os.path.normpath(panic[1]), panic[2]
     # The test itself, its helpers, or the snapshots that it compares with. Elsewhere, the weakened code has crashed.
     helpers = (f"{test.file.removesuffix('.rs')}/", "testing/src/samples/")
     if place == test.file or place.startswith(helpers) or "/insta-" in place:
