@@ -244,7 +244,7 @@ pub enum Refusal {
     #[error("account `{account}` is not open to {persona}; the platform team can open it in personas.json")]
     AccountNotOpen { account: String, persona: String },
     /// It is no name of a branch.
-    #[error("{} is not a valid git branch name; write it without refs/heads/", Quoted(.branch))]
+    #[error("{} is not a valid name of a git branch; write it as git does, without refs/heads/", Quoted(.branch))]
     NoBranch {
         /// What was asked for.
         branch: String,

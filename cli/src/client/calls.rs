@@ -9,7 +9,7 @@ use aws_sdk_sfn::{
 };
 use aws_types::SdkConfig;
 use daypass::{
-    contract::{Cause, Grant, Granted, ProvisionInput, RenewInput, Request, SessionCredentials},
+    contract::{Cause, Grant, Granted, ProvisionInput, RenewInput, Request, SessionCredentials, Status},
     error::ErrorName,
     ids::TransactionId,
     timestamp::Timestamp,
@@ -452,8 +452,13 @@ fn opened(
         Error::new(Kind::Failed, format!("the answer does not match the contract: {error}"))
             .remedy("check that this `daypass` is as new as the deployment")
     })?;
-    if granted.grant.transaction_id != transaction {
+    let Grant { transaction_id, iam_role_arn, status, .. } = &granted.grant;
+    if *transaction_id != transaction || !transaction.owns(iam_role_arn) {
         return Err(Error::new(Kind::Failed, "the answer is about another transaction"));
+    }
+    if *status != Status::Provisioned {
+        let status = status.as_str();
+        return Err(Error::new(Kind::Failed, format!("the answer is no grant: its status is {status}")));
     }
     let credentials = key.unseal(&granted.sealed_credentials)?;
     Ok((granted.grant, credentials))
@@ -462,10 +467,12 @@ fn opened(
 fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Error {
     let (name, cause) = (error.unwrap_or_default(), cause.unwrap_or_default());
     match serde_json::from_str::<Cause>(&cause) {
-        Ok(Cause { status, reason, .. }) => Error::named(&name, &status, &reason),
-        Err(_) if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
-        Err(_) => {
-            Error::new(Kind::Failed, format!("Daypass failed: {name}: {}", daypass::text::shortened(&cause, 200)))
+        Ok(Cause { status, reason, .. }) if !reason.is_empty() => Error::named(&name, &status, &reason),
+        _ if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
+        _ => {
+            let said = [name, daypass::text::shortened(&cause, 200)].into_iter().filter(|text| !text.is_empty());
+            let said: String = said.map(|text| format!(": {text}")).collect();
+            Error::new(Kind::Failed, format!("Daypass failed and gave no reason{said}"))
                 .remedy("tell the platform team: the machine's log has more")
         }
     }
@@ -500,7 +507,10 @@ mod tests {
         assert_eq!(of("Daypass.InvalidRequest", "failed").kind(), Kind::Failed);
         assert_eq!(of("Daypass.Newer", "denied").kind(), Kind::Denied, "a newer deployment denies, too");
         let broken = refusal(false, Some("States.Runtime".to_owned()), Some("no JSON".to_owned()));
-        assert_eq!((broken.kind(), broken.reason()), (Kind::Failed, "Daypass failed: States.Runtime: no JSON"));
+        assert_eq!(
+            (broken.kind(), broken.reason()),
+            (Kind::Failed, "Daypass failed and gave no reason: States.Runtime: no JSON")
+        );
         assert_eq!(refusal(true, None, None).kind(), Kind::TryAgain);
     }
 

@@ -30,8 +30,6 @@ use crate::error::{Error, Kind};
 pub enum End {
     /// Its role is gone.
     Deprovisioned,
-    /// Its end has begun.
-    Deprovisioning,
     /// It came to no role, or the role was taken back.
     Failed,
     /// It was denied, so there never was a role.
@@ -42,10 +40,9 @@ impl End {
     const fn of(status: Status) -> Option<Self> {
         match status {
             Status::Deprovisioned => Some(Self::Deprovisioned),
-            Status::Deprovisioning => Some(Self::Deprovisioning),
             Status::Failed => Some(Self::Failed),
             Status::Denied => Some(Self::Denied),
-            Status::Processing | Status::Provisioned | Status::DeprovisionFailed => None,
+            Status::Processing | Status::Provisioned | Status::Deprovisioning | Status::DeprovisionFailed => None,
         }
     }
 
@@ -53,7 +50,6 @@ impl End {
     pub const fn status(self) -> &'static str {
         match self {
             Self::Deprovisioned => "deprovisioned",
-            Self::Deprovisioning => "deprovisioning",
             Self::Failed => "failed",
             Self::Denied => "denied",
         }
@@ -63,7 +59,6 @@ impl End {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Deprovisioned => "released: the role is gone",
-            Self::Deprovisioning => "released: the role is being deleted",
             Self::Failed => "cancelled: the transaction has ended as failed, and has no role",
             Self::Denied => "cancelled: the request was denied, and there is no role",
         }
@@ -545,12 +540,7 @@ pub mod tests {
 
     #[tokio::test]
     async fn a_release_is_what_the_machine_says_that_it_is() {
-        for (status, end) in [
-            ("deprovisioned", End::Deprovisioned),
-            ("deprovisioning", End::Deprovisioning),
-            ("failed", End::Failed),
-            ("denied", End::Denied),
-        ] {
+        for (status, end) in [("deprovisioned", End::Deprovisioned), ("failed", End::Failed), ("denied", End::Denied)] {
             let (releases, fake) = fake(&[Start::Taken], &[running(), ended(status)]);
             assert_eq!(releases.release(id()).await, Ok(Release::Ended(end)));
             assert_eq!(end.status(), status);
@@ -593,6 +583,8 @@ pub mod tests {
         let cases = [
             succeeded(output("deprovisioned", OTHER)),
             succeeded(output("provisioned", ID)),
+            // An end that has only begun takes nothing away yet.
+            succeeded(output("deprovisioning", ID)),
             succeeded(output("processing", ID)),
             succeeded(json!({"status": "deprovisioned"}).to_string()),
             succeeded(json!({"original_transaction_id": ID}).to_string()),

@@ -428,7 +428,7 @@ mod tests {
         let refused = || Error::named("Daypass.TransactionMismatch", "failed", "it is another one").about(id);
         let lost = || Error::new(Kind::TryAgain, "no answer").about(id);
         let no_role = || Err(Error::new(Kind::Failed, "it cannot be assumed"));
-        for end in [End::Deprovisioned, End::Deprovisioning, End::Failed, End::Denied] {
+        for end in [End::Deprovisioned, End::Failed, End::Denied] {
             for code in [0, 3] {
                 assert_eq!(concluded(id, Ok(Release::Ended(end)), Ok(code)), (Ok(code), None));
             }
