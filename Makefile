@@ -178,13 +178,13 @@ scenarios-command:
 BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
 	@cargo build $(BENCH)
-	@$(LOCAL) run -- cargo run --quiet $(BENCH)
+	@$(LOCAL) run -- target/debug/bench
 
 # Bounded, and on this machine alone: what is called is the engine on 127.0.0.1.
 LOAD := $(CRATES) --bin load
 load: build $(VENV)/.stamp $(CDK) ## 1,000 provisionings at 50 at once, then 10,000 open leases; writes docs/load.svg [REQUESTS=…] [LEASES=…]
 	@cargo build $(LOAD)
-	@$(LOCAL) run --three-accounts -- cargo run --quiet $(LOAD) -- $(or $(REQUESTS),1000) $(or $(LEASES),10000)
+	@$(LOCAL) run --three-accounts -- target/debug/load $(or $(REQUESTS),1000) $(or $(LEASES),10000)
 
 # Without a sanitizer: Daypass has no unsafe code, and its inputs are looked at four times as fast. What is found new stays
 # in .local/fuzz; what ended a target is in fuzz/artifacts, and belongs into fuzz/corpus.
