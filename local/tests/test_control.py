@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -339,10 +340,12 @@ def test_a_fault_spreads_from_its_first_hit() -> None:
     recorder.add_fault(Fault("dynamodb:UpdateItem", state="First", times=9, spreads=True))
 
     def met(state: str, table: str = "table/one") -> bool:
-        call = Call("caller", "111111111111", "dynamodb:UpdateItem", f"arn:aws:dynamodb:::{table}", state=state)
-        return recorder.take_fault(call) is not None
+        execution = "arn:aws:states:::execution:daypass-provision:one" if state else ""
+        call = Call("caller", "111111111111", "dynamodb:UpdateItem", f"arn:aws:dynamodb:::{table}")
+        return recorder.take_fault(replace(call, execution=execution, state=state)) is not None
 
-    assert [met("Second"), met("First"), met("Second"), met("Second", "table/two")] == [False, True, True, False]
+    assert [met("Second"), met("First"), met("Second")] == [False, True, True]
+    assert [met("Second", "table/two"), met("")] == [False, False], "another resource, and a client"
 
 
 def test_a_function_dies_at_a_call(aws: Aws, asking: Callable[..., Any]) -> None:
