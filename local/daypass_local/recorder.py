@@ -259,6 +259,14 @@ class Fault:
     state: str | None = None
     """Only calls of a state of this name: its task's, and those of the function that it has called."""
 
+    spreads: bool = False
+    """From its first hit on it is about that call to that resource in every state and execution."""
+
+    def spread(self, call: Call) -> None:
+        """Be about what `call` calls, whichever execution calls it. IAM judges one role by its name, with and without its path."""
+        self.execution, self.state = "arn:", None
+        self.resource = None if call.resource == "*" or call.action.startswith("iam:") else call.resource
+
     def fits(self, call: Call) -> bool:
         """Return whether `call` is one of those that this fault is about."""
         return (
@@ -349,6 +357,8 @@ class Recorder:
                 if fault.skip > 0:
                     fault.skip -= 1
                     continue
+                if fault.spreads:
+                    fault.spread(call)
                 fault.times -= 1
                 if fault.times == 0:
                     self._faults.remove(fault)

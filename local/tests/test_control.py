@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from botocore.parsers import ResponseParserError
 from conftest import Accounts, allow, package, policy, refused, service_trust, trust
 
 from daypass_local.aws import Aws
+from daypass_local.recorder import Call, Fault, Recorder
 
 
 def of(aws: Aws, accounts: Accounts) -> list[dict[str, Any]]:
@@ -331,6 +333,19 @@ def test_a_call_of_a_function_meets_a_fault(
     else:
         passes = "twice" if "twice" in fault else "slow" if "slow" in fault else None
         assert met == [passes or ("answer" if fault.get("execute") else "call"), None]
+
+
+def test_a_fault_spreads_from_its_first_hit() -> None:
+    recorder = Recorder()
+    recorder.add_fault(Fault("dynamodb:UpdateItem", state="First", times=9, spreads=True))
+
+    def met(state: str, table: str = "table/one") -> bool:
+        execution = "arn:aws:states:::execution:daypass-provision:one" if state else ""
+        call = Call("caller", "111111111111", "dynamodb:UpdateItem", f"arn:aws:dynamodb:::{table}")
+        return recorder.take_fault(replace(call, execution=execution, state=state)) is not None
+
+    assert [met("Second"), met("First"), met("Second")] == [False, True, True]
+    assert [met("Second", "table/two"), met("")] == [False, False], "another resource, and a client"
 
 
 def test_a_function_dies_at_a_call(aws: Aws, asking: Callable[..., Any]) -> None:

@@ -162,6 +162,7 @@ pub struct Fault {
     twice: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<f64>,
+    spreads: bool,
 }
 
 /// What comes instead of an answer.
@@ -201,6 +202,7 @@ impl Fault {
             late: None,
             twice: false,
             slow: None,
+            spreads: false,
         }
     }
 
@@ -268,6 +270,12 @@ impl Fault {
     #[must_use]
     pub fn always(self) -> Self {
         self.times(u32::MAX)
+    }
+
+    /// From the first hit on it is about that call to that resource in every state and execution.
+    #[must_use]
+    pub fn everywhere(self) -> Self {
+        Self { spreads: true, ..self }
     }
 
     /// The first `calls` that fit pass.

@@ -348,12 +348,13 @@ impl Stack {
         Ok(Ended { status: found.status, output, error: found.error, cause: found.cause })
     }
 
-    /// An operator starts a sweep, as the schedule does every five minutes; returns its execution, and how it ended.
+    /// An operator starts a sweep, as the schedule does every five minutes; returns its execution, and how it ended. It reads every
+    /// open transaction, of which there can be many.
     pub async fn sweep(&self) -> (String, Ended) {
         let hub = self.hub();
         let start = hub.states().start_execution().state_machine_arn(&self.names.sweep).input("{}");
         let execution = start.send().await.expect("it is started").execution_arn;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE * 10;
         loop {
             let found = Self::describe_as(&hub, &execution).await.unwrap_or_else(|refused| panic!("{refused}"));
             if found.status != ExecutionStatus::Running {

@@ -162,7 +162,7 @@ impl Point {
     /// What is armed to hit this call, and with `for_good` all such calls from then on.
     pub fn fault(&self, kind: Kind, for_good: bool, transaction: TransactionId) -> Fault {
         let fault = Fault::of(&self.action).of_state(&self.machine, &self.state).about(transaction).skipping(self.nth);
-        let fault = if for_good { fault.always() } else { fault };
+        let fault = if for_good { fault.always().everywhere() } else { fault };
         let [unavailable, throttled, denied] = self.errors();
         match kind {
             Kind::Unavailable => fault.with(unavailable.0, unavailable.1),

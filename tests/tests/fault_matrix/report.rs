@@ -173,10 +173,9 @@ Written by `make faults`; do not edit. Each scenario is played once, undisturbed
 and what the functions that they call call. Then it is played again for each call and each fault. `make faults ONLY=part of a name`
 plays some of them again, `SEED=n` one pair of faults.
 
-Of a call that a state makes more than twice (a role has many policies) the first two are hit. For good means every such call of that state until the lease is over
-and a sweep has been; then the fault ends, the next sweep comes, and, if somebody was called, their release. Another state that calls the same is
-not hit with it: it is a row of its own if it is called undisturbed, and else the second hit of pairs. So `CreateRole` failing for good is mended
-by `CreateRoleAgain`.
+Of a call that a state makes more than twice (a role has many policies) the first two are hit. For good means that call to that resource, from
+the hit on, in every state and execution of the transaction, until the lease is over and a sweep has been; then the fault ends, the next sweep
+comes, and, if somebody was called, their release.
 What fails for good fails until a person mends it: there, an end that calls one is right, also when it has got as far as it could.
 A day of attempts is three, and their delays end at once; what is recorded grows twenty minutes old when all is quiet.
 ";

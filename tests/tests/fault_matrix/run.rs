@@ -1,7 +1,7 @@
 //! Plays a scenario while calls are hit, lets time pass, and gathers what is left.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -134,6 +134,8 @@ pub async fn play(stack: &Stack, scenario: Scenario, hits: &[Hit]) -> Played {
             }
         }
     }
+    // Nothing fails any more: whatever still runs comes to its end.
+    endless.extend(pass_time_of(stack, id, |_| true).await);
     let open = (open_after_lease, open_after_sweep, ended_by);
     Played { in_vain, ..look(stack, cast, hits, told, open, endless).await }
 }
@@ -153,13 +155,26 @@ pub async fn age(stack: &Stack, id: TransactionId, expired: bool) {
     }
 }
 
-/// Lets every delay end, the lease's too, until all executions of a transaction have ended; returns those that do not.
+/// Lets every delay end, the lease's too, until all executions of a transaction have ended; returns those that do not. The sweeps of
+/// other runs find what is open here, too: what they start meanwhile is not waited for.
 async fn pass_time(stack: &Stack, id: TransactionId) -> Vec<String> {
+    let swept: BTreeSet<_> =
+        stack.engine.executions_about(id).await.into_keys().filter(|arn| is_of_sweep(arn)).collect();
+    pass_time_of(stack, id, |arn| !is_of_sweep(arn) || swept.contains(arn)).await
+}
+
+fn is_of_sweep(arn: &str) -> bool {
+    arn.contains("-sweep-")
+}
+
+async fn pass_time_of(stack: &Stack, id: TransactionId, awaited: impl Fn(&str) -> bool) -> Vec<String> {
     let (deadline, mut round) = (Instant::now() + PATIENCE, 0);
     loop {
         let executions = stack.engine.executions_about(id).await;
-        let running: Vec<_> =
-            executions.into_iter().filter(|(_, status)| status == "RUNNING" || status == "WAITING").collect();
+        let running: Vec<_> = executions
+            .into_iter()
+            .filter(|(arn, status)| (status == "RUNNING" || status == "WAITING") && awaited(arn))
+            .collect();
         if running.is_empty() {
             return Vec::new();
         }
