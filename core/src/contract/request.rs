@@ -72,7 +72,7 @@ fields! {
         email: Email = id, "the e-mail address of the person who triggered the pipeline", "as in Identity Center; ASCII, at most 254 characters", "alex@example.com";
         branch: String = branch, "the branch that is deployed", "without `refs/heads/`; a valid name of a git branch of at most 256 characters", "feature/receipts";
         target_aws_account: String = account_name, "the name of the target account", "as in `personas.json`; at most 50 characters of printable ASCII", "payments-dev";
-        target_aws_account_id: AccountId = id, "the id of the target account", "12 digits; must belong to the name", "222222222222";
+        target_aws_account_id: AccountId = id, "the 12 digits of the target account", "must belong to the name", "222222222222";
     }
     optional {
         group_type: String = text(|any| Ok(any.to_owned())), "the group type, which selects the persona", "default `Product-Deployers`, or what `personas.json` has as `default_group_type`", "Product-Deployers";

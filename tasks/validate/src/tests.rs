@@ -238,7 +238,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         validate(&json!({"email": "alex", "branch": "a b", "x": 1})).unwrap_err(),
         @"`email`: `alex` is not an e-mail address in ASCII, such as alex@example.com; `branch`: `a b` is not the \
          name of a git branch of at most 256 characters; `target_aws_account`: it is missing; it has to be the name \
-         of the target account; `target_aws_account_id`: it is missing; it has to be the id of the target account; \
+         of the target account; `target_aws_account_id`: it is missing; it has to be the 12 digits of the target account; \
          `recipient`: it is missing; it has to be an age public key, made for this run with `age-keygen`; `request`: \
          unknown field `x`; the fields are email, branch, target_aws_account, target_aws_account_id, group_type, \
          role_ttl_hours, repository, run_url, justification, recipient, identity_token"
@@ -247,7 +247,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         validate(&json!({})).unwrap_err(),
         @"`email`: it is missing; it has to be the e-mail address of the person who triggered the pipeline; `branch`: \
          it is missing; it has to be the branch that is deployed; `target_aws_account`: it is missing; it has to be \
-         the name of the target account; `target_aws_account_id`: it is missing; it has to be the id of the target \
+         the name of the target account; `target_aws_account_id`: it is missing; it has to be the 12 digits of the target \
          account; `recipient`: it is missing; it has to be an age public key, made for this run with `age-keygen`"
     );
 }

@@ -34,7 +34,7 @@ async fn required_fields_that_are_missing() {
     let fields: [(&str, &'static [&'static str]); 5] = [
         ("email", &["`email`", "missing", "address"]),
         ("branch", &["`branch`", "missing", "deployed"]),
-        ("target_aws_account", &["`target_aws_account`", "missing", "name of the account"]),
+        ("target_aws_account", &["`target_aws_account`", "missing", "name of the target account"]),
         ("target_aws_account_id", &["`target_aws_account_id`", "missing", "12 digits"]),
         ("recipient", &["`recipient`", "missing", "age-keygen"]),
     ];
