@@ -136,6 +136,7 @@ pub struct IssuedSession {
 
 /// Makes the next calls that fit it fail.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the control interface has them")]
 pub struct Fault {
     action: String,
     error: String,

@@ -470,10 +470,9 @@ fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Err
         Ok(Cause { status, reason, .. }) if !reason.is_empty() => Error::named(&name, &status, &reason),
         _ if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
         _ => {
-            let said = [name, daypass::text::shortened(&cause, 200)].into_iter().filter(|text| !text.is_empty());
-            let said: String = said.map(|text| format!(": {text}")).collect();
-            Error::new(Kind::Failed, format!("Daypass failed and gave no reason{said}"))
-                .remedy("tell the platform team: the machine's log has more")
+            let said = ["Daypass failed and gave no reason", &*name, &*daypass::text::shortened(&cause, 200)];
+            let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
+            Error::new(Kind::Failed, said.join(": ")).remedy("tell the platform team: the machine's log has more")
         }
     }
 }

@@ -91,6 +91,11 @@ impl Kind {
         matches!(self, Self::Hangs | Self::HangsAfter)
     }
 
+    /// Whether the call takes effect, and whoever calls does not learn it.
+    pub fn takes_effect_unanswered(self) -> bool {
+        matches!(self, Self::Lost | Self::Cut | Self::Late | Self::HangsAfter | Self::DiesAfter)
+    }
+
     /// Whether it is played for each call of a scenario. Where the same calls are hit with everything in another scenario, it is
     /// those faults that change what executions find out of each other; pairs have all of them.
     pub fn is_for(self, scenario: Scenario) -> bool {

@@ -29,29 +29,59 @@ const CHECKS: [(&str, Check); 12] = [
     ("alarm-when-needed", alarm_when_needed),
 ];
 
-/// What is known not to hold, and is accepted: which check, of a hit in which state, whether only where executions meet, and why.
-pub const KNOWN: [(&str, &str, bool, &str); 2] = [
-    (
-        "told-is-recorded",
-        "RecordRenewed",
-        false,
-        "A renewal whose record is written and whose answer is lost, again and again, is told as failed and recorded as made. The \
-         credentials are withheld and end with the lease: the record says more than was handed out, never less.",
-    ),
-    (
-        "told-is-recorded",
-        "RecordProvisioned",
-        true,
-        "A role whose record is written and whose answer is lost, again and again, is told as failed. Otherwise the record says \
-         so when it is taken back; here a release has ended it meanwhile, and what has ended is not written to any more: it says \
-         provisioned and released, and not why the request has failed. No credentials were handed out.",
-    ),
+/// What is known not to hold, and is accepted.
+pub struct Known {
+    pub checks: &'static [&'static str],
+    /// The states in which the call was hit.
+    pub states: &'static [&'static str],
+    when: When,
+    pub why: &'static str,
+}
+
+enum When {
+    Always,
+    /// Only where executions meet.
+    Races,
+    /// Only while every such call takes effect and none is answered.
+    Unanswered,
+}
+
+pub const KNOWN: [Known; 3] = [
+    Known {
+        checks: &["told-is-recorded"],
+        states: &["RecordRenewed"],
+        when: When::Always,
+        why: "A renewal whose record is written and whose answer is lost, again and again, is told as failed and recorded as made. The \
+              credentials are withheld and end with the lease: the record says more than was handed out, never less.",
+    },
+    Known {
+        checks: &["told-is-recorded"],
+        states: &["RecordProvisioned"],
+        when: When::Races,
+        why: "A role whose record is written and whose answer is lost, again and again, is told as failed. Otherwise the record says \
+              so when it is taken back; here a release has ended it meanwhile, and what has ended is not written to any more: it says \
+              provisioned and released, and not why the request has failed. No credentials were handed out.",
+    },
+    Known {
+        checks: &["told-is-recorded", "history-tells"],
+        states: &["RecordDenied", "RecordProvisioned", "LookUpLease"],
+        when: When::Unanswered,
+        why: "As long as everything that is written takes effect and nothing is answered, nobody can know what is recorded. The \
+              request is told as failed (75: try again). Recorded is the denial with its true reason, or the role and its end, without \
+              why the request has failed. Nothing was handed out, and the alarm goes off.",
+    },
 ];
 
 /// Whether a violation is one of them.
 pub fn is_known(it: &Played, check: &str) -> bool {
-    let hit = |state: &str| it.hits.iter().any(|hit| hit.point.state == state);
-    KNOWN.iter().any(|(known, state, meet, _)| *known == check && hit(state) && (!meet || it.scenario.races()))
+    KNOWN.iter().filter(|known| known.checks.contains(&check)).any(|known| {
+        let mut hits = it.hits.iter().filter(|hit| known.states.contains(&hit.point.state.as_str()));
+        match known.when {
+            When::Always => hits.next().is_some(),
+            When::Races => hits.next().is_some() && it.scenario.races(),
+            When::Unanswered => hits.any(|hit| hit.for_good && hit.kind.takes_effect_unanswered()),
+        }
+    })
 }
 
 /// The names of the checks.

@@ -126,8 +126,8 @@ pub fn page(points: &[(Scenario, Vec<Point>)], rows: &[Row], pairs: &Pairs, viol
         }
     }
     let _ = writeln!(text, "\n## Known\n");
-    for (check, state, _, why) in judge::KNOWN {
-        let _ = writeln!(text, "- `{check}`, `{state}`: {why}");
+    for judge::Known { checks, states, why, .. } in judge::KNOWN {
+        let _ = writeln!(text, "- `{}`, `{}`: {why}", checks.join("`, `"), states.join("`, `"));
     }
     let _ = writeln!(text, "\n## What did not hold\n");
     if violations.is_empty() {

@@ -176,7 +176,15 @@ impl Cast {
             let (Told::Request(answer) | Told::Renewal(answer)) = told else { continue };
             let Ok(grant) = &answer.result else { continue };
             let access = Access::open(&self.request, answer.execution_arn.clone(), grant.clone());
-            if let Err(refused) = stack.try_assume(&access).await
+            let mut assumed = stack.try_assume(&access).await;
+            // An engine that is busy can answer with an error of its own, which is no refusal.
+            for _ in 0..3 {
+                if assumed.as_ref().is_err_and(|refused| !refused.is_refusal()) {
+                    sleep(POLL).await;
+                    assumed = stack.try_assume(&access).await;
+                }
+            }
+            if let Err(refused) = assumed
                 && self.scenario.leaves_alone()
             {
                 in_vain.push(refused.to_string());
