@@ -158,7 +158,9 @@ fn pair(points: &[(Scenario, Vec<Point>)], seed: u64) -> Planned {
 fn hit(random: &mut Random, points: &[Point]) -> Hit {
     let point = random.one_of(points);
     let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.fits(&point)).collect();
-    Hit { point, kind: random.one_of(&kinds), for_good: random.percent(40) }
+    let (kind, for_good) = (random.one_of(&kinds), random.percent(40));
+    // What is waited for again and again takes minutes: it is played alone.
+    Hit { point, kind, for_good: for_good && !kind.waits() }
 }
 
 /// Some of them, by a seed: from everywhere, and without those who wait for long.
