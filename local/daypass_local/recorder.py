@@ -263,7 +263,10 @@ class Fault:
     """From its first hit on it is about that call to that resource in every state and execution."""
 
     def spread(self, call: Call) -> None:
-        """Be about what `call` calls, whichever execution calls it. IAM judges one role by its name, with and without its path."""
+        """Be about what `call` calls, whichever execution calls it.
+
+        IAM judges one role by its name, with and without its path.
+        """
         self.execution, self.state = "arn:", None
         self.resource = None if call.resource == "*" or call.action.startswith("iam:") else call.resource
 
