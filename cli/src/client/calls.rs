@@ -603,6 +603,32 @@ mod tests {
         }
     }
 
+    /// Credentials are unsealed only of a grant of the own role.
+    #[tokio::test]
+    async fn a_grant_is_of_the_own_role_and_provisioned() {
+        let own = format!("arn:aws:iam::222222222222:role/daypass/daypass-{ID}");
+        let cases = [
+            (
+                "arn:aws:iam::222222222222:role/daypass/daypass-0d2f4a38-6ad0-4c35-9d4c-0a3f1c5f1c11",
+                "provisioned",
+                "another transaction",
+            ),
+            ("arn:aws:iam::222222222222:role/admin", "provisioned", "another transaction"),
+            (&own, "denied", "no grant: its status is denied"),
+            (&own, "provisioned", "sealed credentials"),
+        ];
+        for (role, status, said) in cases {
+            let output = json!({
+                "transaction_id": ID, "iam_role_arn": role, "role_name": "name", "role_ttl_hours": 1.0, "persona": "Product_Admin",
+                "expires_at": "2026-11-23T11:00:00Z", "status": status, "sealed_credentials": "sealed to nobody",
+            });
+            let answer = json!({"status": "SUCCEEDED", "output": output.to_string()});
+            let (error, released) = requested(Ok(answer), PATIENT, &[ended("deprovisioned")]).await;
+            assert!(error.reason().contains(said), "{role} {status}: {}", error.reason());
+            assert!(released > 0, "{role} {status}");
+        }
+    }
+
     #[tokio::test]
     async fn what_aws_has_refused_is_not_released() {
         for code in ["AccessDeniedException", "ValidationException", "ThrottlingException"] {
