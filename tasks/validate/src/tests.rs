@@ -234,22 +234,9 @@ fn every_problem_names_the_field_and_the_remedy() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    insta::assert_snapshot!(
-        validate(&json!({"email": "alex", "branch": "a b", "x": 1})).unwrap_err(),
-        @"`email`: `alex` is not an e-mail address in ASCII, such as alex@example.com; `branch`: `a b` is not the \
-         name of a git branch of at most 256 characters; `target_aws_account`: it is missing; it has to be the name \
-         of the target account; `target_aws_account_id`: it is missing; it has to be the 12 digits of the target account; \
-         `recipient`: it is missing; it has to be an age public key, made for this run with `age-keygen`; `request`: \
-         unknown field `x`; the fields are email, branch, target_aws_account, target_aws_account_id, group_type, \
-         role_ttl_hours, repository, run_url, justification, recipient, identity_token"
-    );
-    insta::assert_snapshot!(
-        validate(&json!({})).unwrap_err(),
-        @"`email`: it is missing; it has to be the e-mail address of the person who triggered the pipeline; `branch`: \
-         it is missing; it has to be the branch that is deployed; `target_aws_account`: it is missing; it has to be \
-         the name of the target account; `target_aws_account_id`: it is missing; it has to be the 12 digits of the target \
-         account; `recipient`: it is missing; it has to be an age public key, made for this run with `age-keygen`"
-    );
+    // In files, which `INSTA_UPDATE=always` writes: they list the fields.
+    insta::assert_snapshot!(validate(&json!({"email": "alex", "branch": "a b", "x": 1})).unwrap_err());
+    insta::assert_snapshot!(validate(&json!({})).unwrap_err());
 }
 
 #[test]
