@@ -14,16 +14,15 @@ REPOSITORY: Final = Path(__file__).parents[1]
 HEADING: Final = "## What one more of a kind costs"
 MOST: Final = {"request field": 5, "error name": 6, "command": 3, "persona": 1}
 SOURCES: Final = (
-    *(
-        "*/src/*.rs",
-        "tasks/*/src/*.rs",
-        "action/src",
-        "action.yml",
-        "cdk/lib",
-        "personas.json",
-        "statemachine/*.asl.json",
-    ),
-    *("docs/cli.md", "docs/errors.md"),
+    "*/src/*.rs",
+    "tasks/*/src/*.rs",
+    "action/src",
+    "action.yml",
+    "cdk/lib",
+    "personas.json",
+    "statemachine/*.asl.json",
+    "docs/cli.md",
+    "docs/errors.md",
 )
 TESTS: Final = re.compile(r"/tests?(/|\.rs$)|/properties\.rs$|^(testing|tests)/")
 

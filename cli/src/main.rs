@@ -59,10 +59,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     if error.exit_code() == 0 || !asks_for_json(env::args_os()) {
         error.exit();
     }
-    // Clap explains the error before it shows how the command is used.
+    // Clap explains the error before it shows how the command is used, and where more is said.
     let text = error.render().to_string();
-    let said = text.split("\n\nUsage:").next().unwrap_or_default().trim_start_matches("error: ");
-    let reason = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|rest| text.find(rest)).min();
+    let said = &text[..end.unwrap_or(text.len())];
+    let reason = said.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
     let error = Error::usage(&*reason).remedy("`daypass --help`, or `daypass COMMAND --help`");
     Context::new(Output::json()).end(Err(error))
 }

@@ -467,9 +467,11 @@ fn opened(
 fn refusal(timed_out: bool, error: Option<String>, cause: Option<String>) -> Error {
     let (name, cause) = (error.unwrap_or_default(), cause.unwrap_or_default());
     match serde_json::from_str::<Cause>(&cause) {
-        Ok(Cause { status, reason, .. }) if !reason.is_empty() => Error::named(&name, &status, &reason),
-        _ if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
-        _ => {
+        Ok(Cause { status, reason, .. }) => {
+            Error::named(&name, &status, if reason.is_empty() { "it gave no reason" } else { &reason })
+        }
+        Err(_) if timed_out => Error::new(Kind::TryAgain, "Daypass did not answer in time").remedy("try again"),
+        Err(_) => {
             let said = ["Daypass failed and gave no reason", &*name, &*daypass::text::shortened(&cause, 200)];
             let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
             Error::new(Kind::Failed, said.join(": ")).remedy("tell the platform team: the machine's log has more")
@@ -505,6 +507,9 @@ mod tests {
         assert_eq!(of("Daypass.Throttled", "failed").kind(), Kind::TryAgain);
         assert_eq!(of("Daypass.InvalidRequest", "failed").kind(), Kind::Failed);
         assert_eq!(of("Daypass.Newer", "denied").kind(), Kind::Denied, "a newer deployment denies, too");
+        let silent = json!({"transaction_id": "x", "status": "denied", "reason": ""}).to_string();
+        let silent = refusal(false, Some("Daypass.NotAMember".to_owned()), Some(silent));
+        assert_eq!((silent.kind(), silent.reason()), (Kind::Denied, "it gave no reason"));
         let broken = refusal(false, Some("States.Runtime".to_owned()), Some("no JSON".to_owned()));
         assert_eq!(
             (broken.kind(), broken.reason()),

@@ -240,13 +240,16 @@ impl Site {
     /// Whether Identity Center knows the person.
     async fn person(&self, args: &Args, settings: &Settings) -> Check {
         const NAME: &str = "person";
-        let email = settings.parsed::<Email, _>(Key::Email, str::parse);
-        let (Some(store), Ok(email)) = (settings.text(Key::IdentityStoreId), email) else {
+        let (Some(store), Some(_)) = (settings.text(Key::IdentityStoreId), settings.get(Key::Email)) else {
             let variable = Key::IdentityStoreId.variable();
             return Check::skipped(
                 NAME,
                 format!("needs --identity-store-id (or {variable}), and the person's e-mail address"),
             );
+        };
+        let email: Email = match settings.parsed(Key::Email, str::parse) {
+            Ok(email) => email,
+            Err(error) => return Check::error(NAME, &error),
         };
         let config = self.profile(args.identity_profile.as_deref()).await;
         match IdentityStore::new(aws_sdk_identitystore::Client::new(&config), store.to_owned())
