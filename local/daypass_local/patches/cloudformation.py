@@ -203,7 +203,7 @@ def role_boundaries() -> None:
 
     def check(properties: dict[str, Any]) -> str:
         boundary = str(properties.get("PermissionsBoundary") or "")
-        for arn in [*(properties.get("ManagedPolicyArns") or []), *([boundary] if boundary else [])]:
+        for arn in filter(None, [*(properties.get("ManagedPolicyArns") or []), boundary]):
             if not iam._policy_exists(arn):
                 raise ValueError(f"Policy {arn} does not exist or is not attachable.")
         return boundary
