@@ -13,6 +13,7 @@ pub mod release;
 pub mod request;
 pub mod status;
 
+mod findings;
 mod session;
 
 use std::process::ExitCode;
