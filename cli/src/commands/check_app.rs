@@ -28,8 +28,10 @@ mod terraform;
 mod tree;
 mod verdict;
 
-/// A larger file is not read. CloudFormation takes templates of 1 MB.
-const MOST_BYTES: u64 = 8 * 1024 * 1024;
+/// A larger JSON file is not read. A template has 1 MB at most, a manifest of a large app more.
+const MOST_JSON_BYTES: u64 = 8 << 20;
+/// A larger file of HCL is not read: parsed, it takes a hundred times as much memory.
+const MOST_HCL_BYTES: u64 = 1 << 20;
 /// More files, or folders, are not read.
 const MOST_FILES: usize = 2000;
 
@@ -181,20 +183,20 @@ impl Notes {
     }
 }
 
-/// The text of a file of the app.
+/// The text of a file of the app, which may have so many bytes.
 ///
 /// # Errors
 /// When it is not a file, too large, or not UTF-8.
-fn read(path: &Path) -> Result<String, Error> {
+fn read(path: &Path, most: u64) -> Result<String, Error> {
     let wrong = |error: std::io::Error| unreadable(path, &error.to_string());
     // Opening a pipe would wait for its writer.
     if !fs::metadata(path).map_err(wrong)?.is_file() {
         return Err(unreadable(path, "it is not a file"));
     }
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(wrong)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(unreadable(path, &format!("it is larger than {} MiB", MOST_BYTES >> 20)));
+    File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(wrong)?;
+    if bytes.len() as u64 > most {
+        return Err(unreadable(path, &format!("it is larger than {} MiB", most >> 20)));
     }
     String::from_utf8(bytes).map_err(|_| unreadable(path, "it is not UTF-8"))
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use daypass::{ids::AccountId, text::Quoted};
 
 use super::{
-    Files, Notes, invalid, read,
+    Files, MOST_JSON_BYTES, Notes, invalid, read,
     rule::AppRule,
     tree::{self, Node, Value},
     verdict::{self, BOUNDARIES, HOLE, MOST_CHARS, OWN_PATH, PARTLY, Verdict},
@@ -61,7 +61,7 @@ pub fn examine(folder: &Path, files: &mut Files) -> Result<bool, Error> {
 
 /// The folder that the app's configuration has `cdk synth` write to.
 fn output_of(config: &Path) -> Result<Option<PathBuf>, Error> {
-    let root = tree::json(&read(config)?, Value::Text).map_err(|why| invalid(config, &why))?;
+    let root = tree::json(&read(config, MOST_JSON_BYTES)?, Value::Text).map_err(|why| invalid(config, &why))?;
     Ok(root.text("output").map(|output| config.with_file_name(output)))
 }
 
@@ -70,7 +70,7 @@ fn assembly(folder: &Path, files: &mut Files, levels: usize) -> Result<(), Error
         return Ok(());
     }
     let manifest = folder.join("manifest.json");
-    let source = read(&manifest)?;
+    let source = read(&manifest, MOST_JSON_BYTES)?;
     let root = tree::json(&source, Value::Text).map_err(|why| invalid(&manifest, &why))?;
     if root.get("artifacts").is_none() {
         return Err(invalid(&manifest, "has no `artifacts`: it is not the manifest of a cloud assembly"));
@@ -187,7 +187,7 @@ fn assets(folder: &Path, file: &Path, files: &mut Files) -> Result<(), Error> {
     if !files.is_new(file)? {
         return Ok(());
     }
-    let source = read(file)?;
+    let source = read(file, MOST_JSON_BYTES)?;
     let root = tree::json(&source, Value::Text).map_err(|why| invalid(file, &why))?;
     let mut notes = Notes::default();
     for kind in ["files", "dockerImages"] {
@@ -210,7 +210,7 @@ fn template(file: &Path, account: Option<&str>, files: &mut Files) -> Result<(),
     if !files.is_new(file)? {
         return Ok(());
     }
-    let source = read(file)?;
+    let source = read(file, MOST_JSON_BYTES)?;
     let root = tree::json(&source, Value::Text).map_err(|why| invalid(file, &why))?;
     let mut notes = Notes::default();
     for (id, resource) in root.entries_of("Resources") {
@@ -232,7 +232,7 @@ fn resource(id: &str, resource: &Node, account: Option<&str>, notes: &mut Notes)
     match kind {
         "AWS::IAM::Role" => {
             path(AppRule::RolePath, "OwnRolesWithBoundary", id, resource, property("Path"), notes);
-            boundary(id, resource, property("PermissionsBoundary"), account, notes);
+            boundary(id, resource, property("PermissionsBoundary").as_deref(), account, notes);
         }
         "AWS::IAM::ManagedPolicy" | "AWS::IAM::InstanceProfile" => {
             path(AppRule::PolicyPath, "OwnPoliciesAndProfiles", id, resource, property("Path"), notes);
@@ -283,8 +283,8 @@ fn path(rule: AppRule, statement: &str, id: &str, node: &Node, path: Option<Stri
     notes.add(found.0, &node.at, id, found.1, OWN_ROLES);
 }
 
-fn boundary(id: &str, node: &Node, arn: Option<String>, account: Option<&str>, notes: &mut Notes) {
-    let found = match &arn {
+fn boundary(id: &str, node: &Node, arn: Option<&str>, account: Option<&str>, notes: &mut Notes) {
+    let found = match arn {
         None => (
             AppRule::RoleBoundary,
             "it has no permissions boundary; without it a role cannot be created (OwnRolesWithBoundary)".to_owned(),

@@ -1,4 +1,4 @@
-//! A root module of Terraform or OpenTofu, with the modules that it names by a path: whose credentials it uses, and what it creates.
+//! A root module of Terraform, with the modules that it names by a path: whose credentials it uses, and what it creates.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 use daypass::text::Quoted;
 
 use super::{
-    Files, Notes, invalid, read,
+    Files, MOST_HCL_BYTES, MOST_JSON_BYTES, Notes, invalid, read,
     rule::AppRule,
     tree::{self, Node, Part, Value},
     unreadable,
@@ -96,8 +96,8 @@ fn module(folder: &Path, modules: &mut Vec<PathBuf>, files: &mut Files) -> Resul
     let mut parsed = Vec::new();
     for file in sources(folder)? {
         if files.is_new(&file)? {
-            let source = read(&file)?;
             let is_json = file.extension().is_some_and(|extension| extension == "json");
+            let source = read(&file, if is_json { MOST_JSON_BYTES } else { MOST_HCL_BYTES })?;
             let root = if is_json { tree::json(&source, tree::template) } else { tree::hcl(&source) };
             let root = root.map_err(|why| invalid(&file, &why))?;
             parsed.push((file, source, root));

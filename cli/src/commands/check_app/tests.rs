@@ -202,9 +202,7 @@ fn stages_and_nested_stacks_are_read() {
     "#);
 }
 
-#[test]
-fn terraform_is_judged() {
-    let main = r#"
+const TERRAFORM: &str = r#"
 locals {
   path     = "/deployed-by-daypass/"
   boundary = "arn:aws:iam::${local.account}:policy/daypass-workloads"
@@ -274,9 +272,12 @@ module "vpc" {
   source = "terraform-aws-modules/vpc/aws"
 }
 "#;
+
+#[test]
+fn terraform_is_judged() {
     let module = r#"{ "resource": [{ "aws_iam_policy": { "p": [{ "path": "${local.path}" }] } },
         { "aws_iam_group": { "g": {} } }], "locals": { "path": "/x/" } }"#;
-    let folder = Folder::with("terraform", &[("main.tf", main), ("modules/local/main.tf.json", module)]);
+    let folder = Folder::with("terraform", &[("main.tf", TERRAFORM), ("modules/local/main.tf.json", module)]);
     insta::assert_snapshot!(folder.found(), @r#"
     DIR/main.tf:11:5: error [other-credentials]
         terraform.backend.s3: `profile` names a profile of AWS, and the command that `daypass exec` runs has none
@@ -384,7 +385,7 @@ fn a_folder_without_an_app_names_what_is_missing() {
 #[test]
 fn a_hostile_folder_is_an_error_with_the_name_of_the_file() {
     let deep = |open: &str, close: &str| format!("a = {}{}\n", open.repeat(10_000), close.repeat(10_000));
-    let large = format!("# {}\n", "x".repeat(usize::try_from(MOST_BYTES).unwrap()));
+    let large = format!("# {}\n", "x".repeat(usize::try_from(MOST_HCL_BYTES).unwrap()));
     for (test, text) in [
         ("lists", deep("[", "]")),
         ("objects", deep("{ a = ", "}")),
@@ -425,7 +426,7 @@ fn a_hostile_folder_is_an_error_with_the_name_of_the_file() {
     }
 }
 
-/// Deep JSON is nothing that CloudFormation takes: what is that deep is not judged, and nothing recurses into it.
+/// No template is that deep: the depth is not judged, and nothing recurses into it.
 #[test]
 fn deep_json_does_not_end_the_command() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
