@@ -181,10 +181,8 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn file(&mut self, root: &Node) {
         for provider in root.all("provider") {
-            for (name, _) in provider.entries().iter().filter(|(name, _)| name == "aws") {
-                for provider in provider.all(name) {
-                    self.credentials("provider.aws", provider, OTHER_ROLES);
-                }
+            for provider in provider.all("aws") {
+                self.credentials("provider.aws", provider, OTHER_ROLES);
             }
         }
         for terraform in root.all("terraform") {
@@ -200,8 +198,8 @@ impl Judge<'_> {
             }
         }
         for (kind, resources) in root.entries_of("resource") {
-            for (name, _) in resources.entries() {
-                for resource in resources.all(name) {
+            for (name, resource) in resources.entries() {
+                for resource in resource.items() {
                     self.resource(kind, name, resource);
                 }
             }

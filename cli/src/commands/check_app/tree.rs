@@ -1,6 +1,6 @@
 //! JSON and HCL as one kind of tree, in which each value knows its place in the text.
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 use hcl_edit::{
     Span,
@@ -55,12 +55,16 @@ impl Node {
 
     /// Every value of a key: Terraform repeats blocks, and writes them as a list in JSON.
     pub fn all(&self, key: &str) -> impl Iterator<Item = &Self> {
-        let values = self.entries().iter().filter(move |(name, _)| name == key);
-        values.flat_map(|(_, node)| match &node.value {
-            Value::List(items) => items.as_slice(),
+        self.entries().iter().filter(move |(name, _)| name == key).flat_map(|(_, node)| node.items())
+    }
+
+    /// The items of a list; anything else is a list of one.
+    pub fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
             Value::Null => &[],
-            _ => std::slice::from_ref(node),
-        })
+            _ => slice::from_ref(self),
+        }
     }
 
     /// Every key below a key, with its value: names of stacks, types of resources, labels of blocks.
