@@ -1,6 +1,6 @@
 //! The examples, deployed as their READMEs say: one command, and the role is gone afterwards.
 
-use std::{env, fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{collections::BTreeSet, env, fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use daypass::ids::TransactionId;
 use daypass_tests::{aws::Call, pipeline::new_transaction_id, stack::Stack};
@@ -215,6 +215,43 @@ async fn cdk_needs_the_path_and_the_boundary() {
         assert_eq!(answer.code, 1, "{answer:?}");
         assert!(answer.stderr.contains("iam:CreateRole"), "{to}: {answer:?}");
     }
+}
+
+/// An app as CDK's own documentation has it: the default synthesizer, and a bucket whose objects a function deletes.
+const ORDINARY_APP: &str = "\
+import { App, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+
+const stack = new Stack(new App(), 'Receipts');
+new s3.Bucket(stack, 'Bucket', { autoDeleteObjects: true, removalPolicy: RemovalPolicy.DESTROY });
+";
+
+/// What the real CDK synthesizes is what `daypass check-app` understands.
+#[tokio::test]
+async fn a_synthesized_app_is_checked_without_aws() {
+    let example = Example::copy("cdk");
+    symlink(Path::new(REPOSITORY).join("cdk/node_modules"), example.0.path("node_modules")).expect("a link");
+    let synth = async || {
+        let mut command = Command::new("npx");
+        example.furnish(&mut command);
+        command.args(["cdk", "synth", "--quiet"]);
+        let synthesized = ended(command).await;
+        assert_eq!(synthesized.code, 0, "{synthesized:?}");
+        ended(example.daypass(&["check-app", "--output", "json"])).await
+    };
+    let checked = synth().await;
+    assert_eq!((checked.code, &checked.json()["counts"]["errors"]), (0, &0.into()), "{checked:?}");
+
+    fs::write(example.0.path("app.ts"), ORDINARY_APP).expect("an app");
+    let checked = synth().await;
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let files = checked.json()["files"].as_array().expect("a list").clone();
+    let rules: BTreeSet<_> = files
+        .iter()
+        .flat_map(|file| file["findings"].as_array().expect("a list"))
+        .map(|finding| finding["rule"].as_str().expect("a rule").to_owned())
+        .collect();
+    assert_eq!(rules, ["assume-role", "pass-role", "role-boundary", "role-path"].map(str::to_owned).into());
 }
 
 /// How the `aws` command deploys the example, under this name.
