@@ -49,16 +49,18 @@ impl Strength {
         methods.iter().filter_map(of_method).collect()
     }
 
-    fn may(&self, request: &Request) -> bool {
+    /// Whether the role may do it, as far as is known.
+    #[must_use]
+    pub fn may(&self, request: &Request) -> bool {
         evaluate(&self.policies, request).is_possible()
             && self.limit.as_ref().is_none_or(|limit| evaluate([limit], request).is_possible())
     }
 
     /// The step as the method has it, and the same done to whatever the role's policies name for its action: a method's resources
-    /// are examples. What is shielded is known by its tag alone, so a shielded step has its own resource only.
+    /// are examples. A step that is about the shield has its own resource only: whether another is shielded is not known here.
     fn requests(&self, step: &Step, partition: &str, account: &str) -> Vec<Request> {
         let example = step.request(partition, account);
-        if step.is_shielded() {
+        if step.is_shielded() || step.sets_shield() {
             return vec![example];
         }
         let allowing = self.policies.iter().flat_map(Policy::statements).filter(|it| allows(it, &step.action));

@@ -108,9 +108,9 @@ impl Account {
         tell("tags");
         // Those of stacks and projects came with them. Each other costs a call.
         let untold = |it: &Lender| matches!(it.kind, Kind::Function | Kind::Machine | Kind::InstanceProfile);
-        let strong: Vec<bool> = facts.lenders.iter().map(|it| untold(it) && facts.strong_role(it).is_some()).collect();
-        let wanted = facts.lenders.iter_mut().zip(strong).filter(|(_, is_strong)| *is_strong).map(|(it, _)| it);
-        each(wanted, async |lender| {
+        let strong = facts.strong();
+        let wanted = facts.lenders.iter_mut().enumerate().filter(|(i, it)| untold(it) && strong.contains_key(i));
+        each(wanted, async |(_, lender): (usize, &mut Lender)| {
             lender.tags = self.tags(lender).await.map_err(|error| said(&error));
         })
         .await;

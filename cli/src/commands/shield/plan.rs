@@ -6,12 +6,12 @@ use daypass::{names::BOUNDARY_POLICY, policy::Policy};
 use daypass_policies::{
     boundary,
     evaluate::{Request, evaluate},
-    methods::{METHODS, SHIELD},
+    methods::{METHODS, SHIELD, SHIELD_TAG},
     strength::{self, Strength},
 };
 
 /// The tag that shields a resource from deployments: its key and the one value that counts.
-pub const TAG: (&str, &str) = ("daypass:protected", "true");
+pub const TAG: (&str, &str) = (SHIELD_TAG, "true");
 /// The managed policy, in each target account, that bounds the roles which stacks keep.
 const WORKLOADS_POLICY: &str = "daypass-workloads";
 /// The path of the roles that an administrator gives to stacks which deployments may update.
@@ -41,14 +41,17 @@ impl Kind {
         }
     }
 
-    /// The action by which whoever may do it has the role's strength, if it is done to the resource itself.
-    const fn lending(self) -> Option<&'static str> {
+    /// The actions by which whoever may do one of them to the resource has the strength of its role, or takes its shield away. The
+    /// first is what a deployment would do.
+    const fn lending(self) -> &'static [&'static str] {
         match self {
-            Self::Stack => Some("cloudformation:UpdateStack"),
-            Self::Function => Some("lambda:UpdateFunctionCode"),
-            Self::Project => Some("codebuild:UpdateProject"),
-            Self::Machine => Some("states:UpdateStateMachine"),
-            Self::InstanceProfile => None,
+            Self::Stack => &["cloudformation:UpdateStack", "cloudformation:CreateChangeSet"],
+            Self::Function => {
+                &["lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UntagResource"]
+            }
+            Self::Project => &["codebuild:UpdateProject", "codebuild:StartBuild", "codebuild:StartBuildBatch"],
+            Self::Machine => &["states:UpdateStateMachine", "states:UntagResource"],
+            Self::InstanceProfile => &[],
         }
     }
 }
@@ -113,43 +116,68 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Why the lender is stronger than the boundary, with the role that is: none if no role of it is.
-    pub fn strong_role(&self, lender: &Lender) -> Option<(String, String)> {
-        let roles = match &lender.roles {
-            Ok(roles) => roles,
-            Err(why) => return Some((String::new(), format!("its role is not known: {why}"))),
-        };
-        roles.iter().filter(|role| !is_service_linked(role)).find_map(|role| Some((role.clone(), self.strength(role)?)))
+    /// The lenders with a role that is stronger than the boundary: by their place in the list, the ARN of the role (empty where it is
+    /// not known) and why. A role that may change such a lender is as strong.
+    pub fn strong(&self) -> BTreeMap<usize, (String, String)> {
+        let mut judged: BTreeMap<&str, Result<Option<Strength>, String>> = BTreeMap::new();
+        let mut found = BTreeMap::new();
+        for (i, lender) in self.lenders.iter().enumerate() {
+            match &lender.roles {
+                Err(why) => {
+                    found.insert(i, (String::new(), format!("its role is not known: {why}")));
+                }
+                Ok(roles) => {
+                    for role in roles.iter().filter(|role| !is_service_linked(role)) {
+                        let judgement = judged.entry(role).or_insert_with(|| self.judged(role));
+                        if let Err(why) = judgement {
+                            found.entry(i).or_insert_with(|| (role.clone(), why.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        loop {
+            let mut more = BTreeMap::new();
+            for (i, lender) in self.lenders.iter().enumerate().filter(|(i, _)| !found.contains_key(i)) {
+                for role in lender.roles.iter().flatten() {
+                    let Some(Ok(Some(strength))) = judged.get(role.as_str()) else { continue };
+                    let others = found.keys().map(|&other| &self.lenders[other]);
+                    if let Some((action, other)) = others.filter_map(|other| changes(strength, other)).next() {
+                        let why = format!("may do {action} on {other}, which runs with a stronger role");
+                        more.insert(i, (role.clone(), why));
+                    }
+                }
+            }
+            if more.is_empty() {
+                return found;
+            }
+            found.extend(more);
+        }
     }
 
-    /// Why a role is stronger than the boundary. Whatever is not known counts as stronger.
-    fn strength(&self, arn: &str) -> Option<String> {
+    /// What a role may do that is not stronger than the boundary, none of one that the boundary itself bounds; or why it is stronger.
+    /// Whatever is not known counts as stronger.
+    fn judged(&self, arn: &str) -> Result<Option<Strength>, String> {
+        let unknown = |why: &str| format!("it is not known what the role may do: {why}");
         let role = match self.roles.get(arn) {
             Some(Ok(role)) => role,
-            Some(Err(why)) => return Some(format!("it is not known what the role may do: {why}")),
-            None => return Some("it is not known what the role may do".to_owned()),
+            Some(Err(why)) => return Err(unknown(why)),
+            None => return Err(unknown("it has not been read")),
         };
         let Place { account, partition, .. } = &self.place;
         let own = |name: &str| format!("arn:{partition}:iam::{account}:policy/{name}");
-        if role
-            .boundary
-            .as_ref()
-            .is_some_and(|it| [BOUNDARY_POLICY, WORKLOADS_POLICY].iter().any(|name| *it == own(name)))
-        {
-            return None;
+        if [BOUNDARY_POLICY, WORKLOADS_POLICY].iter().any(|name| role.boundary == Some(own(name))) {
+            return Ok(None);
         }
-        let strength = match self.strength_of(role) {
-            Ok(strength) => strength,
-            Err(why) => return Some(format!("it is not known what the role may do: {why}")),
-        };
+        let strength = self.strength_of(role).map_err(|why| unknown(&why))?;
         let beyond = strength.beyond_boundary(partition, account, &METHODS);
-        let first = beyond.first()?;
+        let Some(first) = beyond.first() else { return Ok(Some(strength)) };
         let more = match beyond.len() - 1 {
             0 => String::new(),
-            1 => " and 1 more known method".to_owned(),
-            more => format!(" and {more} more known methods"),
+            1 => " and 1 more known way".to_owned(),
+            more => format!(" and {more} more known ways"),
         };
-        Some(format!(
+        Err(format!(
             "may do {} on {}, which the boundary refuses (`{}`{more})",
             first.action, first.resource, first.method.id
         ))
@@ -165,6 +193,13 @@ impl Facts {
         let policies = inline.chain(role.attached.iter().map(managed)).collect::<Result<Vec<_>, _>>()?;
         Ok(Strength::new(policies, role.boundary.as_ref().map(managed).transpose()?))
     }
+}
+
+/// The action by which a role of this strength may change a lender, and the lender's ARN.
+fn changes<'a>(strength: &Strength, lender: &'a Lender) -> Option<(&'static str, &'a str)> {
+    let mut actions = lender.kind.lending().iter();
+    let action = actions.find(|action| strength.may(&Request::new(action, &lender.arn)))?;
+    Some((action, &lender.arn))
 }
 
 fn parsed(name: &str, document: &str) -> Result<Policy, String> {
@@ -311,9 +346,11 @@ pub struct Plan {
 impl Plan {
     pub fn of(facts: &Facts) -> Self {
         let boundary = boundary(&facts.place.partition, &facts.place.account);
-        let strong = facts.lenders.iter().filter_map(|lender| Some((lender, facts.strong_role(lender)?)));
-        let mut items: Vec<_> = strong
-            .map(|(lender, (role, why))| {
+        let mut items: Vec<_> = facts
+            .strong()
+            .into_iter()
+            .map(|(i, (role, why))| {
+                let lender = &facts.lenders[i];
                 let shield = shield(lender, &boundary);
                 let step = if shield == Shield::None { step(lender) } else { Step::Nothing };
                 Item { lender: lender.clone(), role, why, shield, step }
@@ -340,7 +377,7 @@ impl Plan {
 }
 
 fn shield(lender: &Lender, boundary: &Policy) -> Shield {
-    let is_named = lender.kind.lending().is_some_and(|action| {
+    let is_named = lender.kind.lending().first().is_some_and(|action| {
         let without_tag = Request::new(action, &lender.arn).with(SHIELD, None::<String>);
         !evaluate([boundary], &without_tag).is_possible()
     });
@@ -392,4 +429,4 @@ pub fn why_not(status: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
