@@ -1,4 +1,4 @@
-import { BootstraplessSynthesizer, CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Duration, LegacyStackSynthesizer, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
@@ -12,7 +12,7 @@ export class IdentityStack extends Stack {
     super(scope, IDENTITY_STACK, {
       description: 'Daypass identity: lets the hub look up users and groups in Identity Center',
       env: { account: config.identity.account_id, region: config.identity.region },
-      synthesizer: new BootstraplessSynthesizer(),
+      synthesizer: new LegacyStackSynthesizer(),
     });
     const reader = new iam.Role(this, 'Reader', {
       roleName: IDENTITY_READER_ROLE,

@@ -1,4 +1,4 @@
-import { BootstraplessSynthesizer, CfnOutput, Stack, Tags } from 'aws-cdk-lib';
+import { CfnOutput, LegacyStackSynthesizer, Stack, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { Boundary } from './constructs/boundary.ts';
@@ -16,7 +16,7 @@ export class TargetStack extends Stack {
   constructor(scope: Construct, { config }: { readonly config: Config }) {
     super(scope, TARGET_STACK, {
       description: 'Daypass target: lets the hub manage temporary deploy roles in this account',
-      synthesizer: new BootstraplessSynthesizer(),
+      synthesizer: new LegacyStackSynthesizer(),
     });
     const boundary = new Boundary(this, 'Boundary', new Trail(this, 'Trail'));
     const provisioner = new ProvisionerRole(this, 'Provisioner', { config });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App, BootstraplessSynthesizer, CfnStackSet, Stack } from 'aws-cdk-lib';
+import { App, CfnStackSet, LegacyStackSynthesizer, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { Trail } from './constructs/trail.ts';
@@ -24,7 +24,7 @@ export class TargetsStackSet extends Stack {
   constructor(scope: Construct, { config, organization }: TargetsStackSetProps) {
     super(scope, TARGETS_STACK, {
       description: 'Daypass targets: the target stack in every account of some organisational units',
-      synthesizer: new BootstraplessSynthesizer(),
+      synthesizer: new LegacyStackSynthesizer(),
     });
     const trail = new Trail(this, 'Trail');
     new CfnStackSet(this, 'Targets', {

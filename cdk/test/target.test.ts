@@ -24,6 +24,16 @@ test('a target needs no bootstrap: neither assets nor parameters but those of th
   expect(artifact.environment.account).toBe('unknown-account');
 });
 
+// In a target they do not exist; where they do, they are an administrator's.
+test.each(['DaypassTarget', 'DaypassIdentity'])('%s asks for no role of the bootstrap', (name) => {
+  const artifact = exampleApp().synth().getStackByName(name);
+  expect([artifact.assumeRoleArn, artifact.cloudFormationExecutionRoleArn, artifact.lookupRole]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
 test('what stands in a target is shielded by the tag that the boundary respects', () => {
   const tags = [{ Key: 'daypass:protected', Value: 'true' }];
   target.template.hasResourceProperties('AWS::IAM::Role', { RoleName: 'daypass-provisioner', Tags: tags });

@@ -125,7 +125,13 @@ class Deployment:
                 bootstrap: list[Future[None]] = []
                 if not assembly.exists():
                     synth = ["synth", "--quiet", "--output", str(assembly)]
-                    bootstrap = [pool.submit(self._cdk, "bootstrap hub", HUB_ACCOUNT, ["bootstrap", hub], self._state)]
+                    # CDK's default, which the engine does not find in the template by itself.
+                    administrator = [
+                        "--cloudformation-execution-policies",
+                        "arn:aws:iam::aws:policy/AdministratorAccess",
+                    ]
+                    arguments = ["bootstrap", hub, *administrator]
+                    bootstrap = [pool.submit(self._cdk, "bootstrap hub", HUB_ACCOUNT, arguments, self._state)]
                     _all([pool.submit(self._cdk, "synthesize", HUB_ACCOUNT, synth, self._app)])
                 deploys = [pool.submit(self._stack, *it, assembly) for it in stacks if it != HUB]
                 _all(bootstrap)

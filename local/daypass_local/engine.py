@@ -52,6 +52,8 @@ def environment(port: int, state: Path) -> dict[str, str]:
         "STATE_DIR": str(state / "persisted"),
         # Each environment of a function asks ten times a second whether there is work: those that are idle go.
         "LAMBDA_WARM_TTL_SECONDS": "45",
+        # Lambda's runtime for Node.js brings the AWS SDK, which functions of CDK ask for: the one that empties buckets.
+        "NODE_PATH": str(Path(__file__).resolve().parents[2] / "cdk" / "node_modules"),
         # Functions call back to this engine.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
     }

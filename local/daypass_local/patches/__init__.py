@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from daypass_local.patches import (
     authorization,
+    cloudformation,
     functions,
     http,
     iam,
@@ -26,6 +27,7 @@ ALL: Final[tuple[Callable[[], None], ...]] = (
     *quotas.PATCHES,
     *sts.PATCHES,
     *authorization.PATCHES,
+    *cloudformation.PATCHES,
     *functions.PATCHES,
     *stepfunctions.PATCHES,
     *scheduler.PATCHES,

@@ -1,0 +1,228 @@
+"""Patches of CloudFormation: in whose name it creates resources, and what custom resources answer to."""
+
+import contextvars
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+from daypass_local import deployments
+from daypass_local.patches.tools import Response, param, replace
+
+DEPLOYER: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("daypass_deployer", default="")
+"""The access key in whose name the stack operation acts that is running."""
+
+OPERATIONS: Final = (
+    "ContinueUpdateRollback",
+    "CreateChangeSet",
+    "CreateStack",
+    "DeleteStack",
+    "ExecuteChangeSet",
+    "RollbackStack",
+    "UpdateStack",
+)
+"""The operations that change resources or, as CreateChangeSet, prepare it, and take or keep a role."""
+
+
+def _refusal(denied: Any, action: str, resource: str) -> str:
+    """Return how CloudFormation words what a service has refused."""
+    from ministack.core import iam_actions, iam_evaluator
+
+    if isinstance(denied, iam_evaluator.AuthError):
+        return f"{denied.message} (HandlerErrorCode: InvalidCredentials)"
+    said = iam_actions.identity_denial_message(action, denied.principal_arn, resource, denied.decision == "Deny")
+    return f'Resource handler returned message: "{said}" (HandlerErrorCode: AccessDenied)'
+
+
+def resources_are_judged() -> None:
+    """Every resource of a stack needs the permissions of whoever deploys it, or of the stack's role.
+
+    On AWS CloudFormation calls each service with the session of its caller. `daypass_local.deployments` says which
+    permissions that needs, and what of it is approximate. A refused resource fails, and the operation rolls back.
+    Unnecessary when ministack judges the resources of a stack.
+    """
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import iam
+    from ministack.services.cloudformation import changesets, provisioners, stacks
+
+    def judge(type_: str, operation: str, properties: Any, previous: Any, name: str) -> None:
+        key = DEPLOYER.get()
+        if not key or iam_evaluator.is_root_access_key(key):
+            return
+        now, before = map(deployments.without_system_tags, (properties or {}, previous or {}))
+        change = deployments.Change(type_, operation, now, before, name, "aws", get_region(), get_account_id())
+        known = deployments.Roles(dict(iam._roles.items()), dict(iam._instance_profiles.items()))
+        for need in deployments.needs(change, known):
+            service = need.action.partition(":")[0]
+            resource = _key_of(need.resource) if service == "kms" else need.resource
+            denied = iam_evaluator.enforce(key, need.action, service, get_region(), resource, dict(need.context))
+            if denied:
+                raise PermissionError(_refusal(denied, need.action, resource))
+
+    def provision(type_: str, logical_id: str, properties: Any, stack_name: str) -> Any:
+        judge(type_, "create", properties, {}, f"{stack_name}-{logical_id}-{secrets.token_hex(6).upper()}")
+        return original_provision(type_, logical_id, properties, stack_name)
+
+    def update(type_: str, name: str, old: Any, new: Any, *more: Any, **named: Any) -> Any:
+        # A replacement is a creation and a deletion, which are judged as such.
+        if old != new and not provisioners._replacing_change(type_, old, new):
+            judge(type_, "update", new, old, name)
+        return original_update(type_, name, old, new, *more, **named)
+
+    def delete(type_: str, name: str, properties: Any, *more: Any, **named: Any) -> Any:
+        judge(type_, "delete", properties, properties, name)
+        return original_delete(type_, name, properties, *more, **named)
+
+    def adopt(type_: str, identifier: Any) -> Any:
+        judge(type_, "read", identifier, {}, str(next(iter(identifier.values()), "")))
+        return original_adopt(type_, identifier)
+
+    original_provision = replace(provisioners, "_provision_resource", provision)
+    original_update = replace(provisioners, "_update_resource", update)
+    original_delete = replace(provisioners, "_delete_resource", delete)
+    original_adopt = replace(provisioners, "_import_resource", adopt)
+    # They are imported by name.
+    for name, new in (("_provision_resource", provision), ("_update_resource", update), ("_delete_resource", delete)):
+        replace(stacks, name, new)
+    for module in (stacks, changesets):
+        replace(module, "_import_resource", adopt)
+
+
+def _key_of(arn: str) -> str:
+    """Return the ARN of the key that an alias stands for, which is what IAM judges by."""
+    from ministack.services import kms
+
+    found = kms._resolve_key(arn)
+    return str(found["Arn"]) if found else arn
+
+
+def deployers() -> None:
+    """A stack operation acts in the name of its caller or, if the stack has a role, of that role, which it keeps.
+
+    On AWS a stack that was given a role uses it in every later operation, whoever asks for it, and needs no
+    `iam:PassRole` again. The role has to trust CloudFormation. DescribeStacks shows it.
+    Unnecessary when ministack knows `RoleARN`.
+    """
+    from ministack.core import iam_evaluator
+    from ministack.services import cloudformation
+    from ministack.services.cloudformation import changesets, handlers, helpers
+
+    def enforce(access_key_id: str, iam_action: str, service: str, *more: Any, **named: Any) -> Any:
+        if service == "cloudformation":
+            DEPLOYER.set(access_key_id or "")
+        return original_enforce(access_key_id, iam_action, service, *more, **named)
+
+    def with_role(operation: str, original: Callable[[dict[str, Any]], Response]) -> Callable[[Any], Response]:
+        def handle(params: dict[str, Any]) -> Response:
+            name, given = param(params, "StackName"), param(params, "RoleARN")
+            change_set = None
+            if operation == "ExecuteChangeSet":
+                _, change_set = changesets._find_change_set(param(params, "ChangeSetName"), name)
+                name, given = (change_set or {}).get("StackName", name), (change_set or {}).get("RoleARN", "")
+            stack = handlers._resolve_stack(name) or {}
+            kept = stack.get("RoleARN", "") if stack.get("StackStatus") != "DELETE_COMPLETE" else ""
+            role = given or ("" if operation == "CreateStack" else kept)
+            before = DEPLOYER.get()
+            if role:
+                key = _session_of(role)
+                if not key:
+                    said = f"Role {role} is invalid or cannot be assumed"
+                    refused: Response = helpers._error("ValidationError", said)
+                    return refused
+                DEPLOYER.set(key)
+            answer = original(params)
+            DEPLOYER.set(before)
+            if answer[0] < 300 and role:
+                if operation == "CreateChangeSet":
+                    _, made = changesets._find_change_set(param(params, "ChangeSetName"), name)
+                    made["RoleARN"] = role
+                elif operation != "DeleteStack" and (found := handlers._resolve_stack(name)):
+                    found["RoleARN"] = role
+            return answer
+
+        return handle
+
+    def describe(params: dict[str, Any]) -> Response:
+        status, headers, body = original_describe(params)
+        text = body.decode() if isinstance(body, bytes) else body
+        for stack in cloudformation._stacks.values():
+            if role := stack.get("RoleARN"):
+                known = f"<StackId>{stack['StackId']}</StackId>"
+                text = text.replace(known, f"{known}<RoleARN>{role}</RoleARN>")
+        return status, headers, text.encode()
+
+    original_enforce = replace(iam_evaluator, "enforce", enforce)
+    for operation in OPERATIONS:
+        handlers._ACTION_HANDLERS[operation] = with_role(operation, handlers._ACTION_HANDLERS[operation])
+    original_describe = handlers._ACTION_HANDLERS["DescribeStacks"]
+    handlers._ACTION_HANDLERS["DescribeStacks"] = describe
+
+
+def _session_of(role_arn: str) -> str:
+    """Return the access key of a new session of a role that trusts CloudFormation, or the empty string."""
+    from ministack.core.responses import get_account_id
+    from ministack.services import iam, sts
+
+    name = role_arn.rsplit("/", 1)[-1]
+    role = iam._roles.get_scoped(get_account_id(), None, name)
+    if not role or role["Arn"] != role_arn or not _trusts_cloudformation(role["AssumeRolePolicyDocument"]):
+        return ""
+    key = f"ASIA{secrets.token_hex(8).upper()}"
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{get_account_id()}:assumed-role/{name}/AWSCloudFormation",
+            "UserId": f"{role['RoleId']}:AWSCloudFormation",
+            "SecretAccessKey": secrets.token_hex(32),
+            "SessionToken": secrets.token_hex(32),
+        },
+    )
+    return key
+
+
+def _trusts_cloudformation(document: Any) -> bool:
+    trust = json.loads(document) if isinstance(document, str) else document
+    statements = trust.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        services = (statement.get("Principal") or {}).get("Service", []) if statement.get("Effect") == "Allow" else []
+        if "cloudformation.amazonaws.com" in (services if isinstance(services, list) else [services]):
+            return True
+    return False
+
+
+def role_boundaries() -> None:
+    """A role of a stack has the permissions boundary that its template says.
+
+    ministack drops the property, so that a role within a boundary would be one without. A boundary, or a policy that is
+    attached, has to exist.
+    Unnecessary when ministack's provisioner of `AWS::IAM::Role` keeps `PermissionsBoundary` and knows its policies.
+    """
+    from ministack.services import iam
+    from ministack.services.cloudformation import provisioners
+
+    def check(properties: dict[str, Any]) -> str:
+        boundary = str(properties.get("PermissionsBoundary") or "")
+        for arn in filter(None, [*(properties.get("ManagedPolicyArns") or []), boundary]):
+            if not iam._policy_exists(arn):
+                raise ValueError(f"Policy {arn} does not exist or is not attachable.")
+        return boundary
+
+    def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        boundary = check(properties)
+        made = original_create(logical_id, properties, stack_name)
+        iam._roles[made[0]]["PermissionsBoundary"] = boundary
+        return made
+
+    def update(name: str, old: dict[str, Any], new: dict[str, Any], *more: Any, **named: Any) -> Any:
+        boundary = check(new)
+        updated = original_update(name, old, new, *more, **named)
+        iam._roles[updated[0]]["PermissionsBoundary"] = boundary
+        return updated
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::IAM::Role"]
+    original_create, original_update = handlers["create"], handlers["update"]
+    handlers |= {"create": create, "update": update}
+
+
+PATCHES: Final[tuple[Callable[[], None], ...]] = (resources_are_judged, deployers, role_boundaries)
