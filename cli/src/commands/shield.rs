@@ -30,10 +30,10 @@ const UPDATES: usize = 4;
 /// What follows `daypass shield`.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Show what runs with a role stronger than the boundary, and whether it is shielded
+    /// Show what lends deployments a stronger role
     #[command(after_help = PLAN_HELP)]
     Plan(Args),
-    /// Shield it with the tag `daypass:protected` = `true`
+    /// Set the tag that keeps deployments from it
     #[command(after_help = APPLY_HELP)]
     Apply(ApplyArgs),
 }
@@ -52,7 +52,7 @@ Exit codes: 0 nothing is left to shield; 1 something is, or could not be looked 
 failed.";
 
 const APPLY_HELP: &str = "\
-A stack is updated with its own template, parameters and role. CloudFormation gives the tags of a stack to its \
+The tag is `daypass:protected` = `true`. A stack is updated with its own template, parameters and role. CloudFormation gives the tags of a stack to its \
 resources: deployments can no longer touch these either. What is tagged already is not touched. Instances are \
 tagged by hand: `daypass shield plan` prints the commands.
 

@@ -276,7 +276,7 @@ impl Item {
         else {
             return Vec::new();
         };
-        if self.shield == Shield::Name || stack.root.is_some() {
+        if self.shield == Shield::Name || stack.root.is_some() || why_not(&stack.status).is_some() {
             return Vec::new();
         }
         let mut common = format!(

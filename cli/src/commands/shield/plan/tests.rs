@@ -233,7 +233,7 @@ fn the_commands_that_migrate_a_stack_undo_the_shield_first() {
         item.migration(&plan.place).join("\n")
     };
     insta::assert_snapshot!([of("payments"), of("receipts")].join("\n\n"));
-    for none in ["CDKToolkit", "payments-Nested", "build"] {
+    for none in ["CDKToolkit", "payments-Nested", "stuck", "build"] {
         assert_eq!(of(none), "", "{none}");
     }
 }
