@@ -182,7 +182,9 @@ async fn shield_all<'a>(work: &[&'a Item], account: &Account, output: &Output) -
         let updates = stream::iter(&stacks).map(async |&item| (item, account.update(&item.lender.arn).await));
         let ended: Vec<_> = updates.buffered(UPDATES).collect().await;
         drop(progress);
-        ended.into_iter().for_each(|(item, done)| note(item, done));
+        for (item, done) in ended {
+            note(item, done);
+        }
     }
     for &item in work {
         let Step::UpdateOf(root) = &item.step else { continue };
@@ -270,7 +272,8 @@ fn text_of_item(item: &Item, plan: &Plan) -> String {
         lines.push("    to deploy it through Daypass, give it a fixed role instead:".to_owned());
         lines.extend(migration.iter().map(|command| format!("      {command}")));
     }
-    lines.iter().map(|line| format!("{}\n", plain(line))).collect()
+    let lines: Vec<_> = lines.iter().map(|line| plain(line)).collect();
+    lines.join("\n") + "\n"
 }
 
 fn as_json(plan: &Plan) -> Value {

@@ -85,14 +85,13 @@ impl Account {
         let iam = self.root.iam();
         let request = iam.create_role().path(path).role_name(&name).assume_role_policy_document(trust.to_string());
         let made = request.set_permissions_boundary(boundary.map(str::to_owned)).send().await.expect("a role");
-        match managed {
-            Some(arn) => drop(iam.attach_role_policy().role_name(&name).policy_arn(arn).send().await.expect("it is")),
-            None => {
-                let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": allowed, "Resource": "*"}});
-                let request =
-                    iam.put_role_policy().role_name(&name).policy_name("own").policy_document(policy.to_string());
-                request.send().await.expect("a policy");
-            }
+        if let Some(arn) = managed {
+            iam.attach_role_policy().role_name(&name).policy_arn(arn).send().await.expect("a policy");
+        } else {
+            let own = json!({"Effect": "Allow", "Action": allowed, "Resource": "*"});
+            let own = json!({"Version": "2012-10-17", "Statement": own}).to_string();
+            let request = iam.put_role_policy().role_name(&name).policy_name("own").policy_document(own);
+            request.send().await.expect("a policy");
         }
         made.role.expect("it").arn
     }

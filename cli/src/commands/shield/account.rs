@@ -24,7 +24,7 @@ use crate::{
 const ATTEMPTS: u32 = 8;
 /// Calls at a time.
 const AT_ONCE: usize = 8;
-/// The most projects that CodeBuild describes at a time.
+/// The most projects that `BatchGetProjects` takes at a time.
 const PROJECTS: usize = 100;
 
 /// The services of one account in one region, with one set of credentials.
@@ -188,7 +188,7 @@ impl Account {
         Ok(found)
     }
 
-    /// CodeBuild also takes a role by its name.
+    /// A project may also name its role without path and account.
     fn role_arn(&self, role: &str) -> String {
         let Place { partition, account, .. } = &self.place;
         if role.starts_with("arn:") { role.to_owned() } else { format!("arn:{partition}:iam::{account}:role/{role}") }

@@ -141,8 +141,8 @@ impl Facts {
             for (i, lender) in self.lenders.iter().enumerate().filter(|(i, _)| !found.contains_key(i)) {
                 for role in lender.roles.iter().flatten() {
                     let Some(Ok(Some(strength))) = judged.get(role.as_str()) else { continue };
-                    let others = found.keys().map(|&other| &self.lenders[other]);
-                    if let Some((action, other)) = others.filter_map(|other| changes(strength, other)).next() {
+                    let mut others = found.keys().map(|&other| &self.lenders[other]);
+                    if let Some((action, other)) = others.find_map(|other| changes(strength, other)) {
                         let why = format!("may do {action} on {other}, which runs with a stronger role");
                         more.insert(i, (role.clone(), why));
                     }
@@ -270,7 +270,7 @@ impl Item {
     }
 
     /// What an administrator runs to let deployments update the stack: none for what needs no migration. The role replaces the one
-    /// that the stack keeps, since CloudFormation takes no role from a stack.
+    /// that the stack keeps, since `UpdateStack` takes no role from a stack.
     pub fn migration(&self, place: &Place) -> Vec<String> {
         let (Lender { kind: Kind::Stack, arn, stack: Some(stack), .. }, Ok(tags)) = (&self.lender, &self.lender.tags)
         else {
@@ -279,19 +279,18 @@ impl Item {
         if self.shield == Shield::Name || stack.root.is_some() || why_not(&stack.status).is_some() {
             return Vec::new();
         }
-        let mut common = format!(
-            "aws cloudformation update-stack --region {} --stack-name {} --use-previous-template",
+        let each = |key: &String| format!("ParameterKey={key},UsePreviousValue=true");
+        let parameters: Vec<_> = stack.parameters.iter().map(each).collect();
+        let option = |name: &str, values: &[String]| {
+            if values.is_empty() { String::new() } else { format!(" --{name} {}", values.join(" ")) }
+        };
+        let common = format!(
+            "aws cloudformation update-stack --region {} --stack-name {} --use-previous-template{}{}",
             quoted(&place.region),
-            quoted(arn)
+            quoted(arn),
+            option("parameters", &parameters),
+            option("capabilities", &stack.capabilities)
         );
-        if !stack.parameters.is_empty() {
-            let each = |key: &String| format!(" ParameterKey={key},UsePreviousValue=true");
-            common += " --parameters";
-            common.extend(stack.parameters.iter().map(each));
-        }
-        if !stack.capabilities.is_empty() {
-            common += &format!(" --capabilities {}", stack.capabilities.join(" "));
-        }
         let mut tags = own_tags(tags);
         tags.remove(TAG.0);
         let wait = format!(

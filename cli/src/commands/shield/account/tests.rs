@@ -59,8 +59,8 @@ fn account(
 }
 
 fn stack(status: &str, tags: &[(&str, &str)]) -> String {
-    let tags: String =
-        tags.iter().map(|(key, value)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>")).collect();
+    let tag = |(key, value): &(&str, &str)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>");
+    let tags = tags.iter().map(tag).collect::<Vec<_>>().concat();
     format!(
         "<member><StackName>kept</StackName><StackId>{STACK}</StackId><RoleARN>{ADMIN}</RoleARN>\
          <StackStatus>{status}</StackStatus><CreationTime>2026-01-01T00:00:00Z</CreationTime><Tags>{tags}</Tags>\
