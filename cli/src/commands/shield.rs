@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::{
     account::Account,
-    plan::{Item, Plan, Shield, Step, TAG},
+    plan::{Item, Place, Plan, Shield, Step, TAG},
 };
 use crate::{
     client::aws,
@@ -239,13 +239,15 @@ fn told(step: &Step) -> String {
 fn text(plan: &Plan) -> String {
     let mut lines: Vec<String> = plan.items.iter().map(|item| text_of_item(item, plan)).collect();
     lines.extend(plan.unread.iter().map(|it| format!("? {}\n", plain(it))));
-    let (all, left) = (plan.items.len(), plan.left().count());
-    lines.push(format!(
-        "{} of {all} resources with a role stronger than the boundary are shielded, in {} of {}.\n",
-        all - left,
-        plan.place.region,
-        plan.place.account
-    ));
+    let (all, left, Place { account, region, .. }) = (plan.items.len(), plan.left().count(), &plan.place);
+    lines.push(match all {
+        0 => format!("No resource found in {region} of {account} runs with a role stronger than the boundary.\n"),
+        _ => format!(
+            "{} of {} with a role stronger than the boundary shielded, in {region} of {account}.\n",
+            all - left,
+            counted(all, "resource")
+        ),
+    });
     if plan.left().any(|item| !matches!(item.step, Step::ByHand(_))) {
         lines.push(format!("`daypass shield apply` sets the tag {} = {}.\n", TAG.0, TAG.1));
     }

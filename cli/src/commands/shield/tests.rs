@@ -12,8 +12,7 @@ fn an_account_without_strength_is_told_in_one_line() {
     let mut facts = plan::tests::account();
     facts.lenders.clear();
     let text = |facts: &plan::Facts| text(&Plan::of(facts));
-    let nothing =
-        "0 of 0 resources with a role stronger than the boundary are shielded, in eu-central-1 of 222222222222.\n";
+    let nothing = "No resource found in eu-central-1 of 222222222222 runs with a role stronger than the boundary.\n";
     assert_eq!(text(&facts), nothing);
     facts.unread.push("functions cannot be listed: no\n::add-mask::x".to_owned());
     assert_eq!(text(&facts), format!("? functions cannot be listed: no\\u{{a}}::add-mask::x\n{nothing}"));
