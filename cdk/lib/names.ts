@@ -52,8 +52,10 @@ export const PIPELINE_ROLE = 'daypass-pipeline';
 export const INVOKER_ROLE = 'daypass-invoker';
 /** Target role that manages deploy roles. Its path is `/`: what is below `/daypass/` is what it may delete. */
 export const PROVISIONER_ROLE = 'daypass-provisioner';
-/** Permissions boundary of every deploy role, and of every role that a deployment creates. */
+/** Permissions boundary of every deploy role. */
 export const BOUNDARY_POLICY = 'daypass-boundary';
+/** Permissions boundary of the roles that deployments create. */
+export const WORKLOADS_POLICY = 'daypass-workloads';
 /** Role in the identity account with which authn and authz read users and groups. */
 export const IDENTITY_READER_ROLE = 'daypass-identity-reader';
 
@@ -64,6 +66,13 @@ export const MISSING_DEPLOY_ROLES = 'role/daypass-*';
 
 /** The one IAM path below which a deployment may own roles, policies and instance profiles. */
 export const DEPLOYED_PATH = '/deployed-by-daypass/';
+/**
+ * The IAM path of the roles that the platform team keeps for deployments, in a folder for each persona. Deploy roles of
+ * the persona may assume and pass them, and do nothing else with them.
+ */
+export const FIXED_PATH = '/fixed-for-daypass/';
+/** Key of the session tag and of the role tag that carry the persona. */
+export const PERSONA_TAG = 'daypass:persona';
 
 /** Key of the session tag and of the role tag that carry the transaction id. */
 export const TRANSACTION_TAG = 'daypass:transaction-id';

@@ -5,6 +5,7 @@ import { App, CfnStackSet, LegacyStackSynthesizer, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { Trail } from './constructs/trail.ts';
+import { deleteDataParameter } from './constructs/workloads-boundary.ts';
 import { TARGET_STACK, TARGETS_STACK } from './names.ts';
 import { TargetStack } from './target-stack.ts';
 
@@ -43,7 +44,7 @@ export class TargetsStackSet extends Stack {
           regions: [config.hub.region],
         },
       ],
-      parameters: trail.parameters.map((parameter) => ({
+      parameters: [...trail.parameters, deleteDataParameter(this)].map((parameter) => ({
         parameterKey: parameter.logicalId,
         parameterValue: parameter.valueAsString,
       })),

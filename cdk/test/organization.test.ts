@@ -90,7 +90,7 @@ describe('stack set', () => {
   });
 
   test('hands its parameters on', () => {
-    const names = ['TrailBucket', 'TrailLogGroup', 'TrailKeyArn'];
+    const names = ['TrailBucket', 'TrailLogGroup', 'TrailKeyArn', 'WorkloadsDeleteData'];
     const handedOn = names.map((name) => ({ ParameterKey: name, ParameterValue: `\${${name}}` }));
     expect(set).toHaveProperty('Parameters', handedOn);
     expect(Object.keys(JSON.parse(body).Parameters)).toEqual(names);

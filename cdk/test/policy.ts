@@ -62,7 +62,9 @@ function holds(condition: Statement['Condition'], context: NonNullable<Request['
 function applies(statement: Statement, { action, resource, context = {} }: Request): boolean {
   // Actions are compared without regard to case, ARNs are not.
   const named = (patterns: string[]) => patterns.some((pattern) => matches(pattern, action, 'i'));
-  const meant = (patterns: string[]) => patterns.some((pattern) => matches(pattern, resource));
+  // A policy variable stands for its value; one without a value matches nothing.
+  const filled = (pattern: string) => pattern.replace(/\$\{(aws:[^}]+)\}/g, (whole, key) => `${context[key] ?? whole}`);
+  const meant = (patterns: string[]) => patterns.some((pattern) => matches(filled(pattern), resource));
   return (
     (statement.NotAction ? !named(list(statement.NotAction)) : named(list(statement.Action))) &&
     (statement.NotResource ? !meant(list(statement.NotResource)) : meant(list(statement.Resource))) &&

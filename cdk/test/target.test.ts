@@ -9,14 +9,20 @@ const target = new Synthesized('DaypassTarget', TARGET);
 const iam = (resource: string, account = TARGET) => `arn:aws:iam::${account}:${resource}`;
 const DEPLOY_ROLE = iam('role/daypass/daypass-7b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11');
 const BOUNDARY = iam('policy/daypass-boundary');
+const WORKLOADS = iam('policy/daypass-workloads');
 const bounded = { 'iam:PermissionsBoundary': BOUNDARY };
+const asWorkload = { 'iam:PermissionsBoundary': WORKLOADS };
+const fixed = (persona: string) => iam(`role/fixed-for-daypass/${persona}/deployer`);
+const ofNetwork = { 'aws:PrincipalTag/daypass:persona': 'Network' };
 const aws = (policy: string) => ({ 'iam:PolicyARN': `arn:aws:iam::aws:policy/${policy}` });
 
-test('a target needs no bootstrap: neither assets nor parameters but those of the trail, which may be left out', () => {
+test('a target needs no bootstrap: neither assets nor parameters that have to be given', () => {
   const artifact = exampleApp().synth().getStackByName('DaypassTarget');
   expect(artifact.assets).toEqual([]);
-  expect(Object.keys(artifact.template.Parameters)).toEqual(['TrailBucket', 'TrailLogGroup', 'TrailKeyArn']);
-  for (const parameter of Object.values<{ Default: string; AllowedPattern: string }>(artifact.template.Parameters)) {
+  const { WorkloadsDeleteData: deleteData, ...trail } = artifact.template.Parameters;
+  expect(deleteData).toMatchObject({ Default: 'no', AllowedValues: ['no', 'yes'] });
+  expect(Object.keys(trail)).toEqual(['TrailBucket', 'TrailLogGroup', 'TrailKeyArn']);
+  for (const parameter of Object.values<{ Default: string; AllowedPattern: string }>(trail)) {
     expect(parameter.Default).toBe('');
     expect('').toMatch(new RegExp(`^${parameter.AllowedPattern}$`));
   }
@@ -142,41 +148,46 @@ describe('provisioner role', () => {
   });
 });
 
+type Policy = { ManagedPolicyName: string; Path: string; PolicyDocument: { Statement: Statement[] } };
+const policyOf = (name: string, parameters: Record<string, string>, account = TARGET, partition = 'aws') =>
+  new Synthesized('DaypassTarget', account, {}, {}, partition, parameters)
+    .all<Policy>('AWS::IAM::ManagedPolicy')
+    .find(({ ManagedPolicyName }) => ManagedPolicyName === name);
+const trail = {
+  TrailBucket: 'audit',
+  TrailLogGroup: '/landing-zone/trail',
+  TrailKeyArn: `arn:aws:kms:eu-west-1:${TARGET}:key/0b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11`,
+};
+const longest = {
+  TrailBucket: 'b'.repeat(63),
+  TrailLogGroup: 'g'.repeat(64),
+  TrailKeyArn: `arn:aws-us-gov:kms:ap-southeast-1:${TARGET}:key/mrk-${'0'.repeat(32)}`,
+};
+/** The size of a policy as IAM counts it, which is without white space, with the longest values of all parameters. */
+const size = (name: string) =>
+  JSON.stringify(policyOf(name, longest, TARGET, 'aws-us-gov')?.PolicyDocument).replace(/\s/g, '').length;
+const own = (type: string) => iam(`${type}/deployed-by-daypass/app`);
+
 describe('boundary', () => {
-  type Policy = { ManagedPolicyName: string; Path: string; PolicyDocument: { Statement: Statement[] } };
-  const boundaryOf = (parameters: Record<string, string>, account = TARGET, partition = 'aws') =>
-    new Synthesized('DaypassTarget', account, {}, {}, partition, parameters).all<Policy>('AWS::IAM::ManagedPolicy')[0];
-  const trail = {
-    TrailBucket: 'audit',
-    TrailLogGroup: '/landing-zone/trail',
-    TrailKeyArn: `arn:aws:kms:eu-west-1:${TARGET}:key/0b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11`,
-  };
+  const boundaryOf = (parameters: Record<string, string>) => policyOf('daypass-boundary', parameters);
   const policy = boundaryOf(trail);
   const statements = policy?.PolicyDocument.Statement ?? [];
   const verdict = (action: string, resource: string, context = {}) =>
     evaluate(statements, { action, resource, context });
-  const own = (type: string) => iam(`${type}/deployed-by-daypass/app`);
 
   test('has the name that deploy roles carry, and fits into a managed policy', () => {
     expect(policy?.ManagedPolicyName).toBe('daypass-boundary');
     expect(policy).toHaveProperty('Path', '/');
   });
 
-  test('stays below 5,500 characters of the 6,144 of a managed policy, with the longest values of all parameters', () => {
+  test('stays below 5,800 characters of the 6,144 of a managed policy, with the longest values of all parameters', () => {
     const { Parameters } = exampleApp().synth().getStackByName('DaypassTarget').template;
-    const longest = {
-      TrailBucket: 'b'.repeat(63),
-      TrailLogGroup: 'g'.repeat(64),
-      TrailKeyArn: `arn:aws-us-gov:kms:ap-southeast-1:${TARGET}:key/mrk-${'0'.repeat(32)}`,
-    };
     for (const [name, value] of Object.entries(longest)) {
       const pattern = new RegExp(`^${Parameters[name].AllowedPattern}$`);
       expect(value).toMatch(pattern);
       expect(`${value}0`).not.toMatch(pattern);
     }
-    // IAM does not count white space.
-    const document = JSON.stringify(boundaryOf(longest, TARGET, 'aws-us-gov')?.PolicyDocument).replace(/\s/g, '');
-    expect(document.length).toBeLessThan(5500);
+    expect(size('daypass-boundary')).toBeLessThan(5800);
   });
 
   test.each([
@@ -231,7 +242,12 @@ describe('boundary', () => {
     ['iam:CreateServiceLinkedRole', iam('role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS')],
     ['iam:PassRole', iam('role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling')],
     ['iam:CreateRole', own('role'), bounded],
+    ['iam:CreateRole', own('role'), asWorkload],
+    ['iam:PutRolePermissionsBoundary', own('role'), asWorkload],
     ['iam:PutRolePolicy', own('role'), bounded],
+    ['iam:PutRolePolicy', own('role'), asWorkload],
+    ['iam:PassRole', fixed('Network'), ofNetwork],
+    ['sts:AssumeRole', fixed('Network'), ofNetwork],
     ['iam:AttachRolePolicy', own('role'), bounded],
     ['iam:DetachRolePolicy', own('role'), bounded],
     ['iam:DeleteRolePolicy', own('role'), bounded],
@@ -262,6 +278,19 @@ describe('boundary', () => {
     ['taking the boundary off', 'iam:DeleteRolePermissionsBoundary', own('role'), bounded],
     ['another boundary', 'iam:PutRolePermissionsBoundary', own('role'), elsewhere],
     ['a policy on a role without boundary', 'iam:PutRolePolicy', own('role')],
+    // Roles that the platform team keeps.
+    ['a fixed role of another persona', 'sts:AssumeRole', fixed('Container_Admin'), ofNetwork],
+    ['passing a fixed role of another persona', 'iam:PassRole', fixed('Container_Admin'), ofNetwork],
+    ['a fixed role without a persona', 'sts:AssumeRole', fixed('Network')],
+    ['passing a fixed role without a persona', 'iam:PassRole', fixed('Network')],
+    ['a fixed role, made', 'iam:CreateRole', fixed('Network'), { ...ofNetwork, ...bounded }],
+    ['a fixed role, made as a workload', 'iam:CreateRole', fixed('Network'), { ...ofNetwork, ...asWorkload }],
+    ["a fixed role's policies, inline", 'iam:PutRolePolicy', fixed('Network'), { ...ofNetwork, ...bounded }],
+    ["a fixed role's policies, attached", 'iam:AttachRolePolicy', fixed('Network'), { ...ofNetwork, ...bounded }],
+    ["a fixed role's trust", 'iam:UpdateAssumeRolePolicy', fixed('Network'), ofNetwork],
+    ["a fixed role's boundary", 'iam:PutRolePermissionsBoundary', fixed('Network'), { ...ofNetwork, ...bounded }],
+    ["a fixed role's tags", 'iam:TagRole', fixed('Network'), ofNetwork],
+    ['a fixed role, deleted', 'iam:DeleteRole', fixed('Network'), ofNetwork],
     // Existing principals.
     ["an admin's policies, inline", 'iam:PutRolePolicy', admin, bounded],
     ["an admin's policies, attached", 'iam:AttachRolePolicy', admin, bounded],
@@ -300,6 +329,8 @@ describe('boundary', () => {
     ['the boundary, new version', 'iam:CreatePolicyVersion', BOUNDARY],
     ['the boundary, deleted', 'iam:DeletePolicy', BOUNDARY],
     ['the boundary, old version', 'iam:SetDefaultPolicyVersion', BOUNDARY],
+    ['the boundary of workloads, new version', 'iam:CreatePolicyVersion', WORKLOADS],
+    ['the boundary of workloads, deleted', 'iam:DeletePolicy', WORKLOADS],
     ['the provisioner, assumed', 'sts:AssumeRole', provisioner],
     ['the provisioner, edited', 'iam:PutRolePolicy', provisioner, bounded],
     ['the provisioner, deleted', 'iam:DeleteRole', provisioner],
@@ -415,9 +446,10 @@ describe('boundary', () => {
 
   test('is written down for those who check policies without CDK', async () => {
     const written = new Synthesized('DaypassTarget', '${Account}', {}, {}, '${Partition}');
-    const [boundary] = written.all<{ PolicyDocument: object }>('AWS::IAM::ManagedPolicy');
-    const document = `${JSON.stringify(boundary?.PolicyDocument, null, 2)}\n`;
-    await expect(document).toMatchFileSnapshot('../../policies/boundary.json');
+    for (const { ManagedPolicyName: name, PolicyDocument } of written.all<Policy>('AWS::IAM::ManagedPolicy')) {
+      const document = `${JSON.stringify(PolicyDocument, null, 2)}\n`;
+      await expect(document).toMatchFileSnapshot(`../../policies/${name.replace('daypass-', '')}.json`);
+    }
   });
 
   test.each([
@@ -433,5 +465,57 @@ describe('boundary', () => {
     ['acm-pca:IssueCertificate', '*'],
   ])('says so explicitly for %s on %s, whatever a policy of the resource allows', (action, resource) => {
     expect(verdict(action, resource, bounded)).toBe('denied');
+  });
+});
+
+describe('boundary of workloads', () => {
+  const statements = (parameters = {}) => policyOf('daypass-workloads', parameters)?.PolicyDocument.Statement ?? [];
+  const verdict = (action: string, resource: string, context = {}) =>
+    evaluate(statements(trail), { action, resource, context });
+
+  test('stays below 5,800 characters of the 6,144 of a managed policy, with the longest values of all parameters', () => {
+    expect(size('daypass-workloads')).toBeLessThan(5800);
+  });
+
+  test.each([
+    ['dynamodb:PutItem', `arn:aws:dynamodb:eu-west-1:${TARGET}:table/app`],
+    ['s3:PutObject', 'arn:aws:s3:::app/x'],
+    ['s3:DeleteObject', 'arn:aws:s3:::app/x'],
+    ['sqs:SendMessage', `arn:aws:sqs:eu-west-1:${TARGET}:app`],
+    ['logs:CreateLogGroup', `arn:aws:logs:eu-west-1:${TARGET}:log-group:app`],
+    ['bedrock:InvokeModel', '*'],
+    ['ecs:RunTask', `arn:aws:ecs:eu-west-1:${TARGET}:task-definition/app:1`],
+    ['secretsmanager:GetSecretValue', `arn:aws:secretsmanager:eu-west-1:${TARGET}:secret:app`],
+    ['iam:PassRole', own('role')],
+    ['sts:AssumeRole', own('role')],
+  ])('lets a workload %s on %s', (action, resource) => {
+    expect(verdict(action, resource)).toBe('allowed');
+  });
+
+  test.each<[string, string, object?]>([
+    ['iam:CreateRole', own('role'), asWorkload],
+    ['iam:PutRolePolicy', own('role'), asWorkload],
+    ['iam:PassRole', fixed('Network'), ofNetwork],
+    ['sts:AssumeRole', fixed('Network'), ofNetwork],
+    ['sts:AssumeRole', iam('role/admin')],
+    ['cloudformation:UpdateStack', `arn:aws:cloudformation:eu-west-1:${TARGET}:stack/app/1`],
+    ['secretsmanager:GetSecretValue', `arn:aws:secretsmanager:eu-west-1:${TARGET}:secret:network/x`],
+    ['ec2:CreateVpcPeeringConnection', '*'],
+    ['ssm:StartSession', '*'],
+    ['cloudtrail:StopLogging', '*'],
+    ['acm-pca:IssueCertificate', '*'],
+    ['s3:DeleteObject', 'arn:aws:s3:::audit-1/AWSLogs/x'],
+  ])('keeps a workload from %s on %s', (action, resource, context = {}) => {
+    expect(verdict(action, resource, context)).not.toBe('allowed');
+  });
+
+  test.each([
+    ['s3:DeleteObjectVersion', 'arn:aws:s3:::app/x'],
+    ['dynamodb:DeleteTable', `arn:aws:dynamodb:eu-west-1:${TARGET}:table/app`],
+    ['logs:DeleteLogGroup', `arn:aws:logs:eu-west-1:${TARGET}:log-group:app`],
+  ])('lets a workload delete data only where the account says so (%s)', (action, resource) => {
+    const where = (WorkloadsDeleteData: string) =>
+      evaluate(statements({ ...trail, WorkloadsDeleteData }), { action, resource });
+    expect([where('no'), where('yes')]).toEqual(['denied', 'allowed']);
   });
 });

@@ -82,11 +82,12 @@ export class Synthesized {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.readable(item)]));
   }
 
-  /** Whether a condition of the template holds, which must be "the parameter is not empty". */
+  /** Whether a condition of the template holds, which must be that two values are equal, or are not. */
   private holds(condition: string): boolean {
-    const [{ 'Fn::Equals': equals }] = this.template.toJSON().Conditions[condition]['Fn::Not'];
+    const { 'Fn::Not': not, 'Fn::Equals': equals = not?.[0]['Fn::Equals'] } =
+      this.template.toJSON().Conditions[condition];
     const [left, right] = equals.map((side: Json) => this.readable(side));
-    return left !== right;
+    return (left === right) !== Boolean(not);
   }
 
   private reference(name: string): string {

@@ -1,5 +1,6 @@
 //! One file or folder for each command: its arguments, and `run`, which prints the result and returns the exit code.
 
+pub mod check_app;
 pub mod completions;
 pub mod config_show;
 pub mod credentials;
@@ -14,6 +15,7 @@ pub mod request;
 pub mod shield;
 pub mod status;
 
+mod findings;
 mod session;
 
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ pub enum Command {
     Status(status::Args),
     /// Check that a request would work from here.
     Doctor(doctor::Args),
+    /// Check a CDK app or Terraform for what a role is refused.
+    CheckApp(check_app::Args),
     /// Show the effective settings.
     #[command(subcommand)]
     Config(Config),
@@ -88,6 +92,7 @@ impl Command {
             Self::Release(args) => release::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
+            Self::CheckApp(args) => check_app::run(args, context),
             Self::Config(Config::Show(args)) => config_show::run(args, context),
             Self::Groups(command) => groups::run(command, context),
             Self::Shield(command) => shield::run(command, context),

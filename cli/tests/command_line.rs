@@ -29,7 +29,7 @@ fn help_and_errors_are_as_recorded() {
 }
 
 /// Every command, with what it needs to get as far as an answer here, where nothing is set.
-const COMMANDS: [(&str, &[&str]); 17] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     ("exec", &["--", "true"]),
     ("request", &[]),
     ("credentials", &[]),
@@ -37,6 +37,7 @@ const COMMANDS: [(&str, &[&str]); 17] = [
     ("release", &[]),
     ("status", &[]),
     ("doctor", &[]),
+    ("check-app", &["missing"]),
     ("config show", &[]),
     ("groups plan", &["--file", "missing.json"]),
     ("groups apply", &["--file", "missing.json"]),

@@ -29,6 +29,14 @@ names! {
     PROVISIONER_ROLE = "daypass-provisioner";
     /// The managed policy, in each target account, that bounds every deploy role.
     BOUNDARY_POLICY = "daypass-boundary";
+    /// The managed policy, in each target account, that bounds the roles that deployments create.
+    WORKLOADS_POLICY = "daypass-workloads";
+    /// The path below which deployments may own roles, policies and instance profiles.
+    DEPLOYED_PATH = "/deployed-by-daypass/";
+    /// The path of the roles that the platform team keeps for deployments, with a folder for each persona.
+    FIXED_PATH = "/fixed-for-daypass/";
+    /// The tag of roles and sessions with the persona.
+    PERSONA_TAG = "daypass:persona";
     /// The tag of roles and sessions with the transaction id.
     TRANSACTION_TAG = "daypass:transaction-id";
     /// The tag of each machine with the version of what it takes and returns.
@@ -49,8 +57,6 @@ pub const GUARD_POLICY: &str = "daypass-guard";
 
 /// The tag of roles and sessions with the person's address.
 pub const EMAIL_TAG: &str = "daypass:email";
-/// The tag of roles and sessions with the persona.
-pub const PERSONA_TAG: &str = "daypass:persona";
 
 #[cfg(test)]
 mod tests {

@@ -144,6 +144,8 @@ class Deployment:
 
     def _stack(self, name: str, account: str, assembly: Path) -> None:
         command = ["deploy", "--app", str(assembly), name, "--exclusively", "--require-approval", "never"]
+        if account == TARGET_ACCOUNT and self._app == CDK:
+            command += ["--parameters", "WorkloadsDeleteData=yes"]
         self._cdk(f"deploy {name} to {account}", account, [*command, "--method", "direct"], cwd=self._state)
 
     def _cdk(self, step: str, account: str, arguments: list[str], cwd: Path) -> None:

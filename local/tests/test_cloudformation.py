@@ -322,3 +322,21 @@ def test_a_custom_resource_ends_and_needs_the_function(accounts: Accounts, sessi
     assert stack.create(cannot, provider, custom) == "ROLLBACK_COMPLETE"
     assert "lambda:InvokeFunction" in stack.reasons()
     assert stack.create(session("can", allow("*")), provider, custom) == "CREATE_COMPLETE", stack.reasons()
+
+
+def test_a_bucket_has_the_tags_of_its_template(accounts: Accounts, session: Session, stack: Stack) -> None:
+    name = f"tagged-{accounts.suffix}"
+
+    def bucket(value: str) -> dict[str, Any]:
+        tags = [{"Key": "team", "Value": value}]
+        return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, "Tags": tags}}
+
+    def tag() -> str:
+        tags = accounts.aws.root("s3", accounts.target).get_bucket_tagging(Bucket=name)["TagSet"]
+        return next(str(tag["Value"]) for tag in tags if tag["Key"] == "team")
+
+    who = session("can", allow("*"))
+    assert stack.create(who, bucket("payments")) == "CREATE_COMPLETE", stack.reasons()
+    assert tag() == "payments"
+    assert stack.update(who, bucket("receipts")) == "UPDATE_COMPLETE", stack.reasons()
+    assert tag() == "receipts"

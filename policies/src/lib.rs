@@ -13,10 +13,23 @@ pub mod strength;
 /// The permissions boundary of deploy roles, a JSON document with parameters of its stack such as `${Account}`.
 pub const BOUNDARY: &str = include_str!("../boundary.json");
 
+/// The permissions boundary of the roles that deployments create, a JSON document with parameters of its stack.
+pub const WORKLOADS: &str = include_str!("../workloads.json");
+
 /// The permissions boundary of deploy roles in `account`.
 #[must_use]
 pub fn boundary(partition: &str, account: &str) -> Policy {
-    built_in(&BOUNDARY.replace("${Partition}", partition).replace("${Account}", account))
+    filled(BOUNDARY, partition, account)
+}
+
+/// The permissions boundary, in `account`, of the roles that deployments create.
+#[must_use]
+pub fn workloads(partition: &str, account: &str) -> Policy {
+    filled(WORKLOADS, partition, account)
+}
+
+fn filled(document: &str, partition: &str, account: &str) -> Policy {
+    built_in(&document.replace("${Partition}", partition).replace("${Account}", account))
 }
 
 /// The partition in an ARN.
@@ -38,6 +51,7 @@ mod tests {
     #[test]
     fn everything_that_is_built_in_can_be_read() {
         assert!(!boundary("aws", "123456789012").statements().is_empty());
+        assert!(!workloads("aws", "123456789012").statements().is_empty());
         for method in METHODS.iter() {
             assert!(!method.steps.is_empty(), "{}", method.id);
             for step in &method.steps {

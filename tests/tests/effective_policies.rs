@@ -14,7 +14,7 @@ use std::{
 
 use daypass::persona::Personas;
 use daypass_policies::{
-    BOUNDARY,
+    BOUNDARY, WORKLOADS,
     methods::{EXAMPLE, METHODS, Method, SHIELD, Step},
 };
 use daypass_tests::kinds::{ACCEPTED, Kind};
@@ -117,6 +117,15 @@ const TRAIL_LOG_GROUP: &str = "/landing-zone/trail";
 const TRAIL_KEY: &str = "arn:aws:kms:{region}:{account}:key/0b0c6a9e-6d0c-4c43-9a55-0d8a8a5f3b11";
 
 fn boundary() -> PolicyEvaluator {
+    filled(BOUNDARY)
+}
+
+/// The boundary of the roles that deployments create, where data stays.
+fn workloads() -> PolicyEvaluator {
+    filled(WORKLOADS)
+}
+
+fn filled(document: &str) -> PolicyEvaluator {
     let values = [
         ("${Partition}", "aws"),
         ("${Account}", "{account}"),
@@ -124,14 +133,19 @@ fn boundary() -> PolicyEvaluator {
         ("${TrailLogGroup}", TRAIL_LOG_GROUP),
         ("${TrailKeyArn}", TRAIL_KEY),
     ];
-    let document = BOUNDARY.to_owned();
-    let filled = values.iter().fold(document, |document, (name, value)| document.replace(name, &EXAMPLE.fill(value)));
+    let filled =
+        values.iter().fold(document.to_owned(), |document, (name, value)| document.replace(name, &EXAMPLE.fill(value)));
     PolicyEvaluator::with_policies(vec![policy(&filled)])
 }
 
 /// Whoever is allowed everything that the boundary allows.
 fn bounded_administrator() -> Somebody {
     Somebody::new("everything, within the boundary".to_owned(), vec![policy(EVERYTHING)], Some(boundary()))
+}
+
+/// A role that a deployment has created and given everything.
+fn workload() -> Somebody {
+    Somebody::new("a workload with everything".to_owned(), vec![policy(EVERYTHING)], Some(workloads()))
 }
 
 /// The same without the boundary: the control.
@@ -177,6 +191,112 @@ fn no_method_works_within_the_boundary() {
     let somebody = bounded_administrator();
     let works: Vec<_> = METHODS.iter().filter(|method| somebody.may_use(method)).map(|method| &method.id).collect();
     assert_eq!(works, [""; 0]);
+}
+
+/// What a role may do that a deployment creates, the deployment may do.
+#[test]
+fn a_workload_may_nothing_that_a_deployment_may_not() {
+    let (deployment, workload) = (bounded_administrator(), workload());
+    let allowed: Vec<_> = requests().filter(|(action, resource)| workload.may(action, resource, &nothing())).collect();
+    for (action, resource) in &allowed {
+        assert!(deployment.may(action, resource, &nothing()), "{action} on {resource}");
+    }
+    assert!(allowed.len() > 10_000, "{}", allowed.len());
+}
+
+/// Whoever may create roles gets nothing through them that is denied to themselves, in production above all.
+#[test]
+fn a_workload_may_nothing_that_its_persona_is_denied() {
+    let as_workload = BTreeMap::from([(
+        "iam:PermissionsBoundary".to_owned(),
+        Some("arn:aws:iam::{account}:policy/daypass-workloads".to_owned()),
+    )]);
+    let own = "arn:aws:iam::{account}:role/deployed-by-daypass/app";
+    let workload = workload();
+    let creating: Vec<_> =
+        personas().into_iter().filter(|somebody| somebody.may("iam:CreateRole", own, &as_workload)).collect();
+    let names: Vec<_> = creating.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["Product_Admin in non-production", "Product_Admin in production"]);
+    for (action, resource) in requests().filter(|(action, resource)| workload.may(action, resource, &nothing())) {
+        for somebody in &creating {
+            assert!(somebody.may(action, resource, &nothing()), "{}: {action} on {resource}", somebody.name);
+        }
+    }
+}
+
+/// Every action, on everything and on what personas name in their statements.
+fn requests() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CATALOGUE.actions.iter().flat_map(|action| {
+        let service = action.name.split(':').next().unwrap();
+        let named = NAMED.into_iter().filter(move |arn| arn.split(':').nth(2) == Some(service));
+        named.chain(["*"]).map(|resource| (action.name.as_str(), resource))
+    })
+}
+
+const NAMED: [&str; 5] = [
+    "arn:aws:cloudformation:{region}:{account}:stack/network-x/y",
+    "arn:aws:cloudformation:{region}:{account}:stack/containers-x/y",
+    "arn:aws:secretsmanager:{region}:{account}:secret:network/x",
+    "arn:aws:secretsmanager:{region}:{account}:secret:containers/x",
+    "arn:aws:iam::{account}:role/fixed-for-daypass/Network/deployer",
+];
+
+/// Nobody creates a role that has no boundary, or another one than that of workloads.
+#[test]
+fn a_persona_creates_roles_within_the_boundary_of_workloads_only() {
+    let own = "arn:aws:iam::{account}:role/deployed-by-daypass/app";
+    let others = [None, Some("policy/daypass-boundary"), Some("policy/mine"), Some("policy/deployed-by-daypass/mine")];
+    for somebody in personas() {
+        for boundary in others {
+            let given = boundary.map(|name| format!("arn:aws:iam::{{account}}:{name}"));
+            let context = BTreeMap::from([("iam:PermissionsBoundary".to_owned(), given)]);
+            for action in ["CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy", "AttachRolePolicy"] {
+                assert!(
+                    !somebody.may(&format!("iam:{action}"), own, &context),
+                    "{}: {action} {boundary:?}",
+                    somebody.name
+                );
+            }
+        }
+    }
+}
+
+/// The roles of the platform team: each persona assumes and passes its own, and nobody does anything else with them.
+#[test]
+fn a_fixed_role_is_assumed_and_passed_by_its_persona_only() {
+    let mut all = personas();
+    all.push(bounded_administrator());
+    let personas = ["Network", "Product_Admin", "Container_Admin"];
+    for somebody in &all {
+        for (owner, role) in
+            personas.iter().flat_map(|owner| ["kubernetes-x", "cloudformation-x"].map(|it| (owner, it)))
+        {
+            let arn = format!("arn:aws:iam::{{account}}:role/fixed-for-daypass/{owner}/{role}");
+            for caller in personas {
+                let context = BTreeMap::from([
+                    ("aws:PrincipalTag/daypass:persona".to_owned(), Some(caller.to_owned())),
+                    ("iam:PassedToService".to_owned(), Some("cloudformation.amazonaws.com".to_owned())),
+                    (
+                        "iam:PermissionsBoundary".to_owned(),
+                        Some("arn:aws:iam::{account}:policy/daypass-workloads".to_owned()),
+                    ),
+                ]);
+                let changes = CATALOGUE.actions.iter().filter(|it| it.is_of(&["iam"]) && it.changes_something());
+                let changes = changes.map(|it| it.name.as_str()).filter(|action| !action.starts_with("iam:Generate"));
+                for action in changes.chain(["sts:AssumeRole"]) {
+                    let own = ["sts:AssumeRole", "iam:PassRole"].contains(&action) && caller == *owner;
+                    let may = somebody.may(action, &arn, &context);
+                    assert!(!may || own, "{} as {caller}: {action} on {arn}", somebody.name);
+                }
+            }
+        }
+    }
+    let kubernetes = "arn:aws:iam::{account}:role/fixed-for-daypass/Container_Admin/kubernetes-x";
+    let tagged =
+        |persona: &str| BTreeMap::from([("aws:PrincipalTag/daypass:persona".to_owned(), Some(persona.to_owned()))]);
+    for somebody in all.iter().filter(|it| it.name.starts_with("Container_Admin")) {
+        assert!(somebody.may("sts:AssumeRole", kubernetes, &tagged("Container_Admin")), "{}", somebody.name);
+    }
 }
 
 /// The control of the two above: the evaluator refuses none of the methods by itself.

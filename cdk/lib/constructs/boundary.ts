@@ -1,18 +1,30 @@
 import { Aws, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import { BOUNDARY_POLICY, DEPLOYED_PATH, iamArn, PROTECTED_TAG, PROVISIONER_ROLE, TARGET_STACK } from '../names.ts';
+import {
+  BOUNDARY_POLICY,
+  DEPLOYED_PATH,
+  FIXED_PATH,
+  iamArn,
+  PERSONA_TAG,
+  PROTECTED_TAG,
+  PROVISIONER_ROLE,
+  TARGET_STACK,
+  WORKLOADS_POLICY,
+} from '../names.ts';
 import type { Trail } from './trail.ts';
 
 /**
- * The permissions boundary of every deploy role, and of every role that a deployment creates.
+ * The permissions boundary of every deploy role.
  *
  * It allows what deployments need and keeps them from getting more than they were given, by one rule: in IAM, a
  * deployment owns what is below the path `/deployed-by-daypass/` and nothing else. Roles there must carry this
- * boundary; a deployment may pass and assume only those. The path is what makes the rule whole: no condition can ask
- * whether a role that is *passed* or *assumed*, or that a policy is attached to already, has a boundary.
+ * boundary or the one of workloads; a deployment may pass and assume only those, and the roles that the platform team
+ * keeps for its persona. The path is what makes the rule whole: no condition can ask whether a role that is *passed* or
+ * *assumed*, or that a policy is attached to already, has a boundary.
  *
- * A persona that may create roles is as strong as the boundary, since it may give them all that the boundary allows.
+ * A persona that may create roles is as strong as the boundary that it has to give them, since it may give them all that
+ * this boundary allows. Personas therefore require the boundary of workloads.
  *
  * The allow statements are closed: IAM, the services that decide who is who, and those that record or find are not in
  * them, whatever AWS adds. The deny statements hold whatever a resource's own policy says. What is left of the actions that
@@ -22,7 +34,7 @@ export class Boundary extends iam.ManagedPolicy {
   constructor(scope: Construct, id: string, trail: Trail) {
     super(scope, id, {
       managedPolicyName: BOUNDARY_POLICY,
-      description: 'Upper limit of what a deployment through Daypass can do, and of every role it creates',
+      description: 'Upper limit of what a deployment through Daypass can do',
       document: new iam.PolicyDocument({ statements: boundaryStatements(trail) }),
     });
     const reason =
@@ -35,11 +47,29 @@ export class Boundary extends iam.ManagedPolicy {
   }
 }
 
-/** ARN of the boundary, written out: the document refers to itself. */
+/** ARNs of the boundaries, written out: the document refers to itself. */
 export const BOUNDARY_ARN = iamArn(`policy/${BOUNDARY_POLICY}`);
+export const WORKLOADS_ARN = iamArn(`policy/${WORKLOADS_POLICY}`);
+
+/** The services that decide who is who, and what belongs to the organisation. */
+export const IDENTITY = [
+  'account:*',
+  // Ended in 2024, and never asked whether the caller may have what it handed out.
+  'codestar:*',
+  'ds-data:*',
+  'iam:*',
+  'identity-sync:*',
+  'identitystore:*',
+  'identitystore-auth:*',
+  'organizations:*',
+  'rolesanywhere:*',
+  'sso:*',
+  'sso-directory:*',
+  'sso-oauth:*',
+];
 
 /** The services that record what is done in an account, or find what is wrong with it. */
-const WITNESSES = [
+export const WITNESSES = [
   'access-analyzer',
   'auditmanager',
   'cloudtrail',
@@ -80,7 +110,7 @@ const WITNESS_READS = [
  * What hands out credentials of somebody else (a token, a password, a session or a certificate of a role, a person or a
  * device), or takes a key of the caller's for what is not the caller's. No deployment needs it, and no app of one.
  */
-const CREDENTIALS = [
+export const CREDENTIALS = [
   'acm-pca:IssueCertificate',
   // Another account could issue certificates then.
   'acm-pca:PutPolicy',
@@ -146,7 +176,7 @@ const ORGANIZATION = [
 ];
 
 /** Records that other services than the witnesses make of an account or its network; and the trail, explicitly. */
-const RECORDS = [
+export const RECORDS = [
   'bedrock:DeleteModelInvocation*',
   'bedrock:PutModelInvocation*',
   'cloudtrail:Delete*',
@@ -163,7 +193,9 @@ const RECORDS = [
 const { DENY } = iam.Effect;
 const READS = ['iam:Get*', 'iam:List*', 'iam:Simulate*', 'iam:Generate*'];
 // IAM counts the characters of a policy, so neither the partition is named, nor the account where no other can be meant.
-const deployed = (type: string) => `arn:*:iam::${Aws.ACCOUNT_ID}:${type}${DEPLOYED_PATH}*`;
+export const deployed = (type: string) => `arn:*:iam::${Aws.ACCOUNT_ID}:${type}${DEPLOYED_PATH}*`;
+/** The roles that the platform team keeps for the persona of the caller. A role without a persona has none. */
+const FIXED_ROLES = `arn:*:iam::${Aws.ACCOUNT_ID}:role${FIXED_PATH}\${aws:PrincipalTag/${PERSONA_TAG}}/*`;
 const stack = (name: string) => `arn:*:cloudformation:*:*:stack/${name}/*`;
 
 function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
@@ -172,22 +204,7 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
     // the witnesses.
     new iam.PolicyStatement({
       sid: 'Deploy',
-      notActions: [
-        'account:*',
-        // Ended in 2024, and never asked whether the caller may have what it handed out.
-        'codestar:*',
-        'ds-data:*',
-        'iam:*',
-        'identity-sync:*',
-        'identitystore:*',
-        'identitystore-auth:*',
-        'organizations:*',
-        'rolesanywhere:*',
-        'sso:*',
-        'sso-directory:*',
-        'sso-oauth:*',
-        ...WITNESSES.map((service) => `${service}:*`),
-      ],
+      notActions: [...IDENTITY, ...WITNESSES.map((service) => `${service}:*`)],
       resources: ['*'],
     }),
     new iam.PolicyStatement({
@@ -212,7 +229,7 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
       sid: 'OwnRolesWithBoundary',
       actions: ['iam:CreateRole', 'iam:PutRolePermissionsBoundary', 'iam:*RolePolicy'],
       resources: [deployed('role')],
-      conditions: { StringEquals: { 'iam:PermissionsBoundary': BOUNDARY_ARN } },
+      conditions: { StringEquals: { 'iam:PermissionsBoundary': [BOUNDARY_ARN, WORKLOADS_ARN] } },
     }),
     new iam.PolicyStatement({
       sid: 'OwnRoles',
@@ -234,12 +251,27 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
       resources: [deployed('policy'), deployed('instance-profile')],
     }),
 
+    new iam.PolicyStatement({ sid: 'FixedRoles', actions: ['iam:PassRole'], resources: [FIXED_ROLES] }),
+    ...sharedDenials(trail, [deployed('role'), FIXED_ROLES]),
+    // No service's own policy opens these: whatever a resource's policy says, and whichever resource it is.
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'NotWhatIsOthers',
+      actions: [...CREDENTIALS, ...ORGANIZATION, ...RECORDS],
+      resources: ['*'],
+    }),
+  ];
+}
+
+/** What is denied to deployments and to workloads, whatever a resource's own policy says; `assumable` are roles. */
+export function sharedDenials(trail: Trail, assumable: string[]): iam.PolicyStatement[] {
+  return [
     // A role of another path may have no boundary, and a role of another account is another transaction's business.
     new iam.PolicyStatement({
       effect: DENY,
       sid: 'AssumeOwnRolesOnly',
       actions: ['sts:AssumeRole', 'sts:AssumeRoot', 'sts:GetDelegatedAccessToken'],
-      notResources: [deployed('role')],
+      notResources: assumable,
     }),
     // EMR takes a role for a job without asking for `iam:PassRole`: a key of its own names the role.
     new iam.PolicyStatement({
@@ -279,7 +311,8 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
       resources: [
         'arn:*:iam::*:role/daypass/*',
         `arn:*:iam::*:role/${PROVISIONER_ROLE}`,
-        `arn:*:iam::*:policy/${BOUNDARY_POLICY}`,
+        // Both boundaries.
+        'arn:*:iam::*:policy/daypass-*',
         stack(TARGET_STACK),
         stack('StackSet-*'),
         stack('CDKToolkit'),
@@ -303,13 +336,6 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
       actions: ['*'],
       resources: ['*'],
       conditions: { 'ForAnyValue:StringEqualsIgnoreCase': { 'aws:TagKeys': PROTECTED_TAG } },
-    }),
-    // No service's own policy opens these: whatever a resource's policy says, and whichever resource it is.
-    new iam.PolicyStatement({
-      effect: DENY,
-      sid: 'NotWhatIsOthers',
-      actions: [...CREDENTIALS, ...ORGANIZATION, ...RECORDS],
-      resources: ['*'],
     }),
   ];
 }

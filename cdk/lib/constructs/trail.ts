@@ -12,6 +12,7 @@ export class Trail extends Construct {
   private readonly bucket: CfnParameter;
   private readonly logGroup: CfnParameter;
   private readonly key: CfnParameter;
+  private named?: string[];
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
@@ -35,11 +36,12 @@ export class Trail extends Construct {
 
   /** The resources, as a policy names them; CloudFormation leaves out those of empty parameters. */
   get arns(): string[] {
-    return [
+    this.named ??= [
       this.unlessEmpty(this.bucket, `arn:*:s3:::${this.bucket.valueAsString}*`),
       this.unlessEmpty(this.logGroup, `arn:*:logs:*:*:log-group:${this.logGroup.valueAsString}*`),
       this.unlessEmpty(this.key, this.key.valueAsString),
     ];
+    return this.named;
   }
 
   private parameter(name: string, props: ConstructorParameters<typeof CfnParameter>[2]): CfnParameter {

@@ -12,8 +12,6 @@ mod explanation;
 mod finding;
 mod issuers;
 mod lints;
-mod report;
-mod source;
 
 #[derive(Subcommand)]
 pub enum Command {

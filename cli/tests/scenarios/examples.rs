@@ -1,17 +1,18 @@
 //! The examples, deployed as their READMEs say: one command, and the role is gone afterwards.
 
-use std::{env, fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{collections::BTreeSet, env, fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use daypass::ids::TransactionId;
 use daypass_tests::{aws::Call, pipeline::new_transaction_id, stack::Stack};
+use serde_json::json;
 use tokio::{process::Command, time::sleep};
 
 use crate::command::{Ended, Folder, daypass, ended, is_given_back};
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const TARGET: &str = "222222222222";
-/// CDK keeps what it uploads in this bucket; nothing else of what `cdk bootstrap` makes is needed.
-const ASSETS: &str = "/cdk-hnb659fds-assets-222222222222-us-east-1";
+/// Where the examples are deployed: an account of each environment, and its id.
+const ACCOUNTS: [(&str, &str); 2] = [("payments-dev", TARGET), ("payments-prod", "333333333333")];
 
 /// A copy of an example, which goes when the test ends.
 struct Example(Folder);
@@ -19,12 +20,7 @@ struct Example(Folder);
 impl Example {
     fn copy(name: &str) -> Self {
         let folder = Folder::new();
-        for file in fs::read_dir(Path::new(REPOSITORY).join("examples").join(name)).expect("the example") {
-            let file = file.expect("a file").path();
-            if file.is_file() {
-                fs::copy(&file, folder.0.join(file.file_name().expect("a name"))).expect("a copy");
-            }
-        }
+        copy_files(&Path::new(REPOSITORY).join("examples").join(name), &folder.0);
         Self(folder)
     }
 
@@ -39,6 +35,24 @@ impl Example {
     async fn exec(&self, options: &[&str], command: &[&str]) -> Ended {
         let arguments = [&["exec", "--account", "payments-dev"], options, &["--"], command].concat();
         ended(self.daypass(&arguments)).await
+    }
+
+    /// `daypass exec` in a job of GitLab, on `main`, that this person has triggered.
+    async fn exec_as(
+        &self,
+        stack: &Stack,
+        (login, group_type): (&str, &str),
+        account: &str,
+        command: &[&str],
+    ) -> Ended {
+        let job = new_transaction_id().to_string();
+        let email = format!("{login}@example.com");
+        let claims = json!({"claims": {"job_id": job, "user_login": login, "user_email": email}});
+        let who = ["exec", "--account", account, "--group-type", group_type, "--"];
+        let mut exec = self.daypass(&[&who, command].concat());
+        exec.envs([("DAYPASS_EMAIL", email.as_str()), ("DAYPASS_BRANCH", "main")]);
+        exec.env("DAYPASS_IDENTITY_TOKEN", stack.engine.identity_token("gitlab", &claims).await);
+        ended(exec).await
     }
 
     fn daypass(&self, arguments: &[&str]) -> Command {
@@ -67,6 +81,20 @@ impl Example {
     }
 }
 
+/// Copies the files of a folder and of those below, without what an installation or a run has left there.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("the example") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_str().expect("UTF-8");
+        if path.is_file() {
+            fs::copy(&path, to.join(name)).expect("a copy");
+        } else if !["node_modules", "cdk.out", ".terraform"].contains(&name) {
+            copy_files(&path, &to.join(name));
+        }
+    }
+}
+
 /// The transaction that an answer is of.
 fn transaction(answer: &Ended) -> TransactionId {
     let (_, name) = answer.stderr.split_once("granted daypass-").unwrap_or_else(|| panic!("{answer:?}"));
@@ -80,40 +108,150 @@ async fn calls(stack: &Stack, transaction: TransactionId, action: &str) -> usize
     calls.iter().filter(|call| call.action == action && call.error.is_none() && call.caller.contains(&role)).count()
 }
 
-async fn assert_stack(stack: &Stack, name: &str, resources: &[&str]) {
+async fn resources_of(stack: &Stack, account: &str, name: &str) -> String {
     let call = Call::Query("cloudformation", "2010-05-15", "ListStackResources", &[("StackName", name)]);
-    let listed = stack.root(TARGET).call(&call).await.unwrap_or_else(|refused| panic!("{name}: {refused}"));
+    stack.root(account).call(&call).await.unwrap_or_else(|refused| panic!("{name}: {refused}"))
+}
+
+/// The physical id of the stack's only resource of a type.
+async fn physical_id(stack: &Stack, account: &str, name: &str, resource: &str) -> String {
+    let listed = resources_of(stack, account, name).await;
+    let of_type = |member: &&str| member.contains(&format!("<ResourceType>{resource}</ResourceType>"));
+    let member = listed.split("<member>").find(of_type).unwrap_or_else(|| panic!("{resource}: {listed}"));
+    let (_, id) = member.split_once("<PhysicalResourceId>").expect("an id");
+    id.split('<').next().expect("an end").to_owned()
+}
+
+async fn assert_stack(stack: &Stack, account: &str, name: &str, resources: &[&str]) {
+    let listed = resources_of(stack, account, name).await;
     for resource in resources {
         assert!(listed.contains(&format!("<ResourceType>{resource}</ResourceType>")), "{resource}: {listed}");
     }
 }
 
+const PRODUCT: (&str, &str) = ("alex", "Product-Deployers");
+const NETWORK: (&str, &str) = ("nadia", "Network-Deployers");
+const CONTAINERS: (&str, &str) = ("carol", "Container-Deployers");
+
+const CDK_DEPLOY: [&str; 5] = ["npx", "cdk", "deploy", "--require-approval", "never"];
+
+/// The example of a CDK app under a name that no earlier run has deployed. What `npm install` puts there is what the CDK app of
+/// Daypass itself has; of what `cdk bootstrap` makes, only the bucket for assets is needed.
+async fn cdk_app(stack: &Stack) -> (Example, String) {
+    for (_, account) in ACCOUNTS {
+        let assets = format!("/cdk-hnb659fds-assets-{account}-us-east-1");
+        stack.root(account).call(&Call::Rest("s3", "PUT", &assets)).await.expect("a bucket");
+    }
+    let example = Example::copy("cdk");
+    symlink(Path::new(REPOSITORY).join("cdk/node_modules"), example.0.path("node_modules")).expect("a link");
+    let name = format!("Receipts-{}", new_transaction_id());
+    example.change("app.ts", "'PaymentsReceipts'", &format!("'{name}'"));
+    (example, name)
+}
+
+/// What the examples of a team's app consist of.
+const APP: [&str; 5] =
+    ["AWS::DynamoDB::GlobalTable", "AWS::IAM::Role", "AWS::Lambda::Function", "AWS::S3::Bucket", "AWS::SQS::Queue"];
+
 #[tokio::test]
 async fn cdk() {
     let stack = Stack::shared().await;
-    stack.root(TARGET).call(&Call::Rest("s3", "PUT", ASSETS)).await.expect("a bucket");
-    let example = Example::copy("cdk");
-    // What `npm install` puts there is what the CDK app of Daypass itself has.
-    symlink(Path::new(REPOSITORY).join("cdk/node_modules"), example.0.path("node_modules")).expect("a link");
-    // A name that no earlier run has deployed.
-    let name = format!("PaymentsReceipts-{}", new_transaction_id());
-    example.change("app.ts", "PaymentsReceipts", &name);
-
-    let deploy = ["npx", "cdk", "deploy", "--require-approval", "never"];
-    let answer = example.exec(&[], &deploy).await;
+    let (example, name) = cdk_app(&stack).await;
+    for (account, id) in ACCOUNTS {
+        let answer = example.exec_as(&stack, PRODUCT, account, &CDK_DEPLOY).await;
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let deployed = transaction(&answer);
+        assert!(calls(&stack, deployed, "cloudformation:ExecuteChangeSet").await > 0, "the role has deployed");
+        assert!(calls(&stack, deployed, "s3:PutObject").await > 0, "the role has uploaded");
+        assert_stack(&stack, id, &name, &APP).await;
+        is_given_back(&stack, deployed).await;
+        // Nothing to change is no failure.
+        let again = example.exec_as(&stack, PRODUCT, account, &CDK_DEPLOY).await;
+        assert_eq!(again.code, 0, "{again:?}");
+    }
+    // The bucket is emptied by a function of CDK, whose role may delete data in non-production only.
+    let bucket = physical_id(&stack, TARGET, &name, "AWS::S3::Bucket").await;
+    stack.root(TARGET).call(&Call::Rest("s3", "PUT", &format!("/{bucket}/receipt"))).await.expect("an object");
+    let destroy = ["npx", "cdk", "destroy", "--force"];
+    let answer = example.exec_as(&stack, PRODUCT, "payments-dev", &destroy).await;
     assert_eq!(answer.code, 0, "{answer:?}");
-    let deployed = transaction(&answer);
-    assert!(calls(&stack, deployed, "cloudformation:ExecuteChangeSet").await > 0, "the role has deployed");
-    assert!(calls(&stack, deployed, "s3:PutObject").await > 0, "the role has uploaded");
-    assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
-    is_given_back(&stack, deployed).await;
+    stack.root(TARGET).call(&Call::Rest("s3", "HEAD", &format!("/{bucket}"))).await.expect_err("the bucket is gone");
+    let answer = example.exec_as(&stack, PRODUCT, "payments-prod", &destroy).await;
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("is not authorized to perform: s3:DeleteBucket"), "{answer:?}");
+}
 
-    // What the persona may not, CDK may not: a stack of another persona's. The exit code is CDK's.
+/// What the persona may not, CDK may not. The exit code is CDK's.
+#[tokio::test]
+async fn cdk_is_for_product_admin() {
+    let stack = Stack::shared().await;
+    let (example, name) = cdk_app(&stack).await;
+    for (who, refusal) in
+        [(NETWORK, "is not authorized to perform: s3:PutObject"), (CONTAINERS, "exists, but we dont have access to it")]
+    {
+        let answer = example.exec_as(&stack, who, "payments-dev", &CDK_DEPLOY).await;
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.stderr.contains(refusal), "{answer:?}");
+    }
     example.change("app.ts", &name, &format!("network-{name}"));
-    let answer = example.exec(&[], &deploy).await;
+    let answer = example.exec_as(&stack, PRODUCT, "payments-dev", &CDK_DEPLOY).await;
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("is not authorized to perform: cloudformation:"), "{answer:?}");
     is_given_back(&stack, transaction(&answer)).await;
+}
+
+/// Without the file to copy, or without a part of it, a deployment is refused.
+#[tokio::test]
+async fn cdk_needs_the_path_and_the_boundary() {
+    let stack = Stack::shared().await;
+    for (from, to) in [
+        ("node.addPropertyOverride('Path', '/deployed-by-daypass/');", ""),
+        ("policy/daypass-workloads", "policy/daypass-boundary"),
+        ("if (node.cfnResourceType !== 'AWS::IAM::Role') return;", "return;"),
+    ] {
+        let (example, _) = cdk_app(&stack).await;
+        example.change("daypass.ts", from, to);
+        let answer = example.exec_as(&stack, PRODUCT, "payments-dev", &CDK_DEPLOY).await;
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.stderr.contains("iam:CreateRole"), "{to}: {answer:?}");
+    }
+}
+
+/// An app as CDK's own documentation has it: the default synthesizer, and a bucket whose objects a function deletes.
+const ORDINARY_APP: &str = "\
+import { App, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+
+const stack = new Stack(new App(), 'Receipts');
+new s3.Bucket(stack, 'Bucket', { autoDeleteObjects: true, removalPolicy: RemovalPolicy.DESTROY });
+";
+
+/// What the real CDK synthesizes is what `daypass check-app` understands.
+#[tokio::test]
+async fn a_synthesized_app_is_checked_without_aws() {
+    let example = Example::copy("cdk");
+    symlink(Path::new(REPOSITORY).join("cdk/node_modules"), example.0.path("node_modules")).expect("a link");
+    let synth = async || {
+        let mut command = Command::new("npx");
+        example.furnish(&mut command);
+        command.args(["cdk", "synth", "--quiet"]);
+        let synthesized = ended(command).await;
+        assert_eq!(synthesized.code, 0, "{synthesized:?}");
+        ended(example.daypass(&["check-app", "--output", "json"])).await
+    };
+    let checked = synth().await;
+    assert_eq!((checked.code, &checked.json()["counts"]["errors"]), (0, &0.into()), "{checked:?}");
+
+    fs::write(example.0.path("app.ts"), ORDINARY_APP).expect("an app");
+    let checked = synth().await;
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let files = checked.json()["files"].as_array().expect("a list").clone();
+    let rules: BTreeSet<_> = files
+        .iter()
+        .flat_map(|file| file["findings"].as_array().expect("a list"))
+        .map(|finding| finding["rule"].as_str().expect("a rule").to_owned())
+        .collect();
+    assert_eq!(rules, ["assume-role", "pass-role", "role-boundary", "role-path"].map(str::to_owned).into());
 }
 
 /// How the `aws` command deploys the example, under this name.
@@ -133,7 +271,7 @@ async fn cloudformation() {
         assert_eq!(answer.code, 0, "{answer:?}");
         let transaction = transaction(&answer);
         assert!(calls(&stack, transaction, "cloudformation:CreateChangeSet").await > 0, "the role has deployed");
-        assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
+        assert_stack(&stack, TARGET, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
         is_given_back(&stack, transaction).await;
         // `aws cloudformation deploy` names its change sets by the second.
         sleep(Duration::from_secs(1)).await;
@@ -148,7 +286,7 @@ async fn credential_process() {
     let name = format!("payments-{}", new_transaction_id());
     let transaction = by_profile(&example, &cloudformation_deploy(&name)).await;
     assert!(calls(&stack, transaction, "cloudformation:CreateChangeSet").await > 0, "the role has deployed");
-    assert_stack(&stack, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
+    assert_stack(&stack, TARGET, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
     is_given_back(&stack, transaction).await;
 }
 

@@ -207,7 +207,7 @@ async fn what_is_stronger_is_shielded_and_a_stack_is_migrated() {
     assert_eq!(left(&plan, "role"), [admin.as_str(); 4]);
     assert_eq!((&plan["left"], &plan["resources"][0]["shielded"]), (&json!(4), &json!("name")), "{plan:#}");
     let commands = plan["resources"][1]["migration"].as_array().expect("a list");
-    assert!(commands[0].as_str().expect("text").contains("/fixed-for-daypass/cloudformation/<Persona>"), "{plan:#}");
+    assert!(commands[0].as_str().expect("text").contains("/fixed-for-daypass/<Persona>/cloudformation"), "{plan:#}");
 
     // Nobody is there to say yes.
     let apply = account.shield(&["apply"]).await;
@@ -238,7 +238,7 @@ async fn what_is_stronger_is_shielded_and_a_stack_is_migrated() {
     // The administrator takes the shield away while the stack still has its role, and then gives it another.
     let boundary = format!("arn:aws:iam::{TARGET}:policy/daypass-boundary");
     let fixed = account
-        .role("/fixed-for-daypass/cloudformation/", "Product_Admin", None, &json!(["ssm:*"]), Some(&boundary))
+        .role("/fixed-for-daypass/Product_Admin/", "cloudformation", None, &json!(["ssm:*"]), Some(&boundary))
         .await;
     let update = |tags: &[(&str, &str)]| {
         let stage = Parameter::builder().parameter_key("Stage").use_previous_value(true).build();

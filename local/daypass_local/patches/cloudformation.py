@@ -225,4 +225,28 @@ def role_boundaries() -> None:
     handlers |= {"create": create, "update": update}
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (resources_are_judged, deployers, role_boundaries)
+def bucket_tags() -> None:
+    """A bucket of a stack has the tags of its template.
+
+    ministack drops them. CDK's function that empties a bucket looks for one before it deletes anything.
+    Unnecessary when ministack's provisioner of `AWS::S3::Bucket` keeps `Tags`.
+    """
+    from ministack.services import s3
+    from ministack.services.cloudformation import provisioners
+
+    def tagged(made: Any, properties: dict[str, Any]) -> Any:
+        s3._bucket_tags[made[0]] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags") or []}
+        return made
+
+    def create(logical_id: str, properties: dict[str, Any], *more: Any, **named: Any) -> Any:
+        return tagged(original_create(logical_id, properties, *more, **named), properties)
+
+    def update(name: str, old: dict[str, Any], new: dict[str, Any], *more: Any, **named: Any) -> Any:
+        return tagged(original_update(name, old, new, *more, **named), new)
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    original_create, original_update = handlers["create"], handlers["update"]
+    handlers |= {"create": create, "update": update}
+
+
+PATCHES: Final[tuple[Callable[[], None], ...]] = (resources_are_judged, deployers, role_boundaries, bucket_tags)

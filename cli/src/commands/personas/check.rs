@@ -9,12 +9,12 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    finding::{Lint, Severity},
+    finding::{Lint, rules},
     issuers::Issuers,
     lints,
-    report::Report,
 };
 use crate::{
+    commands::findings::{Severity, report::Report},
     context::Context,
     error::Error,
     output::{Format, json_text, print},
@@ -67,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     match args.format.unwrap_or_else(|| context.output.format()) {
         Format::Text => print(&format!("{}{file}: {}\n", report.text(), report.counts())),
         Format::Json => print(&json_text(&report.json())),
-        Format::Sarif => print(&json_text(&report.sarif())),
+        Format::Sarif => print(&json_text(&report.sarif("daypass personas check", &rules().collect::<Vec<_>>()))),
     }?;
     let least = args.deny.map_or(Severity::Error, Deny::severity);
     // Severities are in the order of their weight, the heaviest first.

@@ -1,49 +1,14 @@
-//! What a check can find, and by which rules.
+//! The rules of `daypass personas check`.
 
 use clap::ValueEnum;
 use daypass::persona;
-use serde::Serialize;
 
-use super::source::Region;
+use crate::commands::findings::{Rule, Severity};
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The file is wrong, or opens a way to more rights than it gives.
-    Error,
-    /// What the file says cannot be meant, or is known to be misused.
-    Warning,
-    /// Something to know.
-    Note,
-}
-
-impl Severity {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// The name that reports and `--allow` know it by.
-    pub id: &'static str,
-    /// How bad it is to break it.
-    pub severity: Severity,
-    /// The rule as a sentence.
-    pub summary: &'static str,
-}
-
-impl Rule {
-    /// Every rule: those of the parser, then the others.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let parser = persona::Rule::ALL.into_iter().map(Self::from);
-        parser.chain(Lint::value_variants().iter().map(|lint| lint.rule()))
-    }
+/// Every rule: those of the parser, then the others.
+pub fn rules() -> impl Iterator<Item = Rule> {
+    let parser = persona::Rule::ALL.into_iter().map(Rule::from);
+    parser.chain(Lint::value_variants().iter().map(|lint| lint.rule()))
 }
 
 impl From<persona::Rule> for Rule {
@@ -172,18 +137,6 @@ impl Lint {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The rule that is broken.
-    pub rule: Rule,
-    /// Where: the path of the value, or line and column when the file is no JSON.
-    pub path: String,
-    /// Where in the text.
-    pub region: Region,
-    pub message: String,
-    pub remedy: String,
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -200,10 +153,10 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_documented() {
-        let ids: BTreeSet<&str> = Rule::all().map(|rule| rule.id).collect();
-        assert_eq!(ids.len(), Rule::all().count());
+        let ids: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), rules().count());
         let row = |rule: Rule| format!("| `{}` | {} | {} |\n", rule.id, rule.severity.name(), rule.summary);
-        let table = Rule::all().map(row).collect::<Vec<_>>().concat();
+        let table = rules().map(row).collect::<Vec<_>>().concat();
         assert!(include_str!("../../../../docs/personas.md").contains(&table), "docs/personas.md should have\n{table}");
     }
 }

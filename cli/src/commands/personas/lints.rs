@@ -18,11 +18,8 @@ use daypass_policies::{
 };
 use wildmatch::WildMatch;
 
-use super::{
-    finding::{Finding, Lint, Rule},
-    issuers::Issuers,
-    source::Source,
-};
+use super::{finding::Lint, issuers::Issuers};
+use crate::commands::findings::{Finding, Rule, source::Source};
 
 /// What a deployment allows no request to go below, unless it is told otherwise (`minimum_role_ttl_seconds`).
 const MIN_ROLE_TTL: Duration = Duration::from_mins(15);

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daypass::{names::BOUNDARY_POLICY, policy::Policy};
+use daypass::{
+    names::{BOUNDARY_POLICY, FIXED_PATH, WORKLOADS_POLICY},
+    policy::Policy,
+};
 use daypass_policies::{
     boundary,
     evaluate::{Request, evaluate},
@@ -12,10 +15,6 @@ use daypass_policies::{
 
 /// The tag that shields a resource from deployments: its key and the one value that counts.
 pub const TAG: (&str, &str) = (SHIELD_TAG, "true");
-/// The managed policy, in each target account, that bounds the roles which stacks keep.
-const WORKLOADS_POLICY: &str = "daypass-workloads";
-/// The path of the roles that an administrator gives to stacks which deployments may update.
-pub const FIXED_ROLE_PATH: &str = "/fixed-for-daypass/cloudformation/";
 const SERVICE_LINKED_PATH: &str = "/aws-service-role/";
 
 /// What runs with a role.
@@ -304,7 +303,7 @@ impl Item {
         }
         // An update that changes nothing is refused, and another role is no change.
         tags.insert(MIGRATED.0.to_owned(), MIGRATED.1.to_owned());
-        let role = format!("arn:{}:iam::{}:role{FIXED_ROLE_PATH}<Persona>", place.partition, place.account);
+        let role = format!("arn:{}:iam::{}:role{FIXED_PATH}<Persona>/cloudformation", place.partition, place.account);
         commands.push(format!("{common} --tags {} --role-arn {}", quoted(&listed(&tags)), quoted(&role)));
         commands.push(wait);
         commands

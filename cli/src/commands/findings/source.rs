@@ -63,14 +63,24 @@ impl<'t> Source<'t> {
 
     fn mark(self, path: &JsonPath<'_>) -> Range<usize> {
         let (value, depth) = self.find(path);
-        // The value is a part of the text, so the difference of their addresses is its place.
-        let start = value.as_ptr().addr() - self.0.as_ptr().addr();
+        let start = self.start_of(value);
         let has_parts = value.starts_with(['{', '[']);
         match depth.checked_sub(1).and_then(|last| path.steps().get(last)) {
             _ if !has_parts => start..start + value.len(),
             Some(Step::Key(_)) => self.key_before(start).unwrap_or(start..start + 1),
             _ => start..start + 1,
         }
+    }
+
+    /// The key of a value that is a part of the text; of a value without a key, such as an item of a list, its first character.
+    pub fn mark_of(self, value: &str) -> Range<usize> {
+        let start = self.start_of(value);
+        self.key_before(start).unwrap_or(start..self.0.len().min(start + 1))
+    }
+
+    /// Where a part of the text begins: the difference of their addresses is its place.
+    fn start_of(self, part: &str) -> usize {
+        part.as_ptr().addr() - self.0.as_ptr().addr()
     }
 
     /// The key, with its quotes, of the value that starts at `start`.
@@ -109,8 +119,29 @@ impl<'t> Source<'t> {
     }
 }
 
+/// Where parts of a text stand, which are given in the order of their beginnings: together they cost one pass over the text.
+pub fn regions(text: &str, ranges: impl Iterator<Item = Range<usize>>) -> Vec<Region> {
+    /// A place in the text, with the line and column of the character there.
+    #[derive(Clone, Copy)]
+    struct Place(usize, usize, usize);
+
+    let advance = |Place(from, mut line, mut column): Place, to: usize| {
+        for c in text.get(from..to).unwrap_or_default().chars() {
+            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        Place(to, line, column)
+    };
+    let mut place = Place(0, 1, 1);
+    let region = |range: Range<usize>| {
+        place = advance(place, range.start);
+        let end = advance(place, range.end);
+        Region { start_line: place.1, start_column: place.2, end_line: end.1, end_column: end.2 }
+    };
+    ranges.map(region).collect()
+}
+
 /// The entries of an object, repeated keys included, with their values as they stand in the text.
-struct Entries<'t>(Vec<(String, &'t RawValue)>);
+pub struct Entries<'t>(pub Vec<(String, &'t RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -188,6 +219,16 @@ mod tests {
         let error = serde_json::from_str::<serde_json::Value>(broken).expect_err("no JSON");
         let region = Source(broken).region(&Location::Text { line: error.line(), column: error.column() });
         assert_eq!(region, Region { start_line: 2, start_column: 6, end_line: 2, end_column: 7 });
+    }
+
+    #[test]
+    fn regions_are_those_of_single_values() {
+        let root = JsonPath::default();
+        let paths = [root.join("a"), root.join("a").join(1), root.join("a").join(2).join("x\"y")];
+        let source = Source(TEXT);
+        let ranges: Vec<_> = paths.iter().map(|path| source.mark(path)).collect();
+        let single: Vec<_> = paths.iter().map(|path| source.region(&Location::Value(path.to_static()))).collect();
+        assert_eq!(regions(TEXT, ranges.into_iter()), single);
     }
 
     #[test]

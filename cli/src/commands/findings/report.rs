@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Rule, Severity};
+use super::{Finding, Rule, Severity};
 
 /// What a check has found in a file.
 pub struct Report<'a> {
@@ -58,11 +58,11 @@ impl Report<'_> {
         json!({ "file": self.file, "findings": findings, "counts": self.counts() })
     }
 
-    /// SARIF 2.1.0.
+    /// SARIF 2.1.0 of the tool with these rules.
     ///
     /// Source: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
-    pub fn sarif(&self) -> Value {
-        let rule = |rule: Rule| {
+    pub fn sarif(&self, tool: &str, rules: &[Rule]) -> Value {
+        let rule = |rule: &Rule| {
             json!({
                 "id": rule.id,
                 "shortDescription": { "text": rule.summary },
@@ -70,7 +70,7 @@ impl Report<'_> {
             })
         };
         let result = |Finding { rule, path, region, message, remedy }: &Finding| {
-            let index = Rule::all().position(|it| it.id == rule.id);
+            let index = rules.iter().position(|it| it.id == rule.id);
             json!({
                 "ruleId": rule.id,
                 "ruleIndex": index,
@@ -98,9 +98,9 @@ impl Report<'_> {
             "runs": [{
                 "tool": {
                     "driver": {
-                        "name": "daypass personas check",
+                        "name": tool,
                         "semanticVersion": env!("CARGO_PKG_VERSION"),
-                        "rules": Rule::all().map(rule).collect::<Vec<Value>>(),
+                        "rules": rules.iter().map(rule).collect::<Vec<Value>>(),
                     },
                 },
                 "columnKind": "unicodeCodePoints",

@@ -1,0 +1,136 @@
+import { CfnCondition, CfnParameter, Fn, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { Construct } from 'constructs';
+import { WORKLOADS_POLICY } from '../names.ts';
+import { CREDENTIALS, deployed, IDENTITY, RECORDS, sharedDenials, WITNESSES, WORKLOADS_ARN } from './boundary.ts';
+import type { Trail } from './trail.ts';
+
+/**
+ * The permissions boundary of the roles that deployments create: of functions, tasks, machines, custom resources.
+ *
+ * A persona that creates a role can run what it likes with it. So the role must not do what the persona is denied. This
+ * boundary is that of deployments without IAM and CloudFormation, and denies what the personas of `personas.json` are
+ * denied, in production as well. `make check-escalation` compares both.
+ */
+export class WorkloadsBoundary extends Construct {
+  private readonly deleteData: CfnParameter;
+
+  constructor(scope: Construct, id: string, trail: Trail) {
+    super(scope, id);
+    this.deleteData = deleteDataParameter(this);
+    const policy = new iam.ManagedPolicy(this, 'Policy', {
+      managedPolicyName: WORKLOADS_POLICY,
+      description: 'Upper limit of every role that a deployment through Daypass creates',
+      document: new iam.PolicyDocument({ statements: this.statements(trail) }),
+    });
+    const reason =
+      'A boundary grants nothing. It caps what deployments give to their roles, so its allow statement is open but for ' +
+      'the services it withholds, and its deny statements are wide on purpose.';
+    Validations.of(policy).acknowledge(
+      { id: 'AwsSolutions-IAM5', reason },
+      { id: 'CloudFormation-Validate::W2512', reason },
+    );
+  }
+
+  private statements(trail: Trail): iam.PolicyStatement[] {
+    return [
+      new iam.PolicyStatement({
+        sid: 'Work',
+        notActions: [...IDENTITY, ...WITNESSES.map((service) => `${service}:*`), ...DEPLOYING, ...NETWORKS],
+        resources: ['*'],
+      }),
+      // A task or a machine that a function starts runs with a role of the same deployment.
+      new iam.PolicyStatement({ sid: 'HandOverOwnRoles', actions: ['iam:PassRole'], resources: [deployed('role')] }),
+      ...sharedDenials(trail, [deployed('role')]),
+      new iam.PolicyStatement({
+        effect: iam.Effect.DENY,
+        sid: 'NotWhatIsOthers',
+        actions: [
+          ...CREDENTIALS,
+          ...RECORDS.filter((action) => !action.startsWith('cloudtrail:')),
+          ...CONNECTIONS,
+          ...SHELLS,
+        ],
+        resources: ['*'],
+      }),
+      new iam.PolicyStatement({
+        effect: iam.Effect.DENY,
+        sid: 'NotOthersSecrets',
+        actions: ['secretsmanager:*'],
+        resources: ['containers', 'network'].map((owner) => `arn:*:secretsmanager:*:*:secret:${owner}/*`),
+      }),
+      new iam.PolicyStatement({
+        effect: iam.Effect.DENY,
+        sid: 'DataStays',
+        actions: DELETIONS,
+        resources: [this.unlessDeleted()],
+      }),
+    ];
+  }
+
+  /** Everything where data stays; where it may be deleted, what the actions of the statement are never about. */
+  private unlessDeleted(): string {
+    const deletes = new CfnCondition(this, 'Deletes', {
+      expression: Fn.conditionEquals(this.deleteData.valueAsString, 'yes'),
+    });
+    deletes.overrideLogicalId('WorkloadsMayDeleteData');
+    return Fn.conditionIf('WorkloadsMayDeleteData', WORKLOADS_ARN, '*').toString();
+  }
+}
+
+/** Whether workloads may delete data, as a parameter of a stack. */
+export function deleteDataParameter(scope: Construct): CfnParameter {
+  const parameter = new CfnParameter(scope, 'DeleteData', {
+    type: 'String',
+    default: 'no',
+    allowedValues: ['no', 'yes'],
+    description:
+      'Whether the roles that deployments create may delete data: yes in accounts whose data can be made again, such ' +
+      'as for buckets that CDK empties when a stack is deleted',
+  });
+  parameter.overrideLogicalId('WorkloadsDeleteData');
+  return parameter;
+}
+
+/** A workload deploys nothing: a stack may have a role of others. */
+const DEPLOYING = ['cloudformation:*'];
+
+/** Services that connect networks with others: the persona Network's. */
+const NETWORKS = ['directconnect:*', 'networkmanager:*', 'route53domains:*'];
+
+const CONNECTIONS = [
+  'ec2:AcceptVpcPeeringConnection',
+  'ec2:CreateTransitGateway*',
+  'ec2:CreateVpcPeeringConnection',
+  'ec2:CreateVpnConnection*',
+  'ec2:DeleteTransitGateway*',
+  'ec2:DeleteVpnConnection*',
+  'ec2:ModifyTransitGateway*',
+  'ec2:ModifyVpnConnection*',
+];
+
+const SHELLS = [
+  'ec2-instance-connect:*',
+  'ecs:ExecuteCommand',
+  'ssm:ResumeSession',
+  'ssm:SendCommand',
+  'ssm:StartSession',
+];
+
+const DELETIONS = [
+  'backup:DeleteBackupVault',
+  'backup:DeleteRecoveryPoint',
+  'dynamodb:DeleteBackup',
+  'dynamodb:DeleteTable',
+  'elasticfilesystem:DeleteFileSystem',
+  'kms:DisableKey',
+  'kms:ScheduleKeyDeletion',
+  'logs:DeleteLogGroup',
+  'rds:DeleteDBCluster',
+  'rds:DeleteDBClusterSnapshot',
+  'rds:DeleteDBInstance',
+  'rds:DeleteDBSnapshot',
+  's3:DeleteBucket',
+  's3:DeleteObjectVersion',
+  'secretsmanager:DeleteSecret',
+];
