@@ -34,6 +34,51 @@ resource "aws_sns_topic" "to_send" {
   name_prefix = "payments-to-send-"
 }
 
+resource "aws_dynamodb_table" "sent" {
+  name         = "payments-sent"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "receipt"
+
+  attribute {
+    name = "receipt"
+    type = "S"
+  }
+}
+
+# The roles of a deployment stand below this path and have this boundary; a deploy role can create no others.
+resource "aws_iam_role" "send" {
+  name_prefix          = "payments-send-"
+  path                 = "/deployed-by-daypass/"
+  permissions_boundary = "arn:${data.aws_partition.here.partition}:iam::${data.aws_caller_identity.deployer.account_id}:policy/daypass-workloads"
+  assume_role_policy   = data.aws_iam_policy_document.lambda.json
+}
+
+resource "aws_iam_role_policy" "note" {
+  name_prefix = "note-"
+  role        = aws_iam_role.send.id
+  policy      = data.aws_iam_policy_document.note.json
+}
+
+data "aws_iam_policy_document" "lambda" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "note" {
+  statement {
+    actions   = ["dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.sent.arn]
+  }
+}
+
+data "aws_partition" "here" {}
+
 # Who deployed: the deploy role, in a session that names the person.
 data "aws_caller_identity" "deployer" {}
 

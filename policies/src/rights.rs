@@ -1,11 +1,11 @@
 //! What a persona's policies and the boundary come to.
 
-use daypass::{persona::Entitlement, policy::Policy};
+use daypass::{names::DEPLOYED_PATH, persona::Entitlement, policy::Policy};
 
 use crate::{
     boundary,
     catalogue::{Known, aws_managed},
-    evaluate::evaluate,
+    evaluate::{Request, evaluate},
     methods::{Method, Step},
     partition_of,
 };
@@ -52,13 +52,28 @@ impl<'a> Rights<'a> {
         Self { account, partition, policies: managed.chain(custom).collect(), boundary }
     }
 
+    /// Whether a role may be created, below the path of deployments, that has this boundary (the name of a policy).
+    #[must_use]
+    pub fn creates_roles_within(&self, boundary: &str) -> bool {
+        let iam = format!("arn:{}:iam::{}", self.partition, self.account);
+        let role = format!("{iam}:role{DEPLOYED_PATH}app");
+        let request =
+            Request::new("iam:CreateRole", &role).with("iam:PermissionsBoundary", [format!("{iam}:policy/{boundary}")]);
+        self.outcome_of(&request) == Outcome::Possible
+    }
+
     /// What becomes of `step`.
     #[must_use]
     pub fn outcome(&self, step: &Step) -> Outcome {
-        let request = step.request(self.partition, self.account);
-        if !evaluate(self.policies.iter().map(|(_, policy)| policy), &request).is_possible() {
+        self.outcome_of(&step.request(self.partition, self.account))
+    }
+
+    /// What becomes of a request.
+    #[must_use]
+    pub fn outcome_of(&self, request: &Request) -> Outcome {
+        if !evaluate(self.policies.iter().map(|(_, policy)| policy), request).is_possible() {
             Outcome::NotGranted
-        } else if evaluate([&self.boundary], &request).is_possible() {
+        } else if evaluate([&self.boundary], request).is_possible() {
             Outcome::Possible
         } else {
             Outcome::Taken

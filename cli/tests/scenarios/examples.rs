@@ -255,9 +255,10 @@ async fn a_synthesized_app_is_checked_without_aws() {
 }
 
 /// How the `aws` command deploys the example, under this name.
-fn cloudformation_deploy(name: &str) -> [&str; 8] {
-    let [stack, template] = ["--stack-name", "--template-file"];
-    ["aws", "cloudformation", "deploy", stack, name, template, "template.yaml", "--no-fail-on-empty-changeset"]
+fn cloudformation_deploy(name: &str) -> [&str; 10] {
+    let [stack, template, unchanged] = ["--stack-name", "--template-file", "--no-fail-on-empty-changeset"];
+    let file = "template.yaml";
+    ["aws", "cloudformation", "deploy", stack, name, template, file, "--capabilities", "CAPABILITY_IAM", unchanged]
 }
 
 #[tokio::test]
@@ -278,6 +279,45 @@ async fn cloudformation() {
     }
 }
 
+/// Each template deploys as the persona that it is for, in both environments, and is refused for the others.
+#[tokio::test]
+async fn each_persona_deploys_its_templates() {
+    fn deploy<'a>(file: &'a str, name: &'a str) -> Vec<&'a str> {
+        let [stack, template] = ["--stack-name", "--template-file"];
+        let able = ["--capabilities", "CAPABILITY_IAM"];
+        [&["aws", "cloudformation", "deploy", stack, name, template, file], &able[..]].concat()
+    }
+    let stack = Stack::shared().await;
+    let example = Example::copy("cloudformation");
+    let app = ["AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"];
+    let cases: [((&str, &str), &str, &str, &[&str]); 3] = [
+        (PRODUCT, "template.yaml", "payments", &app),
+        (NETWORK, "network.yaml", "network", &["AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"]),
+        (CONTAINERS, "containers.yaml", "containers", &["AWS::ECR::Repository"]),
+    ];
+    for (who, file, owner, resources) in cases {
+        for (account, id) in ACCOUNTS {
+            let name = format!("{owner}-{}", new_transaction_id());
+            let answer = example.exec_as(&stack, who, account, &deploy(file, &name)).await;
+            assert_eq!(answer.code, 0, "{file} {account}: {answer:?}");
+            assert_stack(&stack, id, &name, resources).await;
+        }
+        for (other, ..) in cases.into_iter().filter(|(other, ..)| *other != who) {
+            let name = format!("{owner}-{}", new_transaction_id());
+            let answer = example.exec_as(&stack, other, "payments-dev", &deploy(file, &name)).await;
+            let refused = answer.stderr.contains("is not authorized to perform: cloudformation:CreateChangeSet");
+            assert!(answer.code != 0 && refused, "{file} as {other:?}: {answer:?}");
+        }
+    }
+    // The name opens the stack, and nothing in it: under a name of its own, a persona deploys no more than it may.
+    for (who, name) in [(NETWORK, "network"), (CONTAINERS, "containers")] {
+        let name = format!("{name}-{}", new_transaction_id());
+        let answer = example.exec_as(&stack, who, "payments-dev", &deploy("template.yaml", &name)).await;
+        assert_eq!(answer.code, 255, "{answer:?}");
+        assert!(answer.stderr.contains("Failed to create/update the stack"), "{answer:?}");
+    }
+}
+
 /// An SDK runs `daypass` by itself whenever it needs credentials, here that of the `aws` command.
 #[tokio::test]
 async fn credential_process() {
@@ -289,6 +329,76 @@ async fn credential_process() {
     assert_stack(&stack, TARGET, &name, &["AWS::S3::Bucket", "AWS::SQS::Queue"]).await;
     is_given_back(&stack, transaction).await;
 }
+
+/// What EKS does with a token: it calls the URL in it, with the name of the cluster, and believes the principal that STS names.
+const VERIFY: &str = r#"
+import base64, json, re, subprocess, sys, urllib.request
+_, cluster, role = sys.argv
+command = ["aws", "eks", "get-token", "--cluster-name", cluster, "--role-arn", role]
+got = subprocess.run(command, capture_output=True, text=True)
+if got.returncode:
+    sys.exit(got.stderr)
+token = json.loads(got.stdout)["status"]["token"].removeprefix("k8s-aws-v1.")
+url = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+def who(name):
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers={"x-k8s-aws-id": name})).read().decode()
+    except urllib.error.HTTPError as refused:
+        return str(refused.code)
+    return re.search("<Arn>(.*)</Arn>", answer)[1]
+print(who(cluster), who("another-cluster"))
+"#;
+
+#[tokio::test]
+async fn kubernetes() {
+    let stack = Stack::shared().await;
+    let example = Example::copy("kubernetes");
+    for (account, id) in ACCOUNTS {
+        // The platform team deploys it once; another run may have.
+        let body = fs::read_to_string(example.0.path("role.yaml")).expect("the template");
+        let make =
+            [("StackName", "fixed-roles"), ("TemplateBody", &body), ("Capabilities.member.1", "CAPABILITY_NAMED_IAM")];
+        let made = stack.root(id).call(&Call::Query("cloudformation", "2010-05-15", "CreateStack", &make)).await;
+        if let Err(refused) = made {
+            assert!(refused.to_string().contains("AlreadyExists"), "{refused}");
+        }
+        let role = format!("arn:aws:iam::{id}:role/fixed-for-daypass/Container_Admin/kubernetes-deployer");
+        let enter = ["python", "-c", VERIFY, "payments", &role];
+        let answer = example.exec_as(&stack, CONTAINERS, account, &enter).await;
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let principal = format!("arn:aws:sts::{id}:assumed-role/kubernetes-deployer/");
+        let (first, second) = answer.stdout.trim().split_once(' ').expect("two answers");
+        assert!(first.starts_with(&principal), "{answer:?}");
+        // The token is for one cluster.
+        assert_eq!(second, "403", "{answer:?}");
+        for other in [PRODUCT, NETWORK] {
+            let refused = example.exec_as(&stack, other, account, &enter).await;
+            assert_eq!(refused.code, 1, "{refused:?}");
+            assert!(refused.stderr.contains("is not authorized to perform: sts:AssumeRole"), "{refused:?}");
+        }
+        // It is assumed, and never changed.
+        for change in [
+            ["update-assume-role-policy", "--policy-document", TRUST_EVERYBODY].as_slice(),
+            &["put-role-policy", "--policy-name", "more", "--policy-document", EVERYTHING],
+            &["attach-role-policy", "--policy-arn", "arn:aws:iam::aws:policy/AdministratorAccess"],
+            &["delete-role-permissions-boundary"],
+            &["delete-role"],
+        ] {
+            for who in [CONTAINERS, PRODUCT] {
+                let call = [&["aws", "iam", change[0], "--role-name", "kubernetes-deployer"], &change[1..]].concat();
+                let refused = example.exec_as(&stack, who, account, &call).await;
+                assert!(
+                    refused.code != 0 && refused.stderr.contains("AccessDenied"),
+                    "{change:?} as {who:?}: {refused:?}"
+                );
+            }
+        }
+    }
+}
+
+const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+const TRUST_EVERYBODY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
 
 /// The three ways of examples/terraform/README.md. `make test-terraform` runs it.
 #[tokio::test]

@@ -24,6 +24,7 @@ pub enum Lint {
     UnattachableManagedPolicy,
     MixedPartitions,
     Escalation,
+    WideRoles,
     AmbiguousRepository,
     OpenEnvironment,
     NoRepositories,
@@ -66,6 +67,9 @@ impl Lint {
                 Error,
                 "What a persona may do, within the boundary, allows no known way to escalate privileges.",
             ),
+            Self::WideRoles => {
+                ("wide-roles", Warning, "The roles that a persona creates cannot do what the persona is denied.")
+            }
             Self::AmbiguousRepository => (
                 "ambiguous-repository",
                 Error,

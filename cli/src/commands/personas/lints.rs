@@ -1,9 +1,13 @@
 //! What a good `personas.json` is beyond one that can be parsed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use daypass::{
     issuer::Provider,
+    names::{BOUNDARY_POLICY, WORKLOADS_POLICY},
     persona::{Account, Environment, JsonPath, Location, Persona, Personas, Repository, Step},
     policy::{Effect, OneOrMany, Policy, Statement},
     text::Quoted,
@@ -15,6 +19,7 @@ use daypass_policies::{
     methods::{METHODS, Method},
     partition_of,
     rights::{Origin, Rights},
+    workloads,
 };
 use wildmatch::WildMatch;
 
@@ -90,6 +95,7 @@ impl<'a> Linter<'a> {
             }
             if !self.is_broken(&at) {
                 self.escalations(persona);
+                self.wide_roles(persona);
                 self.repeated_overrides(persona);
             }
         }
@@ -264,6 +270,42 @@ impl<'a> Linter<'a> {
         }
     }
 
+    /// What the roles that the persona creates may do, though the persona is denied it.
+    fn wide_roles(&mut self, persona: &'a Persona) {
+        let mut reported = BTreeSet::new();
+        for environment in self.personas.environments() {
+            let entitlement = persona.entitlement(environment);
+            let rights = Rights::of(entitlement, SOME_ACCOUNT);
+            let at = self.place_of(Origin::Custom, persona, environment);
+            let (message, remedy) = if rights.creates_roles_within(BOUNDARY_POLICY) {
+                let message = format!(
+                    "lets {} create roles within {BOUNDARY_POLICY}, which may do what the persona is denied",
+                    persona.name()
+                );
+                (message, format!("require {WORKLOADS_POLICY} by a condition on iam:PermissionsBoundary"))
+            } else if rights.creates_roles_within(WORKLOADS_POLICY) {
+                let given_back = given_back(entitlement.custom_policy.as_ref());
+                if given_back.is_empty() {
+                    continue;
+                }
+                let message = format!(
+                    "denies {}, which the roles that {} creates may do within {WORKLOADS_POLICY}",
+                    given_back.join(", "),
+                    persona.name()
+                );
+                (
+                    message,
+                    "deny it in cdk/lib/constructs/workloads-boundary.ts as well, or let it create no roles".to_owned(),
+                )
+            } else {
+                continue;
+            };
+            if reported.insert(at.clone()) {
+                self.report(Lint::WideRoles, &at, message, remedy);
+            }
+        }
+    }
+
     /// Where the policy stands that counts for the persona in the environment.
     fn place_of(&self, origin: Origin, persona: &'a Persona, environment: &'a Environment) -> JsonPath<'a> {
         let list = |key| {
@@ -390,6 +432,27 @@ impl<'a> Linter<'a> {
             self.report(Lint::UnreachableRoleTtl, &at, message, "lower it to those caps, or remove it");
         }
     }
+}
+
+/// The actions that a policy denies, and the boundary of workloads does not.
+fn given_back(policy: Option<&Policy>) -> Vec<String> {
+    let workloads = workloads("aws", SOME_ACCOUNT);
+    let denied = policy.map(Policy::statements).unwrap_or_default().iter().filter(|it| it.effect == Effect::Deny);
+    let mut found = BTreeSet::new();
+    for statement in denied {
+        let resources = statement.resource.as_ref().map_or(&[][..], OneOrMany::as_slice);
+        for action in statement.action.as_ref().map_or(&[][..], OneOrMany::as_slice) {
+            let service = action.split(':').next().unwrap_or_default();
+            // A statement may name several services: an action is about the resources of its own.
+            let own = |arn: &&String| arn.as_str() == "*" || arn.split(':').nth(2) == Some(service);
+            let mut own = resources.iter().filter(own);
+            // A pattern is asked for as it stands: what covers it covers what it stands for.
+            if own.any(|resource| evaluate([&workloads], &Request::new(action, resource)).is_possible()) {
+                found.insert(action.clone());
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn path<const N: usize>(keys: [&str; N]) -> JsonPath<'_> {

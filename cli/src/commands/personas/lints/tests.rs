@@ -100,7 +100,11 @@ fn cases() -> Vec<Case> {
         (
             statement,
             allow(json!("*")),
-            &["allow-everything personas.Builder.custom_policy[0]", "pass-any-role personas.Builder.custom_policy[0]"],
+            &[
+                "allow-everything personas.Builder.custom_policy[0]",
+                "pass-any-role personas.Builder.custom_policy[0]",
+                "wide-roles personas.Builder.custom_policy",
+            ],
         ),
         (
             statement,
@@ -120,7 +124,44 @@ fn cases() -> Vec<Case> {
         (
             statement,
             allow(json!(["organizations:LeaveOrganization", "iam:CreateUser", "iam:CreateRole", "s3:GetObject"])),
-            &["taken-by-boundary personas.Builder.custom_policy[0]"],
+            &["taken-by-boundary personas.Builder.custom_policy[0]", "wide-roles personas.Builder.custom_policy"],
+        ),
+        (
+            statement,
+            json!({
+                "Effect": "Allow", "Action": "iam:CreateRole", "Resource": "arn:aws:iam::*:role/deployed-by-daypass/*",
+            }),
+            &["wide-roles personas.Builder.custom_policy"],
+        ),
+        (
+            statement,
+            json!({
+                "Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::*:role/deployed-by-daypass/*",
+                "Condition": { "ArnLike": { "iam:PermissionsBoundary": "arn:aws:iam::*:policy/daypass-*" } },
+            }),
+            &["wide-roles personas.Builder.custom_policy"],
+        ),
+        (
+            "/personas/Builder/custom_policy",
+            json!([
+                {
+                    "Effect": "Allow", "Action": "iam:CreateRole", "Resource": "arn:aws:iam::*:role/deployed-by-daypass/*",
+                    "Condition": { "ArnLike": { "iam:PermissionsBoundary": "arn:aws:iam::*:policy/daypass-workloads" } },
+                },
+                { "Effect": "Deny", "Action": ["dynamodb:DeleteTable", "s3:DeleteBucket"], "Resource": "*" },
+            ]),
+            &[],
+        ),
+        (
+            "/personas/Builder/custom_policy",
+            json!([
+                {
+                    "Effect": "Allow", "Action": "iam:CreateRole", "Resource": "arn:aws:iam::*:role/deployed-by-daypass/*",
+                    "Condition": { "ArnLike": { "iam:PermissionsBoundary": "arn:aws:iam::*:policy/daypass-workloads" } },
+                },
+                { "Effect": "Deny", "Action": ["s3:DeleteBucket", "sns:*"], "Resource": "*" },
+            ]),
+            &["wide-roles personas.Builder.custom_policy"],
         ),
         // Branches.
         (
