@@ -207,7 +207,10 @@ async fn what_is_stronger_is_shielded_and_a_stack_is_migrated() {
     assert_eq!(left(&plan, "role"), [admin.as_str(); 4]);
     assert_eq!((&plan["left"], &plan["resources"][0]["shielded"]), (&json!(4), &json!("name")), "{plan:#}");
     let commands = plan["resources"][1]["migration"].as_array().expect("a list");
-    assert!(commands[0].as_str().expect("text").contains("/fixed-for-daypass/<Persona>/cloudformation"), "{plan:#}");
+    assert!(
+        commands[0].as_str().expect("text").contains("/fixed-for-daypass/<Persona>/cloudformation-<name>"),
+        "{plan:#}"
+    );
 
     // Nobody is there to say yes.
     let apply = account.shield(&["apply"]).await;

@@ -303,7 +303,8 @@ impl Item {
         }
         // An update that changes nothing is refused, and another role is no change.
         tags.insert(MIGRATED.0.to_owned(), MIGRATED.1.to_owned());
-        let role = format!("arn:{}:iam::{}:role{FIXED_PATH}<Persona>/cloudformation", place.partition, place.account);
+        let role =
+            format!("arn:{}:iam::{}:role{FIXED_PATH}<Persona>/cloudformation-<name>", place.partition, place.account);
         commands.push(format!("{common} --tags {} --role-arn {}", quoted(&listed(&tags)), quoted(&role)));
         commands.push(wait);
         commands
