@@ -4,6 +4,7 @@ pub mod asking;
 pub mod aws;
 pub mod calls;
 pub mod deployment;
+pub mod documents;
 pub mod envelope;
 pub mod holders;
 pub mod identity_token;

@@ -12,6 +12,7 @@ pub mod man;
 pub mod personas;
 pub mod release;
 pub mod request;
+pub mod shield;
 pub mod status;
 
 mod findings;
@@ -58,6 +59,9 @@ pub enum Command {
     /// Plan and create the Identity Center groups.
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Shield what lends a deployment more rights than it was given.
+    #[command(subcommand)]
+    Shield(shield::Command),
     /// Check and explain personas.json.
     #[command(subcommand)]
     Personas(personas::Command),
@@ -91,6 +95,7 @@ impl Command {
             Self::CheckApp(args) => check_app::run(args, context),
             Self::Config(Config::Show(args)) => config_show::run(args, context),
             Self::Groups(command) => groups::run(command, context),
+            Self::Shield(command) => shield::run(command, context),
             Self::Personas(command) => personas::run(command, context),
             Self::Completions(args) => completions::run(args, whole(), context),
             Self::Man(args) => man::run(args, whole(), context),

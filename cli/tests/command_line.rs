@@ -29,7 +29,7 @@ fn help_and_errors_are_as_recorded() {
 }
 
 /// Every command, with what it needs to get as far as an answer here, where nothing is set.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     ("exec", &["--", "true"]),
     ("request", &[]),
     ("credentials", &[]),
@@ -41,6 +41,8 @@ const COMMANDS: [(&str, &[&str]); 16] = [
     ("config show", &[]),
     ("groups plan", &["--file", "missing.json"]),
     ("groups apply", &["--file", "missing.json"]),
+    ("shield plan", &["--target-profile", "missing"]),
+    ("shield apply", &["--target-profile", "missing"]),
     ("personas check", &["missing.json"]),
     ("personas explain", &["--file", "missing.json", "--email", "a@example.com", "--account", "x"]),
     ("completions", &["bash"]),
@@ -80,8 +82,8 @@ fn helps_below(command: &[&str]) -> Vec<(String, String)> {
 #[test]
 fn help_fits_80_columns() {
     let helps = helps_below(&[]);
-    // Two of each command but `help`, of `daypass` itself, and of the three that have commands below them.
-    assert_eq!(helps.len(), 2 * (COMMANDS.len() - 1 + 1 + 3), "every command has help");
+    // Two of each command but `help`, of `daypass` itself, and of the four that have commands below them.
+    assert_eq!(helps.len(), 2 * (COMMANDS.len() - 1 + 1 + 4), "every command has help");
     let lines = helps.iter().flat_map(|(command, help)| help.lines().map(move |line| (command, line)));
     let long: Vec<_> = lines.filter(|(_, line)| line.chars().count() > 80).collect();
     assert!(long.is_empty(), "{long:#?}");

@@ -20,5 +20,7 @@ mod releases;
 mod renewals;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/shield.rs"]
+mod shield;
 #[path = "scenarios/strangers.rs"]
 mod strangers;

@@ -38,6 +38,18 @@ impl Request {
         self
     }
 
+    /// The same request, done to another resource.
+    #[must_use]
+    pub fn on(&self, resource: &str) -> Self {
+        Self { resource: resource.to_owned(), ..self.clone() }
+    }
+
+    /// What it is done to.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
     fn values(&self, key: &str) -> Option<&[String]> {
         self.context.get(&key.to_ascii_lowercase()).map(Vec::as_slice)
     }

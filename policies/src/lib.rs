@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod evaluate;
 pub mod methods;
 pub mod rights;
+pub mod strength;
 
 /// The permissions boundary of deploy roles, a JSON document with parameters of its stack such as `${Account}`.
 pub const BOUNDARY: &str = include_str!("../boundary.json");

@@ -15,7 +15,10 @@ pub static METHODS: LazyLock<Vec<Method>> = LazyLock::new(|| file().methods);
 /// The file's own values for what stands in braces.
 pub static EXAMPLE: LazyLock<Placeholders> = LazyLock::new(|| Placeholders(file().placeholders));
 
-/// The key of a tag that shields a resource from deployments.
+/// The tag that shields a resource from deployments; its value is `true`.
+pub const SHIELD_TAG: &str = "daypass:protected";
+
+/// The condition key of a tag that shields a resource from deployments.
 pub const SHIELD: &str = "aws:ResourceTag/daypass:protected";
 
 #[derive(Deserialize)]
@@ -77,6 +80,12 @@ impl Step {
     #[must_use]
     pub fn is_shielded(&self) -> bool {
         self.context.contains_key(SHIELD)
+    }
+
+    /// Whether it sets or removes that tag.
+    #[must_use]
+    pub fn sets_shield(&self) -> bool {
+        self.context.get("aws:TagKeys").is_some_and(|keys| keys.as_deref() == Some(SHIELD_TAG))
     }
 }
 

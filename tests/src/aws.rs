@@ -89,6 +89,19 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// The same in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let endpoint = Endpoint { region: region.to_owned(), ..self.endpoint.clone() };
+        endpoint.with(self.credentials.clone())
+    }
+
+    /// What a client of any other service is built from.
+    #[must_use]
+    pub const fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// Security Token Service.
     #[must_use]
     pub fn sts(&self) -> aws_sdk_sts::Client {

@@ -29,6 +29,7 @@ use crate::{
 
 mod check;
 mod clock;
+mod lenders;
 mod survivors;
 mod token;
 
@@ -297,7 +298,7 @@ impl Site {
         }
         let on_boarding = self.on_boarding(NAME, &account, &config).await;
         let on_boarding = on_boarding.unwrap_or_else(|error| Check::error(NAME, &Error::from(&error)));
-        vec![on_boarding, survivors::look(&account, &config).await]
+        vec![on_boarding, survivors::look(&account, &config).await, lenders::look(&config).await]
     }
 
     async fn on_boarding(&self, name: &str, account: &AccountId, config: &SdkConfig) -> Result<Check, AwsError> {

@@ -8,7 +8,7 @@ use daypass_aws::AwsError;
 use serde_json::Value;
 
 use super::check::Check;
-use crate::error::Error;
+use crate::{client::documents::decoded, error::Error};
 
 const NAME: &str = "deployed roles";
 
@@ -58,12 +58,6 @@ fn judge(account: &AccountId, roles: &[Outsiders]) -> Check {
         "delete each unused role; IAM Access Analyzer finds other resources that are open to other accounts: \
          `aws accessanalyzer list-analyzers --type ACCOUNT`",
     )
-}
-
-/// A document as IAM answers it: URL-encoded.
-fn decoded(document: &str) -> String {
-    let pair = format!("document={document}");
-    form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// Everybody of another account, or whoever it may be, whom a trust policy allows something. What cannot be read counts.
@@ -145,7 +139,6 @@ mod tests {
         let denies = json!({"Statement": [{"Effect": "Deny", "Principal": "*"}]}).to_string();
         assert_eq!(outsiders(&account(), &denies), BTreeSet::new());
         assert_eq!(outsiders(&account(), "{").len(), 1);
-        assert_eq!(decoded("%7B%22a%22%3A%20%22b%2B%2F%26%22%7D"), r#"{"a": "b+/&"}"#);
     }
 
     #[test]
