@@ -13,7 +13,6 @@ use crate::{client::documents::decoded, error::Error};
 const NAME: &str = "deployed roles";
 
 /// The one path below which deployments own roles (cdk/lib/names.ts).
-const DEPLOYED_PATH: &str = "/deployed-by-daypass/";
 
 /// A role, and who outside of its account its trust policy lets in.
 type Outsiders = (String, BTreeSet<String>);
