@@ -129,9 +129,12 @@ async fn assert_stack(stack: &Stack, account: &str, name: &str, resources: &[&st
     }
 }
 
-const PRODUCT: (&str, &str) = ("alex", "Product-Deployers");
-const NETWORK: (&str, &str) = ("nadia", "Network-Deployers");
-const CONTAINERS: (&str, &str) = ("carol", "Container-Deployers");
+/// The login of somebody, and the group type of the persona that they deploy as.
+type Person = (&'static str, &'static str);
+
+const PRODUCT: Person = ("alex", "Product-Deployers");
+const NETWORK: Person = ("nadia", "Network-Deployers");
+const CONTAINERS: Person = ("carol", "Container-Deployers");
 
 const CDK_DEPLOY: [&str; 5] = ["npx", "cdk", "deploy", "--require-approval", "never"];
 
@@ -290,7 +293,7 @@ async fn each_persona_deploys_its_templates() {
     let stack = Stack::shared().await;
     let example = Example::copy("cloudformation");
     let app = ["AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"];
-    let cases: [((&str, &str), &str, &str, &[&str]); 3] = [
+    let cases: [(Person, &str, &str, &[&str]); 3] = [
         (PRODUCT, "template.yaml", "payments", &app),
         (NETWORK, "network.yaml", "network", &["AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"]),
         (CONTAINERS, "containers.yaml", "containers", &["AWS::ECR::Repository"]),
@@ -356,10 +359,10 @@ async fn kubernetes() {
     for (account, id) in ACCOUNTS {
         // The platform team deploys it once; another run may have.
         let body = fs::read_to_string(example.0.path("role.yaml")).expect("the template");
-        let make =
+        let create =
             [("StackName", "fixed-roles"), ("TemplateBody", &body), ("Capabilities.member.1", "CAPABILITY_NAMED_IAM")];
-        let made = stack.root(id).call(&Call::Query("cloudformation", "2010-05-15", "CreateStack", &make)).await;
-        if let Err(refused) = made {
+        let created = stack.root(id).call(&Call::Query("cloudformation", "2010-05-15", "CreateStack", &create)).await;
+        if let Err(refused) = created {
             assert!(refused.to_string().contains("AlreadyExists"), "{refused}");
         }
         let role = format!("arn:aws:iam::{id}:role/fixed-for-daypass/Container_Admin/kubernetes-deployer");

@@ -84,6 +84,8 @@ impl Field<'_> {
         }
         self.administrator("/", &format!("cdk-hnb659fds-deploy-role-{}-{REGION}", self.account), None).await;
         self.administrator("/", &format!("cdk-hnb659fds-cfn-exec-role-{}-{REGION}", self.account), None).await;
+        self.administrator("/fixed-for-daypass/Container_Admin/", "fixed-own", None).await;
+        self.administrator("/fixed-for-daypass/Another/", "fixed-other", None).await;
     }
 
     /// What runs with a stronger role, shielded by its owner. Returns the instance among it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_types::SdkConfig;
-use daypass::ids::AccountId;
+use daypass::{ids::AccountId, names::DEPLOYED_PATH};
 use daypass_aws::AwsError;
 use serde_json::Value;
 
@@ -11,8 +11,6 @@ use super::check::Check;
 use crate::{client::documents::decoded, error::Error};
 
 const NAME: &str = "deployed roles";
-
-/// The one path below which deployments own roles (cdk/lib/names.ts).
 
 /// A role, and who outside of its account its trust policy lets in.
 type Outsiders = (String, BTreeSet<String>);
