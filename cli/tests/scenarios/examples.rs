@@ -399,6 +399,61 @@ async fn kubernetes() {
     }
 }
 
+/// A role of the platform team for a persona's stacks, as strong as can be within the boundary.
+async fn fixed_role(stack: &Stack, persona: &str) -> String {
+    let name = format!("cloudformation-{}", new_transaction_id());
+    let path = format!("/fixed-for-daypass/{persona}/");
+    let boundary = format!("arn:aws:iam::{TARGET}:policy/daypass-boundary");
+    let create = [
+        ("RoleName", name.as_str()),
+        ("Path", path.as_str()),
+        ("PermissionsBoundary", boundary.as_str()),
+        ("AssumeRolePolicyDocument", TRUST_CLOUDFORMATION),
+    ];
+    let put = [("RoleName", name.as_str()), ("PolicyName", "all"), ("PolicyDocument", EVERYTHING)];
+    for (action, parameters) in [("CreateRole", create.as_slice()), ("PutRolePolicy", &put)] {
+        stack.root(TARGET).call(&Call::Query("iam", "2010-05-08", action, parameters)).await.expect(action);
+    }
+    format!("arn:aws:iam::{TARGET}:role{path}{name}")
+}
+
+/// A stack keeps the role that it was given, and lends it to whoever may update the stack: to its own persona alone.
+#[tokio::test]
+async fn a_stack_that_keeps_a_fixed_role_is_its_personas() {
+    let stack = Stack::shared().await;
+    let example = Example::copy("cloudformation");
+    let personas = [
+        (PRODUCT, "Product_Admin", "payments"),
+        (NETWORK, "Network", "network"),
+        (CONTAINERS, "Container_Admin", "containers"),
+    ];
+    let refused = |answer: &Ended| answer.code != 0 && answer.stderr.contains("AccessDenied");
+    for (who, persona, owner) in personas {
+        let role = fixed_role(&stack, persona).await;
+        let name = format!("{owner}-{}", new_transaction_id());
+        let deploy = |verb: &'static str, template: &'static str| {
+            vec!["aws", "cloudformation", verb, "--stack-name", &name, "--template-body", template]
+        };
+        let create = [deploy("create-stack", TOPIC), vec!["--role-arn", &role]].concat();
+        let others = personas.iter().map(|(other, ..)| *other).filter(|other| *other != who);
+        for other in others.clone() {
+            let answer = example.exec_as(&stack, other, "payments-dev", &create).await;
+            assert!(refused(&answer), "{name} as {other:?}: {answer:?}");
+        }
+        let answer = example.exec_as(&stack, who, "payments-dev", &create).await;
+        assert_eq!(answer.code, 0, "{name}: {answer:?}");
+        for other in others {
+            let answer = example.exec_as(&stack, other, "payments-dev", &deploy("update-stack", TWO_TOPICS)).await;
+            assert!(refused(&answer), "{name} as {other:?}: {answer:?}");
+        }
+        let answer = example.exec_as(&stack, who, "payments-dev", &deploy("update-stack", TWO_TOPICS)).await;
+        assert_eq!(answer.code, 0, "{name}: {answer:?}");
+    }
+}
+
+const TOPIC: &str = r#"{"Resources":{"One":{"Type":"AWS::SNS::Topic"}}}"#;
+const TWO_TOPICS: &str = r#"{"Resources":{"One":{"Type":"AWS::SNS::Topic"},"Two":{"Type":"AWS::SNS::Topic"}}}"#;
+const TRUST_CLOUDFORMATION: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"cloudformation.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 const TRUST_EVERYBODY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
