@@ -245,7 +245,7 @@ check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the ex
 	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > $(CHECKED_CONFIG)
 	cd cdk && DAYPASS_CONFIG=../$(CHECKED_CONFIG) npm run --silent synth -- --output ../.local/check/cdk.out
 	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
-	$(VENV)/bin/cfn-lint --template examples/cloudformation/template.yaml
+	$(VENV)/bin/cfn-lint --template examples/cloudformation/*.yaml examples/kubernetes/role.yaml
 
 check-cdk: $(CDK) ## types and format of the CDK app
 	cd cdk && npm run --silent lint

@@ -39,6 +39,8 @@ STEM: Final = 6
 
 ABOUT: Final[dict[str, tuple[str, ...]]] = {
     "dynamodb:UpdateContinuousBackups": ("PointInTimeRecoverySpecification",),
+    "kms:DisableKey": ("Enabled",),
+    "kms:EnableKey": ("Enabled",),
     "lambda:UpdateFunctionCode": ("Code",),
     "logs:AssociateKmsKey": ("KmsKeyId",),
     "logs:DisassociateKmsKey": ("KmsKeyId",),
@@ -159,6 +161,30 @@ class Change:
         return name in self.properties
 
 
+DYNAMIC: Final = re.compile(
+    r"\{\{resolve:(?P<service>secretsmanager|ssm-secure|ssm):(?P<name>arn:[^}]*?:secret:[^:}]+|[^:}]+)"
+)
+
+
+def needs_of_references(properties: Any, partition: str, region: str, account: str) -> Iterator[Need]:
+    """Yield what the dynamic references in properties need: reading the secrets and parameters that they name."""
+    for _, text in _members({"": properties}):
+        for found in DYNAMIC.finditer(text) if isinstance(text, str) else ():
+            name = found["name"]
+            where = f"arn:{partition}:{{}}:{region}:{account}"
+            if found["service"] == "secretsmanager":
+                arn = name if name.startswith("arn:") else f"{where.format('secretsmanager')}:secret:{name}"
+                yield Need("secretsmanager:GetSecretValue", arn)
+            else:
+                yield Need("ssm:GetParameters", f"{where.format('ssm')}:parameter/{name.lstrip('/')}")
+
+
+def is_replaced(change: Change) -> bool:
+    """Tell whether an update makes another resource, because a property differs that cannot be changed."""
+    fixed = _schema(change.region, change.type).get("createOnlyProperties") or []
+    return any(change.concerns(path.split("/")[2]) for path in fixed if path.count("/") >= 2)
+
+
 def needs(change: Change, known: Roles) -> Iterator[Need]:
     """Yield the permissions that an operation needs, none of them twice."""
     if change.type.startswith("Custom::") or change.type == "AWS::CloudFormation::CustomResource":
@@ -215,8 +241,12 @@ def _of_handlers(change: Change, known: Roles) -> Iterator[Need]:
     namespace = _own_namespace(change, permissions)
     own = [action for action in permissions if action.startswith(f"{namespace}:") and not _is_undone(action, change)]
     judged = [action for action in own if _is_needed(action, change)]
-    if change.operation != "read" and not any(_writes(action) and not _tags_only(action) for action in judged):
-        judged = [action for action in own if action in judged or (_writes(action) and not _tags_only(action))]
+    # What only tags makes and ends nothing, but may be all that an update does.
+    writing = [
+        action for action in judged if _writes(action) and (change.operation == "update" or not _tags_only(action))
+    ]
+    if change.operation != "read" and not writing:
+        judged = [action for action in own if action in judged or _may_be_meant(action, change)]
     for action in judged:
         for resource in _resources(action, change):
             yield Need(action, resource, _tags(action, change))
@@ -243,12 +273,19 @@ def _of_handlers(change: Change, known: Roles) -> Iterator[Need]:
 def _own_namespace(change: Change, permissions: list[str]) -> str:
     """IAM's name of the type's service: the type's own, or else what most of its permissions begin with."""
     namespaces = [action.partition(":")[0] for action in permissions]
-    own = [namespace for namespace in namespaces if namespace.replace("-", "") == change.namespace]
+    wanted = change.namespace.replace("-", "")
+    own = [namespace for namespace in namespaces if namespace.replace("-", "") == wanted]
     return max(dict.fromkeys(own or namespaces), key=namespaces.count, default=change.namespace)
 
 
 def _is_undone(action: str, change: Change) -> bool:
     return change.operation == "create" and bool(UNDOING.match(action.partition(":")[2]))
+
+
+def _may_be_meant(action: str, change: Change) -> bool:
+    """Tell whether an action is one of those that are needed when no name tells which."""
+    undoes = change.operation == "update" and UNDOING.match(action.partition(":")[2])
+    return _writes(action) and not _tags_only(action) and not undoes
 
 
 def _tags_only(action: str) -> bool:
@@ -277,7 +314,8 @@ def _is_needed(action: str, change: Change) -> bool:
     itself = _words(change.type.rsplit("::", 1)[-1])
     rest = [word for word in about if word not in GENERIC]
     if not rest or _same(rest, itself):
-        return True
+        # An update ends no resource: what would is for a part of it.
+        return not (change.operation == "update" and UNDOING.match(name))
     named = _property_named(rest, itself, change)
     if named:
         return change.concerns(named)
@@ -408,6 +446,8 @@ def _kind(pattern: str) -> str:
 
 def _fill(pattern: str, change: Change) -> list[str]:
     """Return the ARNs of a documented pattern, such as `arn:${Partition}:sqs:${Region}:${Account}:${QueueName}`."""
+    # The id of a stack is not known, its name is.
+    pattern = pattern.replace("stack/${StackName}/${Id}", "stack/${StackName}/*")
     where = {"Partition": change.partition, "Region": change.region, "Account": change.account}
     arn = re.sub(r"\$\{(Partition|Region|Account)\}", lambda found: where[found[1]], pattern)
     arns = [arn]

@@ -340,3 +340,86 @@ def test_a_bucket_has_the_tags_of_its_template(accounts: Accounts, session: Sess
     assert tag() == "payments"
     assert stack.update(who, bucket("receipts")) == "UPDATE_COMPLETE", stack.reasons()
     assert tag() == "receipts"
+
+
+IMPORTS = {"Type": "AWS::IAM::Role", "DeletionPolicy": "Retain"}
+
+
+def test_what_was_imported_is_judged_by_all_that_the_template_says(
+    accounts: Accounts, session: Session, stack: Stack
+) -> None:
+    boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    name, trust = f"r-{accounts.suffix}", {"AssumeRolePolicyDocument": TRUST}
+    iam = accounts.aws.root("iam", accounts.target)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST), PermissionsBoundary=boundary)
+    who = session("can", allow("*"))
+    client = accounts.aws.client("cloudformation", who)
+
+    def template_of(**more: Any) -> str:
+        return template(IMPORTS | {"Properties": {"RoleName": name, **trust, **more}})
+
+    client.create_change_set(
+        StackName=stack.name,
+        ChangeSetName="x",
+        ChangeSetType="IMPORT",
+        TemplateBody=template_of(),
+        Capabilities=CAPABLE,
+        ResourcesToImport=[
+            {"ResourceType": "AWS::IAM::Role", "LogicalResourceId": "R0", "ResourceIdentifier": {"RoleName": name}}
+        ],
+    )
+    client.execute_change_set(StackName=stack.name, ChangeSetName="x")
+    assert stack.status() == "IMPORT_COMPLETE"
+    client.update_stack(StackName=stack.name, TemplateBody=template_of(Description="x"), Capabilities=CAPABLE)
+    assert stack.status() == "UPDATE_COMPLETE", stack.reasons()
+    shown = iam.get_role(RoleName=name)["Role"]
+    assert shown["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+
+
+def test_a_role_that_is_there_is_not_taken_over(accounts: Accounts, session: Session, stack: Stack) -> None:
+    name = accounts.role(accounts.target, "there").rsplit("/", 1)[-1]
+    assert stack.create(session("can", allow("*")), role(RoleName=name, Path="/apps/")) == "ROLLBACK_COMPLETE"
+    assert "already exists" in stack.reasons()
+
+
+def test_what_a_dynamic_reference_names_is_read(accounts: Accounts, session: Session, stack: Stack) -> None:
+    secret = f"s-{accounts.suffix}"
+    accounts.aws.root("secretsmanager", accounts.target).create_secret(Name=secret, SecretString="x")
+    parameter = {
+        "Type": "AWS::SSM::Parameter",
+        "Properties": {"Type": "String", "Value": f"{{{{resolve:secretsmanager:{secret}}}}}"},
+    }
+    cannot = session("cannot", allow("*"), deny("secretsmanager:GetSecretValue"))
+    assert stack.create(cannot, parameter) == "ROLLBACK_COMPLETE"
+    assert "secretsmanager:GetSecretValue" in stack.reasons()
+    assert stack.create(session("can", allow("*")), parameter) == "CREATE_COMPLETE", stack.reasons()
+
+
+def test_a_change_set_is_of_its_stack_also_by_its_arn(accounts: Accounts, session: Session, stack: Stack) -> None:
+    made = template({"Type": "AWS::SQS::Queue", "Properties": {}})
+    change_set = {"StackName": stack.name, "ChangeSetName": "x", "ChangeSetType": "CREATE", "TemplateBody": made}
+    arn = stack.root.create_change_set(**change_set)["Id"]
+    others = deny("cloudformation:*ChangeSet", f"arn:aws:cloudformation:*:*:stack/{stack.name}/*")
+    client = accounts.aws.client("cloudformation", session("cannot", allow("*"), others))
+    for call in (client.execute_change_set, client.delete_change_set):
+        assert refused(call, ChangeSetName=arn) == "AccessDenied"
+
+
+def test_a_replacement_needs_to_create_and_to_delete(accounts: Accounts, session: Session, stack: Stack) -> None:
+    def group(name: str) -> dict[str, Any]:
+        return {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": f"{name}-{accounts.suffix}"}}
+
+    cannot = session("cannot", allow("*"), deny("logs:DeleteLogGroup"))
+    assert stack.create(cannot, group("one")) == "CREATE_COMPLETE"
+    assert stack.update(cannot, group("two")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.update(session("can", allow("*")), group("two")) == "UPDATE_COMPLETE", stack.reasons()
+
+
+def test_an_update_does_not_need_to_end_what_it_changes(session: Session, stack: Stack) -> None:
+    def key(description: str) -> dict[str, Any]:
+        document = json.loads(policy({"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}))
+        return {"Type": "AWS::KMS::Key", "Properties": {"Description": description, "KeyPolicy": document}}
+
+    cannot = session("cannot", allow("*"), deny(["kms:DisableKey", "kms:ScheduleKeyDeletion"]))
+    assert stack.create(cannot, key("one")) == "CREATE_COMPLETE", stack.reasons()
+    assert stack.update(cannot, key("two")) == "UPDATE_COMPLETE", stack.reasons()

@@ -151,7 +151,10 @@ def stack_arns() -> None:
     from ministack.services import cloudformation
 
     def resource_of(call: Call) -> str | None:
-        name = param(call.params, "StackName")
+        name, change_set = param(call.params, "StackName"), param(call.params, "ChangeSetName")
+        if not name and change_set.startswith("arn:"):
+            # A change set that is named by its ARN is of the stack that it is of.
+            name = (cloudformation._change_sets.get(change_set) or {}).get("StackName", "")
         stack = cloudformation._stacks.get(name) if name else None
         return (stack or {}).get("StackId")
 

@@ -3,7 +3,7 @@
 import contextvars
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from daypass_local import deployments
@@ -46,14 +46,23 @@ def resources_are_judged() -> None:
     from ministack.services import iam
     from ministack.services.cloudformation import changesets, provisioners, stacks
 
-    def judge(type_: str, operation: str, properties: Any, previous: Any, name: str) -> None:
-        key = DEPLOYER.get()
-        if not key or iam_evaluator.is_root_access_key(key):
-            return
+    adopted: set[tuple[str, str, str]] = set()
+
+    def is_judged() -> bool:
+        return bool(DEPLOYER.get()) and not iam_evaluator.is_root_access_key(DEPLOYER.get())
+
+    def change_of(type_: str, operation: str, properties: Any, previous: Any, name: str) -> deployments.Change:
         now, before = map(deployments.without_system_tags, (properties or {}, previous or {}))
-        change = deployments.Change(type_, operation, now, before, name, "aws", get_region(), get_account_id())
-        known = deployments.Roles(dict(iam._roles.items()), dict(iam._instance_profiles.items()))
-        for need in deployments.needs(change, known):
+        return deployments.Change(type_, operation, now, before, name, "aws", get_region(), get_account_id())
+
+    def judge(type_: str, operation: str, properties: Any, previous: Any, name: str) -> None:
+        if is_judged():
+            known = deployments.Roles(dict(iam._roles.items()), dict(iam._instance_profiles.items()))
+            demand(deployments.needs(change_of(type_, operation, properties, previous, name), known))
+
+    def demand(needs: Iterable[deployments.Need]) -> None:
+        key = DEPLOYER.get()
+        for need in needs:
             service = need.action.partition(":")[0]
             resource = _key_of(need.resource) if service == "kms" else need.resource
             denied = iam_evaluator.enforce(key, need.action, service, get_region(), resource, dict(need.context))
@@ -65,9 +74,16 @@ def resources_are_judged() -> None:
         return original_provision(type_, logical_id, properties, stack_name)
 
     def update(type_: str, name: str, old: Any, new: Any, *more: Any, **named: Any) -> Any:
-        # A replacement is a creation and a deletion, which are judged as such.
+        # Of what was imported, the template says how it shall be, and nobody has asked for that yet.
+        before = {} if (get_account_id(), type_, name) in adopted else old
+        # A replacement is a creation and a deletion. Where ministack makes it so, they are judged as such.
         if old != new and not provisioners._replacing_change(type_, old, new):
-            judge(type_, "update", new, old, name)
+            if is_judged() and deployments.is_replaced(change_of(type_, "update", new, old, name)):
+                judge(type_, "create", new, {}, name)
+                if not provisioners._RETAIN_REPLACED.get():
+                    judge(type_, "delete", old, old, name)
+            else:
+                judge(type_, "update", new, before, name)
         return original_update(type_, name, old, new, *more, **named)
 
     def delete(type_: str, name: str, properties: Any, *more: Any, **named: Any) -> Any:
@@ -76,12 +92,20 @@ def resources_are_judged() -> None:
 
     def adopt(type_: str, identifier: Any) -> Any:
         judge(type_, "read", identifier, {}, str(next(iter(identifier.values()), "")))
-        return original_adopt(type_, identifier)
+        found = original_adopt(type_, identifier)
+        adopted.add((get_account_id(), type_, found[0]))
+        return found
+
+    def resolve(properties: Any, *more: Any, **named: Any) -> Any:
+        if is_judged():
+            demand(deployments.needs_of_references(properties, "aws", get_region(), get_account_id()))
+        return original_resolve(properties, *more, **named)
 
     original_provision = replace(provisioners, "_provision_resource", provision)
     original_update = replace(provisioners, "_update_resource", update)
     original_delete = replace(provisioners, "_delete_resource", delete)
     original_adopt = replace(provisioners, "_import_resource", adopt)
+    original_resolve = replace(stacks, "_resolve_dynamic_references", resolve)
     # They are imported by name.
     for name, new in (("_provision_resource", provision), ("_update_resource", update), ("_delete_resource", delete)):
         replace(stacks, name, new)
@@ -210,6 +234,8 @@ def role_boundaries() -> None:
 
     def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
         boundary = check(properties)
+        if properties.get("RoleName") in iam._roles:
+            raise ValueError(f"Role with name {properties['RoleName']} already exists.")
         made = original_create(logical_id, properties, stack_name)
         iam._roles[made[0]]["PermissionsBoundary"] = boundary
         return made
@@ -217,7 +243,9 @@ def role_boundaries() -> None:
     def update(name: str, old: dict[str, Any], new: dict[str, Any], *more: Any, **named: Any) -> Any:
         boundary = check(new)
         updated = original_update(name, old, new, *more, **named)
-        iam._roles[updated[0]]["PermissionsBoundary"] = boundary
+        # What the template has not changed stays as it is, also where that is not what the template says.
+        if updated[0] != name or old.get("PermissionsBoundary") != new.get("PermissionsBoundary"):
+            iam._roles[updated[0]]["PermissionsBoundary"] = boundary
         return updated
 
     handlers = provisioners._RESOURCE_HANDLERS["AWS::IAM::Role"]

@@ -36,6 +36,10 @@ def resource_paths() -> None:
             return known.get("Arn") or f"arn:aws:iam::{call.account}:instance-profile{new_path}{profile}"
         if role_name and param(call.params, "Action") == "CreateRole":
             return f"arn:aws:iam::{call.account}:role{new_path}{role_name}"
+        if param(call.params, "Action") == "CreatePolicy":
+            return f"arn:aws:iam::{call.account}:policy{new_path}{param(call.params, 'PolicyName')}"
+        if param(call.params, "Action") == "CreateServiceLinkedRole":
+            return f"arn:aws:iam::{call.account}:role/aws-service-role/{param(call.params, 'AWSServiceName')}/*"
         role = find_role(role_name, call.account) if role_name else None
         return str(role["Arn"]) if role else None
 
