@@ -241,6 +241,8 @@ const NAMED: [&str; 5] = [
     "arn:aws:iam::{account}:role/fixed-for-daypass/Network/deployer",
 ];
 
+const DEPLOY_ROLE: &str = "arn:aws:iam::{account}:role/daypass/{deploy_role}";
+
 /// Nobody creates a role that has no boundary, or another one than that of workloads.
 #[test]
 fn a_persona_creates_roles_within_the_boundary_of_workloads_only() {
@@ -275,6 +277,7 @@ fn a_fixed_role_is_assumed_and_passed_by_its_persona_only() {
             for caller in personas {
                 let context = BTreeMap::from([
                     ("aws:PrincipalTag/daypass:persona".to_owned(), Some(caller.to_owned())),
+                    ("aws:PrincipalArn".to_owned(), Some(DEPLOY_ROLE.to_owned())),
                     ("iam:PassedToService".to_owned(), Some("cloudformation.amazonaws.com".to_owned())),
                     (
                         "iam:PermissionsBoundary".to_owned(),
@@ -292,8 +295,12 @@ fn a_fixed_role_is_assumed_and_passed_by_its_persona_only() {
         }
     }
     let kubernetes = "arn:aws:iam::{account}:role/fixed-for-daypass/Container_Admin/kubernetes-x";
-    let tagged =
-        |persona: &str| BTreeMap::from([("aws:PrincipalTag/daypass:persona".to_owned(), Some(persona.to_owned()))]);
+    let tagged = |persona: &str| {
+        BTreeMap::from([
+            ("aws:PrincipalTag/daypass:persona".to_owned(), Some(persona.to_owned())),
+            ("aws:PrincipalArn".to_owned(), Some(DEPLOY_ROLE.to_owned())),
+        ])
+    };
     for somebody in all.iter().filter(|it| it.name.starts_with("Container_Admin")) {
         assert!(somebody.may("sts:AssumeRole", kubernetes, &tagged("Container_Admin")), "{}", somebody.name);
     }

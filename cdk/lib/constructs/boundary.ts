@@ -252,6 +252,14 @@ function boundaryStatements(trail: Trail): iam.PolicyStatement[] {
     }),
 
     new iam.PolicyStatement({ sid: 'FixedRoles', actions: ['iam:PassRole'], resources: [FIXED_ROLES] }),
+    // A role of a deployment may be given any tag, and so any persona.
+    new iam.PolicyStatement({
+      effect: DENY,
+      sid: 'OnlyDeployRoles',
+      actions: ['iam:PassRole', 'sts:AssumeRole'],
+      resources: [`arn:*:iam::*:role${FIXED_PATH}*`],
+      conditions: { ArnNotLike: { 'aws:PrincipalArn': 'arn:*:iam::*:role/daypass/*' } },
+    }),
     ...sharedDenials(trail, [deployed('role'), FIXED_ROLES]),
     // No service's own policy opens these: whatever a resource's policy says, and whichever resource it is.
     new iam.PolicyStatement({
