@@ -168,3 +168,16 @@ def test_tags_shield_what_there_is(accounts: Accounts, session: Callable[..., Cr
         for service, operation, request in touches:
             code = refused(getattr(accounts.aws.client(service, credentials), operation), **request)
             assert code.startswith(("AccessDenied", "Unauthorized")), service
+
+
+def test_a_version_is_deleted_by_who_may_delete_versions(
+    accounts: Accounts, session: Callable[..., Credentials]
+) -> None:
+    s3, bucket = accounts.aws.root("s3", accounts.target), f"versions-{accounts.suffix}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="x", Body=b"x")["VersionId"]
+    one = {"Bucket": bucket, "Delete": {"Objects": [{"Key": "x", "VersionId": version}]}}
+    cannot = accounts.aws.client("s3", session("cannot", allow("*"), deny("s3:DeleteObjectVersion")))
+    assert refused(cannot.delete_objects, **one) == "AccessDenied"
+    assert "Errors" not in accounts.aws.client("s3", session("can", allow("*"))).delete_objects(**one)

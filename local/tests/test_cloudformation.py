@@ -376,10 +376,18 @@ def test_what_was_imported_is_judged_by_all_that_the_template_says(
     assert shown["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
 
 
-def test_a_role_that_is_there_is_not_taken_over(accounts: Accounts, session: Session, stack: Stack) -> None:
+def test_what_is_there_is_not_taken_over(accounts: Accounts, session: Session, stack: Stack) -> None:
     name = accounts.role(accounts.target, "there").rsplit("/", 1)[-1]
-    assert stack.create(session("can", allow("*")), role(RoleName=name, Path="/apps/")) == "ROLLBACK_COMPLETE"
-    assert "already exists" in stack.reasons()
+    accounts.aws.root("logs", accounts.target).create_log_group(logGroupName=name)
+    accounts.aws.root("secretsmanager", accounts.target).create_secret(Name=name, SecretString="x")
+    who = session("can", allow("*"))
+    for taken in (
+        role(RoleName=name, Path="/apps/"),
+        {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}},
+        {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name}},
+    ):
+        assert stack.create(who, taken) == "ROLLBACK_COMPLETE"
+        assert "already exists" in stack.reasons()
 
 
 def test_what_a_dynamic_reference_names_is_read(accounts: Accounts, session: Session, stack: Stack) -> None:

@@ -204,4 +204,32 @@ def resource_tags() -> None:
     )
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (pass_role, absent_services, stack_arns, resource_tags)
+def versions_are_deleted_by_their_own_action() -> None:
+    """DeleteObjects needs `s3:DeleteObjectVersion` for each entry with a version, also for the first.
+
+    ministack judges the first entry as the deletion of an object, so that a single version could be deleted by whoever
+    may delete objects.
+    Unnecessary when ministack's `s3_additional_checks` has the first entry.
+    """
+    from ministack.core import iam_actions
+
+    def s3_additional_checks(
+        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
+    ) -> list[tuple[str, str]]:
+        checks: list[tuple[str, str]] = original(method, path, headers, body, query_params)
+        bucket = path.strip("/")
+        if method == "POST" and "delete" in query_params and "/" not in bucket:
+            for arn, version in iam_actions._s3_batch_delete_targets(bucket, body)[:1]:
+                checks += [("s3:DeleteObjectVersion", arn)] if version else []
+        return checks
+
+    original = replace(iam_actions, "s3_additional_checks", s3_additional_checks)
+
+
+PATCHES: Final[tuple[Callable[[], None], ...]] = (
+    pass_role,
+    absent_services,
+    stack_arns,
+    resource_tags,
+    versions_are_deleted_by_their_own_action,
+)

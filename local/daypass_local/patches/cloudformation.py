@@ -70,6 +70,7 @@ def resources_are_judged() -> None:
                 raise PermissionError(_refusal(denied, need.action, resource))
 
     def provision(type_: str, logical_id: str, properties: Any, stack_name: str) -> Any:
+        _refuse_what_is_there(type_, properties or {})
         judge(type_, "create", properties, {}, f"{stack_name}-{logical_id}-{secrets.token_hex(6).upper()}")
         return original_provision(type_, logical_id, properties, stack_name)
 
@@ -111,6 +112,22 @@ def resources_are_judged() -> None:
         replace(stacks, name, new)
     for module in (stacks, changesets):
         replace(module, "_import_resource", adopt)
+
+
+def _refuse_what_is_there(type_: str, properties: dict[str, Any]) -> None:
+    """Raise ValueError for a resource whose name is taken: ministack takes these over, where AWS refuses."""
+    from ministack.services import cloudwatch_logs, dynamodb, iam, secretsmanager
+
+    named = {
+        "AWS::DynamoDB::Table": ("TableName", dynamodb._tables),
+        "AWS::IAM::Role": ("RoleName", iam._roles),
+        "AWS::Logs::LogGroup": ("LogGroupName", cloudwatch_logs._log_groups),
+        "AWS::SecretsManager::Secret": ("Name", secretsmanager._secrets),
+    }
+    property_, known = named.get(type_, ("", {}))
+    name = properties.get(property_) if property_ else None
+    if name and name in known:
+        raise ValueError(f"Resource of type '{type_}' with identifier '{name}' already exists.")
 
 
 def _key_of(arn: str) -> str:
@@ -234,8 +251,6 @@ def role_boundaries() -> None:
 
     def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
         boundary = check(properties)
-        if properties.get("RoleName") in iam._roles:
-            raise ValueError(f"Role with name {properties['RoleName']} already exists.")
         made = original_create(logical_id, properties, stack_name)
         iam._roles[made[0]]["PermissionsBoundary"] = boundary
         return made
