@@ -489,8 +489,8 @@ def _last_part(name: str) -> str:
 
 
 def _tags(action: str, change: Change) -> Properties:
-    """Return the tags that a request sets, by the keys that IAM knows them by."""
-    if not any("aws:TagKeys" in found["condition_keys"] for found in _documented(action)):
+    """Return the tags that a request sets, by the keys that IAM knows them by. What is documented of them has gaps."""
+    if not _writes(action):
         return {}
     tagging = _schema(change.region, change.type).get("tagging") or {}
     return tag_context(change.properties.get(str(tagging.get("tagProperty", "/Tags")).rpartition("/")[2]))

@@ -431,3 +431,11 @@ def test_an_update_does_not_need_to_end_what_it_changes(session: Session, stack:
     cannot = session("cannot", allow("*"), deny(["kms:DisableKey", "kms:ScheduleKeyDeletion"]))
     assert stack.create(cannot, key("one")) == "CREATE_COMPLETE", stack.reasons()
     assert stack.update(cannot, key("two")) == "UPDATE_COMPLETE", stack.reasons()
+
+
+@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::Kinesis::Stream", "AWS::SNS::Topic"])
+def test_a_tag_in_a_template_is_a_tag_of_the_request(session: Session, stack: Stack, kind: str) -> None:
+    shield = {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": "daypass:protected"}}
+    cannot = session("cannot", allow("*"), deny("*", Condition=shield))
+    tags = [{"Key": "Daypass:Protected", "Value": "true"}]
+    assert stack.create(cannot, {"Type": kind, "Properties": {"Tags": tags}}) == "ROLLBACK_COMPLETE"
