@@ -107,7 +107,7 @@ def test_the_persona_deploys_an_app(accounts: Accounts) -> None:
     assert life(accounts, stack, deployer(accounts, PERSONA["custom_policy"])) == done, stack.reasons()
 
 
-@pytest.mark.parametrize(("sid", "action"), actions())
+@pytest.mark.parametrize(("sid", "action"), list(actions()))
 def test_without_an_action_an_app_fails(accounts: Accounts, sid: str, action: str) -> None:
     seen = life(accounts, Stack(accounts), deployer(accounts, without(sid, action)))
     assert seen[-1] not in ("UPDATE_COMPLETE", "DELETE_COMPLETE"), seen
