@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use daypass::{ids::AccountId, text::Quoted};
+use daypass::{ids::AccountId, names::DEPLOYED_PATH, text::Quoted};
 
 use super::{
     Files, MOST_JSON_BYTES, Notes, invalid, read,
     rule::AppRule,
     tree::{self, Node, Value},
-    verdict::{self, BOUNDARIES, HOLE, MOST_CHARS, OWN_PATH, PARTLY, Verdict},
+    verdict::{self, BOUNDARIES, HOLE, MOST_CHARS, PARTLY, Verdict},
 };
 use crate::error::Error;
 
@@ -274,7 +274,7 @@ fn path(rule: AppRule, statement: &str, id: &str, node: &Node, path: Option<Stri
     let found = match verdict::created(&path) {
         Verdict::Allowed => return,
         Verdict::Refused => {
-            (rule, format!("its path is {}; the boundary allows {OWN_PATH} only ({statement})", Quoted(&path)))
+            (rule, format!("its path is {}; the boundary allows {DEPLOYED_PATH} only ({statement})", Quoted(&path)))
         }
         Verdict::Unknown => {
             (AppRule::CannotBeTold, format!("its path is {}, {PARTLY}", Quoted(&verdict::shown(&path))))

@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use daypass::text::Quoted;
+use daypass::{names::DEPLOYED_PATH, text::Quoted};
 
 use super::{
     Files, MOST_HCL_BYTES, MOST_JSON_BYTES, Notes, invalid, read,
     rule::AppRule,
     tree::{self, Node, Part, Value},
     unreadable,
-    verdict::{self, BOUNDARIES, HOLE, MOST_CHARS, OWN_PATH, PARTLY, Verdict},
+    verdict::{self, BOUNDARIES, HOLE, MOST_CHARS, PARTLY, Verdict},
 };
 use crate::error::Error;
 
@@ -121,7 +121,7 @@ fn module(folder: &Path, modules: &mut Vec<PathBuf>, files: &mut Files) -> Resul
                     let from = other.map_or_else(String::new, |path| format!(" from {}", Quoted(path)));
                     let message = format!("the module{from} was not read: it is not a folder of this app");
                     let remedy = format!(
-                        "check that its roles get the path {OWN_PATH} and the boundary {}: most modules have variables \
+                        "check that its roles get the path {DEPLOYED_PATH} and the boundary {}: most modules have variables \
                          for both",
                         BOUNDARIES[0]
                     );
@@ -307,14 +307,14 @@ impl Judge<'_> {
         let (rule, message) = match verdict::created(&text) {
             Verdict::Allowed => return,
             Verdict::Refused => {
-                (rule, format!("its path is {}; the boundary allows {OWN_PATH} only ({statement})", Quoted(&text)))
+                (rule, format!("its path is {}; the boundary allows {DEPLOYED_PATH} only ({statement})", Quoted(&text)))
             }
             Verdict::Unknown => {
                 (AppRule::CannotBeTold, format!("its path is {}, {PARTLY}", Quoted(&verdict::shown(&text))))
             }
         };
         let at = &resource.get("path").unwrap_or(resource).at;
-        self.notes.add(rule, at, path, message, format!("set `path = \"{OWN_PATH}\"`"));
+        self.notes.add(rule, at, path, message, format!("set `path = \"{DEPLOYED_PATH}\"`"));
     }
 
     fn boundary(&mut self, path: &str, resource: &Node) {

@@ -1,20 +1,17 @@
 //! What the boundary allows of roles and policies, by their ARNs and paths (policies/boundary.json).
 
-use daypass::names::BOUNDARY_POLICY;
+use daypass::names::{BOUNDARY_POLICY, DEPLOYED_PATH, FIXED_PATH, WORKLOADS_POLICY};
 
 /// Stands in a text for a part that the file does not say.
 pub const HOLE: char = '\0';
 /// A longer text is not put together: no ARN and no path is as long.
 pub const MOST_CHARS: usize = 4096;
 
-/// The path of roles, policies and instance profiles that deployments create.
-pub const OWN_PATH: &str = "/deployed-by-daypass/";
 /// The boundaries that a role of a deployment may have.
-pub const BOUNDARIES: [&str; 2] = ["daypass-workloads", BOUNDARY_POLICY];
+pub const BOUNDARIES: [&str; 2] = [WORKLOADS_POLICY, BOUNDARY_POLICY];
 
-/// Roles that a deployment may assume and pass: its own, and those that the platform team has made for it.
-const ROLES: [&str; 2] = ["role/deployed-by-daypass/", "role/fixed-for-daypass/"];
-const SERVICE_LINKED: &str = "role/aws-service-role/";
+/// The path of the roles of AWS's services.
+const SERVICE_LINKED: &str = "/aws-service-role/";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -26,17 +23,17 @@ pub enum Verdict {
 
 /// Whether a role of this ARN may be assumed in `account`, if that is known.
 pub fn assumed(arn: &str, account: Option<&str>) -> Verdict {
-    of_arn(arn, account, |resource| begins(resource, &ROLES))
+    of_arn(arn, account, |resource| role_below(resource, &[DEPLOYED_PATH, FIXED_PATH]))
 }
 
 /// Whether a role of this ARN may be passed to a service.
 pub fn passed(arn: &str, account: Option<&str>) -> Verdict {
-    of_arn(arn, account, |resource| begins(resource, &[ROLES[0], ROLES[1], SERVICE_LINKED]))
+    of_arn(arn, account, |resource| role_below(resource, &[DEPLOYED_PATH, FIXED_PATH, SERVICE_LINKED]))
 }
 
 /// Whether something of this path may be created.
 pub fn created(path: &str) -> Verdict {
-    begins(path, &[OWN_PATH])
+    begins(path, &[DEPLOYED_PATH])
 }
 
 /// Whether a role may have the policy of this ARN as its boundary.
@@ -59,6 +56,11 @@ fn of_arn(arn: &str, account: Option<&str>, of_resource: impl Fn(&str) -> Verdic
         return Verdict::Refused;
     }
     of_resource(resource)
+}
+
+fn role_below(resource: &str, paths: &[&str]) -> Verdict {
+    const KIND: &str = "role";
+    resource.strip_prefix(KIND).map_or_else(|| begins(resource, &[KIND]), |path| begins(path, paths))
 }
 
 fn begins(text: &str, with: &[&str]) -> Verdict {
