@@ -16,7 +16,7 @@ Actions that AWS does not document are left out. IAM's types are judged call by 
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -72,9 +72,9 @@ NAMESPACES: Final = {
 """IAM's name of a service, where it is not the one in the type's name."""
 
 WITHOUT_HANDLERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "AWS::CDK::Metadata": {"create": (), "update": (), "delete": ()},
-    "AWS::CloudFormation::WaitCondition": {"create": (), "update": (), "delete": ()},
-    "AWS::CloudFormation::WaitConditionHandle": {"create": (), "update": (), "delete": ()},
+    "AWS::CDK::Metadata": {},
+    "AWS::CloudFormation::WaitCondition": {},
+    "AWS::CloudFormation::WaitConditionHandle": {},
     "AWS::CodeBuild::Project": {
         "create": ("codebuild:CreateProject", "iam:PassRole"),
         "update": ("codebuild:UpdateProject", "iam:PassRole"),
@@ -171,12 +171,28 @@ def needs_of_references(properties: Any, partition: str, region: str, account: s
     for _, text in _members({"": properties}):
         for found in DYNAMIC.finditer(text) if isinstance(text, str) else ():
             name = found["name"]
-            where = f"arn:{partition}:{{}}:{region}:{account}"
             if found["service"] == "secretsmanager":
-                arn = name if name.startswith("arn:") else f"{where.format('secretsmanager')}:secret:{name}"
-                yield Need("secretsmanager:GetSecretValue", arn)
+                arn = f"arn:{partition}:secretsmanager:{region}:{account}:secret:{name}"
+                yield Need("secretsmanager:GetSecretValue", name if name.startswith("arn:") else arn)
             else:
-                yield Need("ssm:GetParameters", f"{where.format('ssm')}:parameter/{name.lstrip('/')}")
+                yield Need("ssm:GetParameters", _parameter_arn(name, partition, region, account))
+
+
+SSM_VALUE: Final = "AWS::SSM::Parameter::Value<"
+
+
+def needs_of_parameters(
+    template: Properties, given: dict[str, str], partition: str, region: str, account: str
+) -> Iterator[Need]:
+    """Yield what the parameters of a template need whose values are those of Systems Manager parameters."""
+    for name, parameter in (template.get("Parameters") or {}).items():
+        named = given.get(name) or parameter.get("Default")
+        if named and str(parameter.get("Type", "")).startswith(SSM_VALUE):
+            yield Need("ssm:GetParameters", _parameter_arn(str(named), partition, region, account))
+
+
+def _parameter_arn(name: str, partition: str, region: str, account: str) -> str:
+    return f"arn:{partition}:ssm:{region}:{account}:parameter/{name.lstrip('/')}"
 
 
 def is_replaced(change: Change) -> bool:
@@ -694,13 +710,4 @@ def _of_one(property_: str, holders: str, change: Change) -> Change:
     def many(properties: Properties) -> Properties:
         return properties | {holders: [properties[property_]] if property_ in properties else []}
 
-    return Change(
-        change.type,
-        change.operation,
-        many(change.properties),
-        many(change.previous),
-        change.name,
-        change.partition,
-        change.region,
-        change.account,
-    )
+    return replace(change, properties=many(change.properties), previous=many(change.previous))

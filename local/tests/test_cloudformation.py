@@ -439,3 +439,19 @@ def test_a_tag_in_a_template_is_a_tag_of_the_request(session: Session, stack: St
     cannot = session("cannot", allow("*"), deny("*", Condition=shield))
     tags = [{"Key": "Daypass:Protected", "Value": "true"}]
     assert stack.create(cannot, {"Type": kind, "Properties": {"Tags": tags}}) == "ROLLBACK_COMPLETE"
+
+
+def test_a_parameter_of_systems_manager_is_read(accounts: Accounts, session: Session, stack: Stack) -> None:
+    name = f"/{accounts.suffix}/secret"
+    accounts.aws.root("ssm", accounts.target).put_parameter(Name=name, Value="x", Type="String")
+    body = json.dumps(
+        {
+            "Parameters": {"P": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": name}},
+            "Resources": {"R0": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "P"}}}},
+        }
+    )
+    cannot = accounts.aws.client("cloudformation", session("cannot", allow("*"), deny("ssm:GetParameters")))
+    assert refused(cannot.create_stack, StackName=stack.name, TemplateBody=body) == "ValidationError"
+    can = accounts.aws.client("cloudformation", session("can", allow("*")))
+    can.create_stack(StackName=stack.name, TemplateBody=body)
+    assert stack.status() == "CREATE_COMPLETE", stack.reasons()

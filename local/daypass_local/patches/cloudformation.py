@@ -1,4 +1,4 @@
-"""Patches of CloudFormation: in whose name it creates resources, and what custom resources answer to."""
+"""Patches of CloudFormation: in whose name it creates resources, and what a resource has of its template."""
 
 import contextvars
 import json
@@ -44,7 +44,7 @@ def resources_are_judged() -> None:
     from ministack.core import iam_evaluator
     from ministack.core.responses import get_account_id, get_region
     from ministack.services import iam
-    from ministack.services.cloudformation import changesets, provisioners, stacks
+    from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
     adopted: set[tuple[str, str, str]] = set()
 
@@ -89,6 +89,7 @@ def resources_are_judged() -> None:
 
     def delete(type_: str, name: str, properties: Any, *more: Any, **named: Any) -> Any:
         judge(type_, "delete", properties, properties, name)
+        adopted.discard((get_account_id(), type_, name))
         return original_delete(type_, name, properties, *more, **named)
 
     def adopt(type_: str, identifier: Any) -> Any:
@@ -102,16 +103,30 @@ def resources_are_judged() -> None:
             demand(deployments.needs_of_references(properties, "aws", get_region(), get_account_id()))
         return original_resolve(properties, *more, **named)
 
+    def parameters(template: Any, given: Any, previous: Any = None, *more: Any, **named: Any) -> Any:
+        if is_judged():
+            before = {key: one["SsmName"] for key, one in (previous or {}).items() if "SsmName" in one}
+            names = before | {one["Key"]: one["Value"] for one in given if one["Value"]}
+            try:
+                demand(deployments.needs_of_parameters(template, names, "aws", get_region(), get_account_id()))
+            except PermissionError as refused:
+                # What the operation answers, before there is anything to roll back.
+                raise ValueError(str(refused)) from refused
+        return original_parameters(template, given, previous, *more, **named)
+
     original_provision = replace(provisioners, "_provision_resource", provision)
     original_update = replace(provisioners, "_update_resource", update)
     original_delete = replace(provisioners, "_delete_resource", delete)
     original_adopt = replace(provisioners, "_import_resource", adopt)
     original_resolve = replace(stacks, "_resolve_dynamic_references", resolve)
+    original_parameters = replace(engine, "_resolve_parameters", parameters)
     # They are imported by name.
     for name, new in (("_provision_resource", provision), ("_update_resource", update), ("_delete_resource", delete)):
         replace(stacks, name, new)
     for module in (stacks, changesets):
         replace(module, "_import_resource", adopt)
+    for module in (handlers, changesets):
+        replace(module, "_resolve_parameters", parameters)
 
 
 def _refuse_what_is_there(type_: str, properties: dict[str, Any]) -> None:
@@ -157,7 +172,6 @@ def deployers() -> None:
     def with_role(operation: str, original: Callable[[dict[str, Any]], Response]) -> Callable[[Any], Response]:
         def handle(params: dict[str, Any]) -> Response:
             name, given = param(params, "StackName"), param(params, "RoleARN")
-            change_set = None
             if operation == "ExecuteChangeSet":
                 _, change_set = changesets._find_change_set(param(params, "ChangeSetName"), name)
                 name, given = (change_set or {}).get("StackName", name), (change_set or {}).get("RoleARN", "")
