@@ -1,9 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, RUNBOOK, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
+import { elf } from './elf.ts';
 import { type LogEvent, logFilter } from './log-filter.ts';
 import { type Statement, Synthesized } from './template.ts';
 
@@ -36,7 +38,7 @@ const ownStatements = (task: string, stack = hub): Statement[] =>
 describe('table', () => {
   test('keeps what it holds, on demand, encrypted with the key of Daypass', () => {
     hub.template.hasResource('AWS::DynamoDB::Table', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       UpdateReplacePolicy: 'Retain',
       Properties: {
         TableName: 'daypass-transactions',
@@ -73,7 +75,7 @@ describe('table', () => {
 
 test('open roles are counted in a table that outlives the stack, and forgets jobs', () => {
   hub.template.hasResource('AWS::DynamoDB::Table', {
-    DeletionPolicy: 'Retain',
+    DeletionPolicy: 'RetainExceptOnCreate',
     Properties: {
       TableName: 'daypass-open-roles',
       KeySchema: [{ AttributeName: 'holder', KeyType: 'HASH' }],
@@ -233,7 +235,12 @@ describe('functions', () => {
   });
 
   test('follow the configured architecture, lifetime and external id', () => {
-    const changes = { architecture: 'arm64', minimum_role_ttl_seconds: 7, external_id: 'other' } as const;
+    const assets_dir = mkdtempSync(join(tmpdir(), 'arm-'));
+    for (const task of TASKS) {
+      mkdirSync(join(assets_dir, task));
+      writeFileSync(join(assets_dir, task, 'bootstrap'), elf({ machine: 183 }));
+    }
+    const changes = { architecture: 'arm64', assets_dir, minimum_role_ttl_seconds: 7, external_id: 'other' } as const;
     const built = functions(new Synthesized('DaypassHub', HUB, changes));
     expect(Object.values(built).map(({ Architectures }) => Architectures[0])).toEqual(TASKS.map(() => 'arm64'));
     expect(built['daypass-validate']?.Environment.Variables.DAYPASS_MIN_ROLE_TTL_SECONDS).toBe('7');
@@ -271,8 +278,15 @@ describe('function packages', () => {
   const absent = { assets_dir: `${fixtures}/absent` };
 
   test('all that was not built is said at once, with the remedy', () => {
-    const unbuilt = TASKS.map((task) => `absent/${task}/bootstrap does not exist: run .make build. first`);
+    const unbuilt = TASKS.map((task) => `absent/${task}/bootstrap does not exist: build it with .make functions.`);
     expect(() => exampleApp(absent).synth()).toThrow(new RegExp(unbuilt.join('[^]+')));
+  });
+
+  test('functions that Lambda cannot run are refused, each with what is wrong', () => {
+    const arm = { architecture: 'arm64' } as const;
+    const each = TASKS.map((task) => `${task}/bootstrap is for x86_64, and .architecture. is arm64: [^]+ARCH=arm64`);
+    expect(() => exampleApp(arm).synth()).toThrow(new RegExp(each.join('[^]+')));
+    expect(() => exampleApp(arm, { 'aws:cdk:bundling-stacks': ['DaypassTarget'] }).synth()).not.toThrow();
   });
 
   test('a target is deployed without a build', () => {
@@ -426,7 +440,7 @@ test('every log group is kept for the configured time, encrypted, and outlives t
   expect(Object.keys(groups)).toHaveLength(TASKS.length + 4);
   for (const group of Object.values(groups)) {
     expect(group).toMatchObject({
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       Properties: { RetentionInDays: 365, KmsKeyId: expect.anything() },
     });
   }
@@ -435,7 +449,7 @@ test('every log group is kept for the configured time, encrypted, and outlives t
 describe('key', () => {
   test('is rotated, outlives the stack, and serves logs and alarms of Daypass only', () => {
     const [key] = hub.all<{ KeyPolicy: { Statement: Statement[] }; EnableKeyRotation: boolean }>('AWS::KMS::Key');
-    hub.template.hasResource('AWS::KMS::Key', { DeletionPolicy: 'Retain' });
+    hub.template.hasResource('AWS::KMS::Key', { DeletionPolicy: 'RetainExceptOnCreate' });
     expect(key?.EnableKeyRotation).toBe(true);
     const services = key?.KeyPolicy.Statement.filter(({ Principal }) => Object.hasOwn(Principal as object, 'Service'));
     expect(services?.map(({ Principal, Condition }) => [Principal, Condition])).toEqual([
@@ -531,6 +545,19 @@ describe('machines', () => {
   });
 });
 
+test('what a creation that fails has made goes with it, and nothing else is kept but what holds data', () => {
+  const kept = Object.values(
+    hub.template.toJSON().Resources as Record<string, { Type: string; DeletionPolicy?: string }>,
+  )
+    .filter(({ DeletionPolicy = 'Delete' }) => DeletionPolicy !== 'Delete')
+    .map(({ Type, DeletionPolicy }) => `${Type}: ${DeletionPolicy}`);
+  expect([...new Set(kept)].sort()).toEqual([
+    'AWS::DynamoDB::Table: RetainExceptOnCreate',
+    'AWS::KMS::Key: RetainExceptOnCreate',
+    'AWS::Logs::LogGroup: RetainExceptOnCreate',
+  ]);
+});
+
 describe('invoker role', () => {
   const GITHUB = 'token.actions.githubusercontent.com';
   const web = (stack: Synthesized) =>
@@ -556,9 +583,9 @@ describe('invoker role', () => {
         Condition: {
           StringEquals: { [`${GITHUB}:aud`]: 'sts.amazonaws.com' },
           StringLike: {
-            [`${GITHUB}:sub`]: 'repo:my-organization@1234567/*',
+            [`${GITHUB}:sub`]: ['repo:my-organization/*', 'repo:my-organization@1234567/*'],
             [`${GITHUB}:repository`]: 'my-organization/*',
-            [`${GITHUB}:job_workflow_ref`]: ['my-organization/daypass/.github/workflows/deploy.yml@refs/tags/v1.*'],
+            [`${GITHUB}:job_workflow_ref`]: ['my-organization/daypass/.github/workflows/jit-deploy.yml@refs/tags/v*'],
           },
         },
       },
@@ -576,6 +603,28 @@ describe('invoker role', () => {
       'repo:my-organization/*',
       'repo:my-organization@*/*',
     ]);
+  });
+
+  test('takes the old form of the subject only where every request has to prove the owner’s id', () => {
+    const { identity_tokens } = exampleConfig();
+    const [github, gitlab] = identity_tokens.issuers;
+    if (!github || !gitlab) throw new Error('the example has two issuers');
+    const claims = (repository_owner_id?: string[]) => ({
+      ...github,
+      claims: { repository: ['*'], ...(repository_owner_id && { repository_owner_id }) },
+    });
+    const sub = (changes: Partial<typeof identity_tokens>) => {
+      const stack = new Synthesized('DaypassHub', HUB, { identity_tokens: { ...identity_tokens, ...changes } });
+      return web(stack)[0]?.Condition?.StringLike?.[`${GITHUB}:sub`];
+    };
+    const both = ['repo:my-organization/*', 'repo:my-organization@1234567/*'];
+    expect(sub({ issuers: [gitlab] })).toEqual(both);
+    expect(sub({ issuers: [claims(['1234567']), gitlab] })).toEqual(both);
+    const [, withId] = both;
+    expect(sub({ optional_in: ['sandbox'] })).toBe(withId);
+    expect(sub({ issuers: [claims()] })).toBe(withId);
+    expect(sub({ issuers: [claims(['1234567', '7']), gitlab] })).toBe(withId);
+    expect(sub({ issuers: [claims(['1234567']), claims(['*'])] })).toBe(withId);
   });
 
   test('uses the provider that the account has already', () => {

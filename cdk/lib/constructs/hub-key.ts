@@ -16,7 +16,7 @@ export class HubKey extends kms.Key {
       alias: KEY_ALIAS,
       description: 'Encrypts the transactions, logs and alarms of Daypass',
       enableKeyRotation: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const { region, account, partition } = Stack.of(this);
     this.addToResourcePolicy(

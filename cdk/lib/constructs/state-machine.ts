@@ -59,7 +59,7 @@ export class StateMachine extends Construct {
       logGroupName: `/aws/vendedlogs/states/${props.name}`,
       retention: props.config.log_retention_days,
       encryptionKey: props.key,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const statements = [
       new iam.PolicyStatement({

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Annotations, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
@@ -8,7 +8,9 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
+import { unfit } from '../executable.ts';
 import { type Task, taskName } from '../names.ts';
+import { limitEnvironment } from '../quotas.ts';
 
 export interface TaskFunctionProps {
   readonly task: Task;
@@ -23,6 +25,17 @@ export interface TaskFunctionProps {
   readonly personas: boolean;
 }
 
+/** How functions are made that Lambda can run. */
+const BUILD = {
+  x86_64: 'build it with `make functions`, or take the functions of a release (docs/install.md)',
+  arm64: 'build it with `make functions ARCH=arm64`, or take the functions of a release (docs/install.md)',
+};
+
+/** What makes a task's environment long. */
+const SHORTEN: Partial<Record<Task, string>> = {
+  prove: 'list fewer issuers in `identity_tokens.issuers`, or fewer and shorter patterns in their `claims`',
+};
+
 /** One task: its function, a role that only this function has, and its log group. */
 export class TaskFunction extends Construct {
   readonly function: lambda.Function;
@@ -35,7 +48,7 @@ export class TaskFunction extends Construct {
       logGroupName: `/aws/lambda/${name}`,
       retention: props.config.log_retention_days,
       encryptionKey: props.key,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     this.role = new iam.Role(this, 'Role', {
       roleName: name,
@@ -78,6 +91,7 @@ export class TaskFunction extends Construct {
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
     });
+    limitEnvironment(this.function, SHORTEN[props.task] ?? 'shorten what the configuration tells it');
   }
 
   /**
@@ -87,14 +101,7 @@ export class TaskFunction extends Construct {
   private code({ task, config, personas }: TaskFunctionProps): lambda.Code {
     const directory = mkdtempSync(join(tmpdir(), `daypass-${task}-`));
     try {
-      const bootstrap = join(config.assets_dir, task, 'bootstrap');
-      if (existsSync(bootstrap)) {
-        copyFileSync(bootstrap, join(directory, 'bootstrap'));
-        chmodSync(join(directory, 'bootstrap'), 0o755);
-      } else if (Stack.of(this).bundlingRequired) {
-        // Not when the CLI is about to deploy other stacks: a target is on-boarded without a build.
-        Annotations.of(this).addError(`${bootstrap} does not exist: run \`make build\` first`);
-      }
+      this.addBinary(config, task, join(directory, 'bootstrap'));
       if (personas) copyFileSync(config.personas_file, join(directory, 'personas.json'));
       // Binding stages a copy, so the directory can go; the asset's hash depends on the content alone.
       const code = lambda.Code.fromAsset(directory);
@@ -102,6 +109,27 @@ export class TaskFunction extends Construct {
       return code;
     } finally {
       rmSync(directory, { recursive: true });
+    }
+  }
+
+  /** Copies the built binary, if it is there and Lambda can run it: else every request would fail after the deployment. */
+  private addBinary({ assets_dir, architecture }: Config, task: Task, destination: string): void {
+    const source = join(assets_dir, task, 'bootstrap');
+    const refuse = (problem: string) => {
+      // Not when the CLI is about to deploy other stacks: a target is on-boarded without a build.
+      if (!Stack.of(this).bundlingRequired) return;
+      Annotations.of(this).addError(`${source} ${problem}: ${BUILD[architecture]}`);
+    };
+    try {
+      const binary = readFileSync(source);
+      const problem = unfit(binary, architecture);
+      if (problem) return refuse(problem);
+      writeFileSync(destination, binary);
+      chmodSync(destination, 0o755);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      refuse(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`);
     }
   }
 }

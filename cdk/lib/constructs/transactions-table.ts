@@ -17,7 +17,7 @@ export class TransactionsTable extends dynamodb.Table {
       encryptionKey: props.key,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     // "What did this person get?", "What happened in this account?", "What is still open?" (sparse: only open leases
     // have `open_lease`.)
