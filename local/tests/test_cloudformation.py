@@ -390,6 +390,34 @@ def test_what_is_there_is_not_taken_over(accounts: Accounts, session: Session, s
         assert "already exists" in stack.reasons()
 
 
+def test_an_account_has_one_provider_of_a_url(accounts: Accounts, session: Session, stack: Stack) -> None:
+    host = f"{accounts.suffix}.example.com"
+
+    def provider(*clients: str) -> dict[str, Any]:
+        return {
+            "Type": "AWS::IAM::OIDCProvider",
+            "Properties": {"Url": f"https://{host}", "ClientIdList": list(clients)},
+        }
+
+    def clients() -> list[str]:
+        found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"]
+        return [str(client) for client in found]
+
+    iam = accounts.aws.root("iam", accounts.target)
+    arn = f"arn:aws:iam::{accounts.target}:oidc-provider/{host}"
+    who = session("can", allow("*"))
+    assert stack.create(who, provider("one")) == "CREATE_COMPLETE", stack.reasons()
+    assert stack.update(who, provider("one", "two")) == "UPDATE_COMPLETE", stack.reasons()
+    assert clients() == ["one", "two"]
+    second = Stack(accounts)
+    second.name += "-second"
+    assert second.create(who, provider("three")) == "ROLLBACK_COMPLETE"
+    assert "already exists" in second.reasons()
+    assert clients() == ["one", "two"]
+    assert stack.delete(who) == "DELETE_COMPLETE"
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+
+
 def test_what_a_dynamic_reference_names_is_read(accounts: Accounts, session: Session, stack: Stack) -> None:
     secret = f"s-{accounts.suffix}"
     accounts.aws.root("secretsmanager", accounts.target).create_secret(Name=secret, SecretString="x")

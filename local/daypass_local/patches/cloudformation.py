@@ -306,4 +306,43 @@ def bucket_tags() -> None:
     handlers |= {"create": create, "update": update}
 
 
-PATCHES: Final[tuple[Callable[[], None], ...]] = (resources_are_judged, deployers, role_boundaries, bucket_tags)
+def oidc_providers() -> None:
+    """A stack can have an identity provider: `AWS::IAM::OIDCProvider`.
+
+    ministack does not know the type, and refuses the template of a hub for GitHub. An account has one provider of a
+    URL: a second one is refused, whoever has made the first.
+    Unnecessary when ministack's provisioners know the type.
+    """
+    from ministack.services import iam
+    from ministack.services.cloudformation import provisioners
+
+    def create(_logical_id: str, properties: dict[str, Any], _stack_name: str) -> Any:
+        lists = {"ClientIDList": properties.get("ClientIdList"), "ThumbprintList": properties.get("ThumbprintList")}
+        members = {
+            f"{name}.member.{i}": [value] for name, values in lists.items() for i, value in enumerate(values or [], 1)
+        }
+        answer = iam._create_oidc_provider({"Url": [properties["Url"]], **members})
+        if answer[0] >= 400:
+            raise ValueError(f"EntityAlreadyExistsException: Provider with url {properties['Url']} already exists.")
+        arn = f"arn:aws:iam::{iam.get_account_id()}:oidc-provider/{properties['Url'].removeprefix('https://')}"
+        return arn, {"Arn": arn}
+
+    def update(arn: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> Any:
+        if old["Url"] != new["Url"]:
+            return create("", new, stack_name)
+        iam._oidc_providers[arn]["ClientIDList"] = list(new.get("ClientIdList") or [])
+        return arn, {"Arn": arn}
+
+    def delete(arn: str, _properties: dict[str, Any]) -> None:
+        iam._oidc_providers.pop(arn, None)
+
+    provisioners._RESOURCE_HANDLERS["AWS::IAM::OIDCProvider"] = {"create": create, "update": update, "delete": delete}
+
+
+PATCHES: Final[tuple[Callable[[], None], ...]] = (
+    oidc_providers,
+    resources_are_judged,
+    deployers,
+    role_boundaries,
+    bucket_tags,
+)
