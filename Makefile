@@ -28,9 +28,15 @@ CRATES := --workspace --locked --target-dir target
 # A target that is made of others: each is timed, and all are made.
 STEPS = @.ci/steps "$(MAKE)"
 
-# The functions. TARGET=aarch64-unknown-linux-gnu builds them for another platform; its linker is up to you.
+# The functions of this machine's local AWS; those that are deployed are built by `make functions`.
 TASKS := $(notdir $(wildcard tasks/*))
 RELEASE := target/$(if $(TARGET),$(TARGET)/)release
+
+# What AWS Lambda runs them on: Amazon Linux 2023, with glibc 2.34. The compiler of a newer system, or of another one, makes
+# what does not start there; zig links for exactly that version, on Linux and macOS.
+ARCH ?= x86_64
+LAMBDA := $(if $(filter arm64,$(ARCH)),aarch64,$(ARCH))-unknown-linux-gnu
+ZIGBUILD := .local/zig/.stamp
 
 # npm scripts run in cdk/, so the path of a configuration has to be absolute.
 ifdef DAYPASS_CONFIG
@@ -45,10 +51,10 @@ endif
 
 ## Run
 
-demo: build $(VENV)/.stamp $(CDK) ## play the main job end to end on a local AWS
+demo: build build-cli $(VENV)/.stamp $(CDK) ## play the main job end to end on a local AWS
 	@$(LOCAL) demo
 
-up: build $(VENV)/.stamp $(CDK) ## deploy to a local AWS that stays up [PORT=…]
+up: build build-cli $(VENV)/.stamp $(CDK) ## deploy to a local AWS that stays up [PORT=…]
 	@$(LOCAL) up $(if $(PORT),--port $(PORT))
 
 down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
@@ -58,13 +64,32 @@ down: $(VENV)/.stamp ## end what `make up` started [PORT=…, default all]
 BUILD = cargo fetch --locked --quiet; \
 	for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do remap+="'--remap-path-prefix=$$registry/=',"; done; \
 	cargo --config "target.'cfg(all())'.rustflags=[$$remap]" build --release --locked --target-dir target $(if $(TARGET),--target $(TARGET))
-build: ## build the functions to target/lambda
-	@$(BUILD) $(TASKS:%=--package daypass-%)
-	@for task in $(TASKS); do \
-	  built=$(RELEASE)/$$task function=target/lambda/$$task/bootstrap; \
+# $(call TAKE,FOLDER): what was built there becomes the functions in target/lambda.
+TAKE = for task in $(TASKS); do \
+	  built=$(1)/$$task function=target/lambda/$$task/bootstrap; \
 	  cmp -s $$built $$function && continue; \
 	  mkdir -p $${function%/*}; cp $$built $$function.$$$$; mv -f $$function.$$$$ $$function; \
 	done
+build: ## build the functions for this machine's local AWS, to target/lambda
+	@$(BUILD) $(TASKS:%=--package daypass-%)
+	@$(call TAKE,$(RELEASE))
+
+# RUSTFLAGS takes the place of the linker's options in .cargo/config.toml, which zig does not have.
+functions: $(ZIGBUILD) ## build the functions for AWS Lambda, to target/lambda [ARCH=x86_64 or arm64]
+	@case $(ARCH) in x86_64|arm64) ;; *) echo 'ARCH must be x86_64 or arm64, not $(ARCH)' >&2; exit 1 ;; esac
+	@[ -d "$$(rustc --print target-libdir --target $(LAMBDA))" ] || rustup target add $(LAMBDA)
+	@cargo fetch --locked --quiet
+	@for registry in $${CARGO_HOME:-$$HOME/.cargo}/registry/src/*; do RUSTFLAGS+=" --remap-path-prefix=$$registry/="; done; \
+	PATH="$(abspath .local/zig/bin):$$PATH" RUSTFLAGS="$${RUSTFLAGS:-}" \
+	  cargo zigbuild --release --locked --target-dir target --target $(LAMBDA).2.34 $(TASKS:%=--package daypass-%)
+	@$(call TAKE,target/$(LAMBDA)/release)
+
+archive-functions: functions ## pack the functions as a release has them, to target/archives [ARCH=…]
+	@$(PYTHON) .ci/archive.py functions target/lambda "daypass-functions-$$(.ci/version)-$(ARCH)" target/archives
+
+# The command judges personas.json before a deployment. What is built of the tests, it is built with.
+command:
+	@cargo build $(CRATES) --bin daypass
 
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
@@ -78,13 +103,13 @@ build-cli: ## build the daypass command to target/release/daypass
 
 archive: build-cli ## pack the command as a release has it, to target/archives [TARGET=…]
 	@target=$(or $(TARGET),$$(rustc -vV | sed -n 's/^host: //p')); \
-	$(PYTHON) .ci/archive.py $(CLI) "daypass-$$(.ci/version)-$$target" target/archives
+	$(PYTHON) .ci/archive.py command $(CLI) "daypass-$$(.ci/version)-$$target" target/archives
 
-synth: build $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
+synth: $(CDK) ## write the CloudFormation templates to cdk/cdk.out [DAYPASS_CONFIG=…]
 	@cd cdk && npm run --silent synth
 
-deploy: build $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…]
-	@cd cdk && npm run --silent deploy -- $(STACK)
+deploy: $(CDK) ## deploy a stack to AWS: STACK=… [DAYPASS_CONFIG=…] [ARGS='options of cdk deploy']
+	@cd cdk && npm run --silent deploy -- $(STACK) $(ARGS)
 
 ## Test
 
@@ -108,17 +133,17 @@ test-local: $(VENV)/.stamp ## the local AWS
 
 E2E := cargo test $(CRATES)
 PLAYED := scenarios scenarios_of_the_command
-test-e2e: build $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
+test-e2e: build command $(VENV)/.stamp $(CDK) ## end to end, on a local AWS of its own [TEST=…]
 	$(E2E) $(PLAYED:%=--test %) --test least_privilege --test schedules --test fault_matrix --no-run
 	$(LOCAL) run -- $(MAKE) scenarios
 
 # All of them take minutes. `make test` plays the first few, which are always the same.
-test-schedules: build $(VENV)/.stamp $(CDK) ## seeded schedules of requests, ends, attacks and faults, on a local AWS of its own [SEEDS=1000] [SEED=…]
+test-schedules: build command $(VENV)/.stamp $(CDK) ## seeded schedules of requests, ends, attacks and faults, on a local AWS of its own [SEEDS=1000] [SEED=…]
 	$(E2E) --test schedules --no-run
 	DAYPASS_SEEDS=$(or $(SEEDS),1000) DAYPASS_SEED=$(SEED) $(LOCAL) run -- $(E2E) --test schedules -- --nocapture
 
 # All of them take most of an hour, and write docs/fault-matrix.md. `make test` plays some of them, which are always the same.
-faults: build $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each fault [ONLY=part of a name] [SEED=a pair] [CONTINUE=1] [MINUTES=…]
+faults: build command $(VENV)/.stamp $(CDK) ## each call of each scenario, hit with each fault [ONLY=part of a name] [SEED=a pair] [CONTINUE=1] [MINUTES=…]
 	$(E2E) --test fault_matrix --no-run
 	DAYPASS_FAULTS=all DAYPASS_ONLY='$(ONLY)' DAYPASS_SEED=$(SEED) DAYPASS_CONTINUE=$(CONTINUE) DAYPASS_MINUTES=$(MINUTES) \
 	  $(LOCAL) run -- $(E2E) --test fault_matrix -- --nocapture
@@ -139,13 +164,14 @@ test-repeatedly: $(CDK) $(ACTION) $(VENV)/.stamp ## Rust tests TIMES times (50),
 	@.ci/repeat $(ROUNDS) "$(MAKE)" test-e2e
 
 # Not a part of test: no package manager of this repository has Terraform and its provider, which `terraform init` fetches.
-test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
+test-terraform: build command $(VENV)/.stamp $(CDK) ## the Terraform example, with this machine's Terraform, on a local AWS of its own
 	$(LOCAL) run -- $(E2E) --test scenarios_of_the_command examples::terraform -- --ignored
 
 # Most scenarios have to be alone on their engine, and most of their time they wait: so three engines play them side by side, that of the
 # environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
 # action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
+DEPLOYMENTS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/deployments
 SCENARIOS := $(E2E) --no-fail-fast --test scenarios
 USES := .local/uses/command.json .local/uses/second.json
 LEAST_PRIVILEGE := $(E2E) --test least_privilege -- --show-output
@@ -154,6 +180,7 @@ scenarios:
 	$(E2E) --no-fail-fast $(PLAYED:%=--test %) $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(LEAST_PRIVILEGE)
 	$(JOBS) -k '$(TEST)' || [ $$? = 5 ]
+	$(DEPLOYMENTS) -k '$(TEST)' || [ $$? = 5 ]
 else
 scenarios: $(VENV)/.stamp ## the scenarios, on the local AWS of the environment and on two of their own [TEST=…, there alone]
 	@rm -f $(USES)
@@ -171,18 +198,19 @@ scenarios-first:
 scenarios-second:
 	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
 	$(LOCAL) run -- $(E2E) --test fault_matrix
+	$(DEPLOYMENTS)
 
 scenarios-command:
 	$(LOCAL) run --uses .local/uses/command.json -- $(E2E) --no-fail-fast --test scenarios_of_the_command
 
 BENCH := $(CRATES) --bin bench
-bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
+bench: build command $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
 	@cargo build $(BENCH)
 	@$(LOCAL) run -- target/debug/bench
 
 # Bounded, and on this machine alone: what is called is the engine on 127.0.0.1.
 LOAD := $(CRATES) --bin load
-load: build $(VENV)/.stamp $(CDK) ## 1,000 provisionings at 50 at once, then 10,000 open leases; writes docs/load.svg [REQUESTS=…] [LEASES=…]
+load: build command $(VENV)/.stamp $(CDK) ## 1,000 provisionings at 50 at once, then 10,000 open leases; writes docs/load.svg [REQUESTS=…] [LEASES=…]
 	@cargo build $(LOAD)
 	@$(LOCAL) run --three-accounts -- target/debug/load $(or $(REQUESTS),1000) $(or $(LEASES),10000)
 
@@ -205,7 +233,7 @@ weaken: $(VENV)/.stamp $(CDK) $(ACTION) ## weaken each control on a copy: a test
 # Not a part of test: it builds and deploys another version. Its answer changes with what is recorded, with the machines, and with
 # what the stacks allow.
 UPGRADE := PYTHONPATH=local:tests $(PY) -m upgrade
-upgrade-test: build $(VENV)/.stamp $(CDK) ## upgrade from the version before and go back once, while transactions are open
+upgrade-test: build command $(VENV)/.stamp $(CDK) ## upgrade from the version before and go back once, while transactions are open
 	@$(UPGRADE)
 
 upgrade-fixtures: $(VENV)/.stamp $(CDK) ## record items of the version before, which the tests of record read
@@ -240,12 +268,16 @@ check-asl: ## the state machines
 # Checking templates does not need the functions: the CDK app's tests have stand-ins for them.
 CHECKED_CONFIG := .local/check/config.json
 CHECKED_FILES := personas_file: "../../personas.json", assets_dir: "../../cdk/test/fixtures/assets"
-check-templates: $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the example configuration
+check-templates: command $(VENV)/.stamp $(CDK) ## the CloudFormation templates of the example configuration
 	@mkdir -p .local/check
 	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > $(CHECKED_CONFIG)
 	cd cdk && DAYPASS_CONFIG=../$(CHECKED_CONFIG) npm run --silent synth -- --output ../.local/check/cdk.out
 	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
 	$(VENV)/bin/cfn-lint --template examples/cloudformation/*.yaml examples/kubernetes/role.yaml
+
+# A part of a release, after `make functions`.
+check-functions: $(CDK) ## that AWS Lambda can run the functions in target/lambda [ARCH=…]
+	@cd cdk && npx tsx bin/check-functions.ts $(abspath target/lambda) $(ARCH)
 
 check-cdk: $(CDK) ## types and format of the CDK app
 	cd cdk && npm run --silent lint
@@ -344,6 +376,12 @@ help: ## list the commands
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 # Set-up. Each runs once, and again when what it installs has changed.
+
+$(ZIGBUILD): .ci/zig.txt
+	@echo 'installing zig, which links for AWS Lambda, to .local/zig'
+	@$(PYTHON) -m venv .local/zig
+	@.local/zig/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
 $(VENV)/.stamp: local/requirements.txt
 	@command -v $(PYTHON) > /dev/null || { echo 'Python 3.11 is not there; PYTHON=… says where it is' >&2; exit 1; }

@@ -1,6 +1,9 @@
-"""Packs a release of the command: archive.py BINARY NAME FOLDER writes FOLDER/NAME.tar.gz.
+"""Packs a release, as FOLDER/NAME.tar.gz.
 
-The same input gives the same bytes. Inside is NAME/ with the binary, its manual pages, its completions and the licence.
+    archive.py command BINARY NAME FOLDER     the binary, its manual pages and its completions
+    archive.py functions BUILT NAME FOLDER    the bootstrap of each function: what a deployment takes as `assets_dir`
+
+Inside is NAME/, with the licence. The same input gives the same bytes.
 """
 
 import gzip
@@ -15,13 +18,19 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 COMPLETIONS = {"bash": "daypass.bash", "zsh": "_daypass", "fish": "daypass.fish"}
 
 
-def contents(binary: Path, pages: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file of the archive, with its mode."""
+Files = dict[str, tuple[bytes, int]]
+"""Every file of an archive, with its mode."""
+
+
+def functions(built: Path) -> Files:
+    """What a deployment needs of the functions that were built there."""
+    return {str(path.relative_to(built)): (path.read_bytes(), 0o755) for path in built.glob("*/bootstrap")}
+
+
+def command(binary: Path, pages: Path) -> Files:
+    """What is installed of the command."""
     subprocess.run([binary, "man", pages], check=True)
-    files = {
-        "daypass": (binary.read_bytes(), 0o755),
-        "LICENSE": ((REPOSITORY / "LICENSE").read_bytes(), 0o644),
-    }
+    files = {"daypass": (binary.read_bytes(), 0o755)}
     for page in pages.iterdir():
         files[f"man/{page.name}"] = (page.read_bytes(), 0o644)
     for shell, name in COMPLETIONS.items():
@@ -30,7 +39,7 @@ def contents(binary: Path, pages: Path) -> dict[str, tuple[bytes, int]]:
     return files
 
 
-def pack(name: str, files: dict[str, tuple[bytes, int]]) -> bytes:
+def pack(name: str, files: Files) -> bytes:
     """A tar.gz of the files below `name`/, in order, without times, owners or anything else of this machine."""
     packed = io.BytesIO()
     with (
@@ -44,14 +53,18 @@ def pack(name: str, files: dict[str, tuple[bytes, int]]) -> bytes:
     return packed.getvalue()
 
 
-def main(binary: Path, name: str, folder: Path) -> None:
+def main(kind: str, source: Path, name: str, folder: Path) -> None:
     """Writes the archive."""
-    with tempfile.TemporaryDirectory() as pages:
-        files = contents(binary.resolve(), Path(pages))
+    if kind == "functions":
+        files = functions(source)
+    else:
+        with tempfile.TemporaryDirectory() as pages:
+            files = command(source.resolve(), Path(pages))
+    files["LICENSE"] = ((REPOSITORY / "LICENSE").read_bytes(), 0o644)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.tar.gz").write_bytes(pack(name, files))
     print(folder / f"{name}.tar.gz")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
