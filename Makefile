@@ -273,7 +273,7 @@ check-templates: command $(VENV)/.stamp $(CDK) ## the CloudFormation templates o
 	@node -p 'JSON.stringify({ ...require("./cdk/daypass.config.example.json"), $(CHECKED_FILES) })' > $(CHECKED_CONFIG)
 	cd cdk && DAYPASS_CONFIG=../$(CHECKED_CONFIG) npm run --silent synth -- --output ../.local/check/cdk.out
 	$(VENV)/bin/cfn-lint --config-file cdk/.cfnlintrc.yaml --template .local/check/cdk.out/*.template.json
-	$(VENV)/bin/cfn-lint --template examples/cloudformation/*.yaml examples/kubernetes/role.yaml
+	$(VENV)/bin/cfn-lint --template examples/cloudformation/*.yaml examples/kubernetes/role.yaml examples/break-glass/template.yaml
 
 # A part of a release, after `make functions`.
 check-functions: $(CDK) ## that AWS Lambda can run the functions in target/lambda [ARCH=…]
