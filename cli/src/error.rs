@@ -208,7 +208,10 @@ pub fn lacking_credentials(error: &AwsError) -> Option<Error> {
     if let Some(call) = causes().find_map(|cause| cause.downcast_ref::<AwsError>()) {
         let error = Error::from(call);
         let error = if error.kind() == Kind::Failed {
-            error.remedy("check that `invoker_role_arn` lets this run, or this user, assume it")
+            error.remedy(
+                "check that `invoker_role_arn` lets this run, or this user, assume it; from GitHub it lets in the \
+                 workflow files that the deployment lists (`github.job_workflow_refs`), in repositories of its owner",
+            )
         } else {
             error
         };
