@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import PROVIDER, Hub, done
 
-from daypass_local.names import HUB_ACCOUNT, REPOSITORY, TARGET_ACCOUNT
+from daypass_local.names import HUB_ACCOUNT, REPOSITORY
 
 GITHUB = "https://token.actions.githubusercontent.com"
 
@@ -141,11 +141,6 @@ def other_account(hub: Hub, _folder: Path) -> str:
     return "and the hub is 999999999999: use credentials of that account"
 
 
-def hub_as_target(hub: Hub, _folder: Path) -> str:
-    hub.settings["hub"]["account_id"] = TARGET_ACCOUNT
-    return "is the hub: take it out"
-
-
 @pytest.mark.parametrize(
     "craft",
     [
@@ -157,7 +152,6 @@ def hub_as_target(hub: Hub, _folder: Path) -> str:
         long_environment,
         unknown_environment,
         other_account,
-        hub_as_target,
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_deployed(
