@@ -127,6 +127,14 @@ fn a_policy_that_aws_does_not_have_is_an_error() {
 }
 
 #[test]
+fn a_managed_policy_that_allows_everything_is_an_error() {
+    let folder = folder_with("policy/PowerUserAccess", "policy/AdministratorAccess");
+    let stdout = errors(&folder, &[]);
+    assert!(stdout.contains("error [allow-everything]"), "{stdout}");
+    assert!(stdout.contains("AdministratorAccess allows everything, all of IAM too"), "{stdout}");
+}
+
+#[test]
 fn what_cannot_be_read_or_understood_is_no_verdict() {
     let folder = folder();
     for args in [&["missing.json"][..], &["."], &["a.json", "b.json"], &["--fix"], &["--allow", "json"]] {

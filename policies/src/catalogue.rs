@@ -47,8 +47,7 @@ pub fn nearest(arn: &str) -> Option<&'static str> {
         arn.rsplit('/').next().unwrap_or(arn).to_ascii_lowercase()
     }
     let wanted = name(arn);
-    arns()
-        .filter(|known| !is_service_linked(known))
+    attachable()
         .map(|known| (known, jaro_winkler(&name(known), &wanted)))
         .filter(|(_, alike)| *alike >= ALIKE)
         .max_by(|(_, a), (_, b)| a.total_cmp(b))
@@ -59,6 +58,11 @@ pub fn nearest(arn: &str) -> Option<&'static str> {
 #[must_use]
 pub fn is_service(prefix: &str) -> bool {
     AWS_MANAGED.contains(&format!("\"{}:", prefix.to_ascii_lowercase()))
+}
+
+/// The ARNs of the policies that IAM attaches to a role, in order.
+pub fn attachable() -> impl Iterator<Item = &'static str> {
+    arns().filter(|arn| !is_service_linked(arn))
 }
 
 fn arns() -> impl Iterator<Item = &'static str> {

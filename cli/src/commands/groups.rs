@@ -3,17 +3,17 @@
 use std::{
     fs,
     io::{self, BufRead, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use aws_config::retry::RetryConfig;
-use daypass::{persona::Personas, text::plain};
+use daypass::{ids::AccountId, persona::Personas, text::plain};
 use daypass_aws::AwsError;
 use serde_json::{Value, json};
 
 use self::{
-    difference::{Difference, ExistingGroup, Wanted},
+    difference::{Difference, ExistingGroup, Renamed, Reused, Wanted},
     store::{Done, GroupStore},
 };
 use crate::{
@@ -33,10 +33,10 @@ const ATTEMPTS: u32 = 8;
 /// What follows `daypass groups`.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Show the groups that are missing or left over
+    /// Show the groups that are missing, to be renamed or left over
     #[command(after_help = PLAN_HELP)]
     Plan(Args),
-    /// Create the groups that are missing
+    /// Create the groups that are missing, and rename those under former names
     #[command(after_help = APPLY_HELP)]
     Apply(ApplyArgs),
 }
@@ -46,12 +46,12 @@ const PLAN_HELP: &str = "\
 account that Identity Center is managed from, and need ListGroups and ListGroupMemberships of the identity \
 store.
 
-Exit codes: 0 no difference; 1 groups are missing or left over; 2 wrong usage; 70 or 75 the difference is \
-unknown.";
+Exit codes: 0 no difference; 1 groups are missing, to be renamed or left over; 2 wrong usage; 70 or 75 the \
+difference is unknown.";
 
 const APPLY_HELP: &str = "\
-The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, and \
-DeleteGroup with --prune.
+The credentials need ListGroups, ListGroupMemberships, GetGroupId and CreateGroup of the identity store, \
+UpdateGroup with --renamed-from, and DeleteGroup with --prune.
 
 Exit codes: 0 every group exists; 2 wrong usage; 70 refused or failed; 75 try again.";
 
@@ -61,6 +61,9 @@ pub struct Args {
     /// The personas.json to use
     #[arg(long, value_name = "FILE", default_value = "personas.json")]
     file: PathBuf,
+    /// The former personas.json: a group that is named by it is renamed and keeps its members
+    #[arg(long, value_name = "FILE")]
+    renamed_from: Option<PathBuf>,
     #[command(flatten)]
     identity_store: IdentityStoreArgs,
 }
@@ -84,6 +87,8 @@ pub struct ApplyArgs {
 pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> {
     let (Command::Plan(args) | Command::Apply(ApplyArgs { args, .. })) = command;
     let (personas, settings) = (args.personas()?, context.settings(&args.identity_store.flags())?);
+    // What no store could make right is told before one is asked.
+    personas.difference(Vec::new())?;
     block_on(async {
         let store = store(&settings).await?;
         match command {
@@ -93,7 +98,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<ExitCode, Error> 
     })
 }
 
-async fn plan(personas: &Personas, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
+async fn plan(personas: &Versions, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
     let difference = difference(personas, store, output).await?;
     output.result(&text(&difference), &as_json(store, &difference))?;
     if let Some(directories) = directories(&difference) {
@@ -102,14 +107,14 @@ async fn plan(personas: &Personas, store: &GroupStore, output: &Output) -> Resul
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-async fn apply(args: &ApplyArgs, personas: &Personas, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
+async fn apply(args: &ApplyArgs, personas: &Versions, store: &GroupStore, output: &Output) -> Result<ExitCode, Error> {
     let difference = difference(personas, store, output).await?;
     let doomed = if args.prune { difference.extra.as_slice() } else { &[] };
-    let has_work = !difference.missing.is_empty() || !doomed.is_empty();
+    let has_work = !difference.missing.is_empty() || !difference.renamed.is_empty() || !doomed.is_empty();
     if let Some(directories) = directories(&difference).filter(|_| has_work && !args.allow_scim) {
         return Err(refused(format!("{directories}; nothing was changed")).remedy(
-            "create the groups in that directory, which then provisions them with their members; --allow-scim creates \
-             them here anyway",
+            "create or rename the groups in that directory, which then provisions them with their members; --allow-scim \
+             changes them here anyway",
         ));
     }
     let lived_in: Vec<_> = doomed.iter().filter(|group| group.members != Some(0)).map(described).collect();
@@ -120,6 +125,16 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &GroupStore, output
     }
     if !doomed.is_empty() && !args.yes {
         confirm(doomed)?;
+    }
+    let mut renamed = Vec::new();
+    for it in &difference.renamed {
+        let done = store.rename(it).await.map_err(explained)?;
+        let (from, to) = (plain(&it.group.name), &it.wanted.name);
+        output.note(&match done {
+            Done::Here => format!("renamed {from} to {to}"),
+            Done::Elsewhere => format!("{from} was renamed to {to} by another process in the meantime"),
+        });
+        renamed.extend((done == Done::Here).then_some(it));
     }
     let mut created = Vec::new();
     for wanted in &difference.missing {
@@ -143,10 +158,12 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &GroupStore, output
         });
         deleted.extend((done == Done::Here).then_some(group));
     }
-    let all = difference.present.len() + difference.missing.len();
+    let all = difference.wanted();
     let left = if args.prune { &[] } else { difference.extra.as_slice() };
     let pruned = if args.prune { format!(", {} deleted", deleted.len()) } else { String::new() };
-    let mut lines = vec![format!("All {all} groups exist; {} created{pruned}.\n", created.len())];
+    let moved = if args.args.renamed_from.is_some() { format!(", {} renamed", renamed.len()) } else { String::new() };
+    let mut lines = vec![format!("All {all} groups exist; {} created{moved}{pruned}.\n", created.len())];
+    lines.extend(difference.doubled.iter().map(doubled));
     if !left.is_empty() {
         let left: Vec<_> = left.iter().map(described).collect();
         lines.push(format!("Left over, not deleted: {}.\n", left.join(", ")));
@@ -156,23 +173,47 @@ async fn apply(args: &ApplyArgs, personas: &Personas, store: &GroupStore, output
         "identity_store_id": store.id(),
         "groups": all,
         "created": created.iter().map(|wanted| &wanted.name).collect::<Vec<_>>(),
+        "renamed": renamed.iter().map(|it| json!({"from": it.group.name, "group": it.wanted.name})).collect::<Vec<_>>(),
+        "doubled": difference.doubled.iter().map(|it| &it.group.name).collect::<Vec<_>>(),
         "deleted": names(&deleted),
         "extra": names(&left.iter().collect::<Vec<_>>()),
     });
     output.result(&lines.concat(), &result)
 }
 
-impl Args {
-    fn personas(&self) -> Result<Personas, Error> {
-        let file = self.file.display();
-        let json = fs::read_to_string(&self.file).map_err(|error| {
-            Error::usage(format!("{file} cannot be read: {error}")).remedy("name the personas.json with --file")
-        })?;
-        Personas::parse(&json).map_err(|error| {
-            Error::usage(format!("{file} has {} errors", error.problems.len()))
-                .remedy(format!("`daypass personas check {file}` shows them"))
+/// What is wanted, and what was wanted when the groups were named.
+struct Versions {
+    now: Personas,
+    former: Option<Personas>,
+}
+
+impl Versions {
+    fn difference(&self, groups: Vec<ExistingGroup>) -> Result<Difference, Error> {
+        Difference::between(&self.now, self.former.as_ref(), groups).map_err(|Reused { name, before, now }| {
+            let of = |(account, persona): (AccountId, String)| format!("{persona} in {account}");
+            let reason = format!("{name} was the group of {}, and is to be that of {}", of(before), of(now));
+            let remedy = "rename in two steps, with a `group_name` in between that has no name in common with either";
+            Error::usage(reason).remedy(remedy)
         })
     }
+}
+
+impl Args {
+    fn personas(&self) -> Result<Versions, Error> {
+        let former = self.renamed_from.as_deref().map(|file| read(file, "--renamed-from")).transpose()?;
+        Ok(Versions { now: read(&self.file, "--file")?, former })
+    }
+}
+
+fn read(path: &Path, flag: &str) -> Result<Personas, Error> {
+    let file = path.display();
+    let json = fs::read_to_string(path).map_err(|error| {
+        Error::usage(format!("{file} cannot be read: {error}")).remedy(format!("name the personas.json with {flag}"))
+    })?;
+    Personas::parse(&json).map_err(|error| {
+        Error::usage(format!("{file} has {} errors", error.problems.len()))
+            .remedy(format!("`daypass personas check {file}` shows them"))
+    })
 }
 
 async fn store(settings: &Settings) -> Result<GroupStore, Error> {
@@ -184,10 +225,11 @@ async fn store(settings: &Settings) -> Result<GroupStore, Error> {
 }
 
 /// What differs, with the members of what is left over.
-async fn difference(personas: &Personas, store: &GroupStore, output: &Output) -> Result<Difference, Error> {
+async fn difference(personas: &Versions, store: &GroupStore, output: &Output) -> Result<Difference, Error> {
     let _progress = output.progress(&format!("reading the groups of {}", store.id()));
-    let mut difference = Difference::between(personas, store.groups().await.map_err(explained)?);
-    for group in &mut difference.extra {
+    let mut difference = personas.difference(store.groups().await.map_err(explained)?)?;
+    let renamed = difference.renamed.iter_mut().chain(&mut difference.doubled).map(|it| &mut it.group);
+    for group in renamed.chain(&mut difference.extra) {
         group.members = Some(store.members(group).await.map_err(explained)?);
     }
     Ok(difference)
@@ -244,19 +286,41 @@ fn described(group: &ExistingGroup) -> String {
     }
 }
 
+/// A group that is left alone, because the one that is wanted exists beside it.
+fn doubled(Renamed { group, wanted }: &Renamed) -> String {
+    format!(
+        "! {} is left alone, because {} exists: put its members into that group, then delete it\n",
+        described(group),
+        wanted.name
+    )
+}
+
 fn text(difference: &Difference) -> String {
-    let Difference { present, missing, extra, .. } = difference;
+    let Difference { present, missing, renamed, doubled: both, extra, .. } = difference;
+    let moved =
+        renamed.iter().map(|Renamed { group, wanted }| format!("~ {} becomes {}\n", described(group), wanted.name));
     let missed = missing
         .iter()
         .map(|Wanted { name, account, persona, .. }| format!("+ {name} is missing: {persona} in {account}\n"));
     let left = extra
         .iter()
         .map(|group| format!("- {} is left over: no account is open to such a persona\n", described(group)));
-    let mut lines: Vec<_> = missed.chain(left).collect();
+    let mut lines: Vec<_> = moved.chain(both.iter().map(doubled)).chain(missed).chain(left).collect();
     let unwanted = if extra.is_empty() { String::new() } else { format!("; {} are left over", extra.len()) };
-    lines.push(format!("{} of {} groups exist{unwanted}.\n", present.len(), present.len() + missing.len()));
+    let former = if renamed.is_empty() { String::new() } else { format!("; {} under former names", renamed.len()) };
+    lines.push(format!("{} of {} groups exist{former}{unwanted}.\n", present.len(), difference.wanted()));
+    if !renamed.is_empty() {
+        lines.push(
+            "`daypass groups apply` with the same --renamed-from renames them; they keep their members. Until the hub \
+             is deployed with the new personas.json, requests are denied.\n"
+                .to_owned(),
+        );
+    }
     if !missing.is_empty() {
         lines.push("`daypass groups apply` creates the missing groups.\n".to_owned());
+        if present.is_empty() && renamed.is_empty() {
+            lines.push("If they exist under former names, `--renamed-from` renames them.\n".to_owned());
+        }
     }
     if !extra.is_empty() {
         lines.push(
@@ -272,12 +336,20 @@ fn as_json(store: &GroupStore, difference: &Difference) -> Value {
         let each = |it: &Wanted| json!({"group": it.name, "account": it.account, "account_id": it.account_id, "persona": it.persona});
         all.iter().map(each).collect::<Vec<_>>()
     };
+    let renamed = |Renamed { group, wanted: it }: &Renamed| {
+        json!({
+            "group": it.name, "from": group.name, "group_id": group.id, "members": group.members,
+            "account": it.account, "account_id": it.account_id, "persona": it.persona,
+        })
+    };
     let extra = |it: &ExistingGroup| json!({"group": it.name, "group_id": it.id, "members": it.members});
     json!({
         "identity_store_id": store.id(),
         "difference": !difference.is_none(),
         "missing": wanted(&difference.missing),
         "present": wanted(&difference.present),
+        "renamed": difference.renamed.iter().map(renamed).collect::<Vec<_>>(),
+        "doubled": difference.doubled.iter().map(renamed).collect::<Vec<_>>(),
         "extra": difference.extra.iter().map(extra).collect::<Vec<_>>(),
         "directories": difference.directories,
     })
@@ -291,13 +363,48 @@ mod tests {
     #[test]
     fn a_group_has_one_line_whatever_its_name() {
         let name = "PwC_GP_222222222222_x\n::add-mask::y\u{202e}".to_owned();
-        let group =
-            ExistingGroup { id: "1".to_owned(), name, revision: String::new(), issuers: [].into(), members: Some(2) };
-        let (present, missing, directories) = (vec![], vec![], [].into());
-        let text = text(&Difference { present, missing, extra: vec![group], directories });
+        let group = ExistingGroup { id: "1".to_owned(), name, members: Some(2), ..ExistingGroup::default() };
+        let text = text(&Difference { extra: vec![group], ..Difference::default() });
         assert!(
             text.starts_with("- PwC_GP_222222222222_x\\u{a}::add-mask::y\\u{202e} with 2 members is left over"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_plan_says_what_is_renamed_what_is_left_alone_and_what_to_do() {
+        let wanted = |persona: &str| Wanted {
+            name: format!("New_222222222222_{persona}"),
+            account: "payments-dev".to_owned(),
+            account_id: "222222222222".parse().expect("an id"),
+            persona: persona.to_owned(),
+        };
+        let renamed = |persona: &str, members| {
+            let name = format!("Old_222222222222_{persona}");
+            let group = ExistingGroup { name, members: Some(members), ..ExistingGroup::default() };
+            Renamed { group, wanted: wanted(persona) }
+        };
+        let difference = Difference {
+            present: vec![wanted("Network")],
+            missing: vec![wanted("Reader")],
+            renamed: vec![renamed("Builder", 3)],
+            doubled: vec![renamed("Network", 1)],
+            ..Difference::default()
+        };
+        insta::assert_snapshot!(text(&difference), @r"
+        ~ Old_222222222222_Builder with 3 members becomes New_222222222222_Builder
+        ! Old_222222222222_Network with 1 member is left alone, because New_222222222222_Network exists: put its members into that group, then delete it
+        + New_222222222222_Reader is missing: Reader in payments-dev
+        1 of 3 groups exist; 1 under former names.
+        `daypass groups apply` with the same --renamed-from renames them; they keep their members. Until the hub is deployed with the new personas.json, requests are denied.
+        `daypass groups apply` creates the missing groups.
+        ");
+        let nothing = Difference { missing: vec![wanted("Reader")], ..Difference::default() };
+        insta::assert_snapshot!(text(&nothing), @r"
+        + New_222222222222_Reader is missing: Reader in payments-dev
+        0 of 1 groups exist.
+        `daypass groups apply` creates the missing groups.
+        If they exist under former names, `--renamed-from` renames them.
+        ");
     }
 }

@@ -225,3 +225,68 @@ async fn whoever_may_not_is_told_who_may() {
     );
     assert!(error["remedy"].as_str().unwrap().contains("that Identity Center is managed from"), "{error}");
 }
+
+/// The shipped file as it was when the company had another name, in a folder of its own.
+fn former(folder: &Folder) -> String {
+    let shipped = std::fs::read_to_string(SHIPPED).expect("the shipped file");
+    let path = folder.path("former.json");
+    std::fs::write(&path, shipped.replacen(r#""company": "PwC""#, r#""company": "Acme""#, 1)).expect("a file");
+    path
+}
+
+#[tokio::test]
+async fn groups_of_a_former_name_are_renamed_with_their_members() {
+    let stack = Stack::shared().await;
+    let (store, folder) = (Store::new(&stack), Folder::new());
+    let former = former(&folder);
+    let (old, new) = ("Acme_GP_222222222222_Network", "PwC_GP_222222222222_Network");
+    let client = stack.hub().identities();
+    let network = client.create_group().identity_store_id(&store.id).display_name(old);
+    let network = network.description("Daypass: Network in net (222222222222)").send().await.unwrap().group_id;
+    store.join(&network).await;
+    store.add("Acme_GP_222222222222_Product_Admin").await;
+    store.add("PwC_GP_222222222222_Product_Admin").await;
+    store.add("Acme_GP_999999999999_Network").await;
+
+    // Who does not say how the groups were named sees none of them.
+    let unaware = store.ask(&["plan"]).await;
+    assert_eq!((names(&unaware.json()["missing"]).len(), &unaware.json()["renamed"]), (5, &json!([])), "{unaware:?}");
+    let plan = store.ask(&["plan", "--renamed-from", &former]).await;
+    let json = plan.json();
+    assert_eq!((plan.code, names(&json["renamed"]), names(&json["missing"]).len()), (1, vec![new], 4), "{plan:?}");
+    assert_eq!((&json["renamed"][0]["from"], &json["renamed"][0]["members"]), (&json!(old), &json!(1)), "{json:#}");
+    assert_eq!(json["doubled"][0]["from"], "Acme_GP_222222222222_Product_Admin", "{json:#}");
+    assert_eq!(names(&json["extra"]), ["Acme_GP_999999999999_Network"]);
+
+    let apply = store.ask(&["apply", "--renamed-from", &former]).await;
+    let json = apply.json();
+    assert_eq!((apply.code, &json["renamed"]), (0, &json!([{"from": old, "group": new}])), "{apply:?}");
+    assert_eq!((names(&json["created"]).len(), &json["deleted"]), (4, &json!([])), "{apply:?}");
+    assert_eq!(json["doubled"], json!(["Acme_GP_222222222222_Product_Admin"]));
+    let groups = store.groups().await;
+    assert!(groups.contains(&(new.to_owned(), "Daypass: Network in payments-dev (222222222222)".to_owned())));
+    assert_eq!(groups.len(), 8, "{groups:?}");
+    let members = client.list_group_memberships().identity_store_id(&store.id).group_id(&network).send().await;
+    assert_eq!(members.unwrap().group_memberships.len(), 1, "it is the same group");
+
+    // Once more changes nothing, and says what is left.
+    let again = store.ask(&["apply", "--renamed-from", &former]).await;
+    assert_eq!((again.code, &again.json()["renamed"], &again.json()["created"]), (0, &json!([]), &json!([])));
+    assert_eq!(store.groups().await, groups);
+    let pruned = store.ask(&["apply", "--renamed-from", &former, "--prune", "--yes"]).await;
+    assert_eq!(names(&pruned.json()["deleted"]), ["Acme_GP_999999999999_Network"], "{pruned:?}");
+    assert_eq!(store.groups().await.len(), 7, "what is doubled stays");
+}
+
+#[tokio::test]
+async fn a_group_that_another_directory_feeds_is_not_renamed_unless_told() {
+    let stack = Stack::shared().await;
+    let (store, folder) = (Store::new(&stack), Folder::new());
+    let former = former(&folder);
+    let theirs = store.add("Acme_GP_222222222222_Network").await;
+    stack.engine.group_comes_from(DIRECTORY, &theirs).await;
+    let refused = store.ask(&["apply", "--renamed-from", &former]).await;
+    assert_eq!(refused.code, 70, "{refused:?}");
+    assert!(refused.stderr.contains("--allow-scim"), "{refused:?}");
+    assert_eq!(store.groups().await.len(), 1);
+}

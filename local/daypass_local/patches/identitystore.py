@@ -21,14 +21,15 @@ def mount() -> None:
     """The Identity Store answers on the engine's port, with the engine's signature checks and IAM enforcement.
 
     Each account has stores of its own, as on AWS. DescribeUser says `UserStatus`, which moto leaves out. Groups
-    have external ids, a group that is not there is no success, and a deleted one takes its memberships along.
+    have external ids, a group that is not there is no success, a deleted one takes its memberships along, and a group
+    can get another name and description.
     Unnecessary when ministack has an Identity Store.
     """
     import ministack.app
     from ministack.core import iam_actions, router
     from ministack.core.responses import get_account_id
     from moto.core.request import Request
-    from moto.identitystore.exceptions import ResourceNotFoundException
+    from moto.identitystore.exceptions import ConflictException, ResourceNotFoundException, ValidationException
     from moto.identitystore.models import identitystore_backends
     from moto.identitystore.responses import IdentityStoreResponse
     from werkzeug.test import EnvironBuilder
@@ -52,6 +53,20 @@ def mount() -> None:
         def list_group_memberships(self) -> str:
             self._check_group()
             return str(super().list_group_memberships())
+
+        def update_group(self) -> str:
+            groups = self._check_group().groups
+            group = groups[self._get_param("GroupId")]
+            fields = {"displayName": "DisplayName", "description": "Description"}
+            for operation in self._get_param("Operations"):
+                field = fields.get(operation["AttributePath"])
+                if field is None:
+                    raise ValidationException(message=f"{operation['AttributePath']} is no attribute of a group.")
+                group = group._replace(**{field: operation.get("AttributeValue")})
+            if any(it.DisplayName == group.DisplayName for it in groups.values() if it.GroupId != group.GroupId):
+                raise ConflictException(message="Duplicate GroupDisplayName", reason="UNIQUENESS_CONSTRAINT_VIOLATION")
+            groups[group.GroupId] = group
+            return "{}"
 
         def delete_group(self) -> str:
             memberships = self._check_group().group_memberships
@@ -104,6 +119,7 @@ INSIDE: Final = {
     "identitystore:GetGroupId": ("group",),
     "identitystore:ListGroups": ("group",),
     "identitystore:ListGroupMemberships": ("group", "membership"),
+    "identitystore:UpdateGroup": ("group",),
     "identitystore:DeleteGroup": ("group",),
     "identitystore:IsMemberInGroups": ("group", "membership", "user"),
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
 
 mod adversary;
+mod by_hand;
 mod calls;
 mod changes;
 mod concurrency;

@@ -1,15 +1,16 @@
 //! The groups of an identity store: as much of its API as is needed, and nothing that is about people.
 
-use aws_sdk_identitystore::Client;
+use aws_sdk_identitystore::{Client, types::AttributeOperation};
+use aws_smithy_types::Document;
 use daypass_aws::AwsError;
 use daypass_identity_center::IdentityStore;
 
-use super::difference::{ExistingGroup, Wanted};
+use super::difference::{ExistingGroup, Renamed, Wanted};
 
 /// The most groups or members that the API gives at a time.
 const PAGE: i32 = 100;
 
-/// What came of making or deleting a group.
+/// What came of making, renaming or deleting a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// This call did it.
@@ -41,8 +42,9 @@ impl GroupStore {
         while let Some(group) = pages.next().await {
             let group = group.map_err(AwsError::of("identitystore:ListGroups"))?;
             let issuers = group.external_ids().iter().map(|it| it.issuer().to_owned()).collect();
-            let name = group.display_name.unwrap_or_default();
-            groups.push(ExistingGroup { id: group.group_id, name, revision: group.revision, issuers, members: None });
+            let (name, description) = (group.display_name.unwrap_or_default(), group.description.unwrap_or_default());
+            let (id, revision) = (group.group_id, group.revision);
+            groups.push(ExistingGroup { id, name, description, revision, issuers, members: None });
         }
         Ok(groups)
     }
@@ -75,16 +77,45 @@ impl GroupStore {
         Err(error)
     }
 
+    /// Renames the group, as long as nobody changes it meanwhile. Its members and assignments are those of its id.
+    pub async fn rename(&self, renamed: &Renamed) -> Result<Done, AwsError> {
+        let Renamed { group, wanted } = renamed;
+        let request = self.client.update_group().identity_store_id(&self.id).group_id(&group.id);
+        let request = request.set_revision(revision(group)).operations(set("displayName", wanted.name.clone()));
+        let request = match renamed.description() {
+            Some(description) => request.operations(set("description", description)),
+            None => request,
+        };
+        let answer = request.send().await.map_err(AwsError::of("identitystore:UpdateGroup"));
+        let Err(error) = answer else { return Ok(Done::Here) };
+        let store = IdentityStore::new(self.client.clone(), self.id.clone());
+        if error.code() == Some("ConflictException") && store.group_id(&wanted.name).await?.as_ref() == Some(&group.id)
+        {
+            return Ok(Done::Elsewhere);
+        }
+        Err(error)
+    }
+
     /// Deletes the group, as long as nobody changes it meanwhile.
     pub async fn delete(&self, group: &ExistingGroup) -> Result<Done, AwsError> {
         let request = self.client.delete_group().identity_store_id(&self.id).group_id(&group.id);
-        let revision = Some(group.revision.clone()).filter(|revision| !revision.is_empty());
-        match request.set_revision(revision).send().await.map_err(AwsError::of("identitystore:DeleteGroup")) {
+        match request.set_revision(revision(group)).send().await.map_err(AwsError::of("identitystore:DeleteGroup")) {
             Ok(_) => Ok(Done::Here),
             Err(error) if error.is_not_found() => Ok(Done::Elsewhere),
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a group was when it was read, so that it is changed only if it still is.
+fn revision(group: &ExistingGroup) -> Option<String> {
+    Some(group.revision.clone()).filter(|revision| !revision.is_empty())
+}
+
+#[expect(clippy::expect_used, reason = "it has its path, and needs nothing else")]
+fn set(attribute: &str, value: String) -> AttributeOperation {
+    let operation = AttributeOperation::builder().attribute_path(attribute).attribute_value(Document::String(value));
+    operation.build().expect("an operation")
 }
 
 #[cfg(test)]

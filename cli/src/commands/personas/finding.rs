@@ -38,6 +38,7 @@ pub enum Lint {
     ShadowedBranchPattern,
     ShortRoleTtl,
     AllowEverything,
+    AllowAnyAction,
     AllowNotAction,
     PassAnyRole,
     UnknownService,
@@ -116,14 +117,25 @@ impl Lint {
             Self::ShortRoleTtl => {
                 ("short-role-ttl", Warning, "A cap is at least 15 minutes, which no request may stay below by default.")
             }
-            Self::AllowEverything => ("allow-everything", Warning, "A statement allows named services or actions."),
+            Self::AllowEverything => (
+                "allow-everything",
+                Error,
+                "No statement allows everything, all of IAM too; also not one of a managed policy.",
+            ),
+            Self::AllowAnyAction => (
+                "allow-any-action",
+                Warning,
+                "A statement allows named services or actions, also one of a managed policy.",
+            ),
             Self::AllowNotAction => (
                 "allow-not-action",
                 Warning,
                 "A statement that allows lists its actions; with NotAction it would also allow actions that AWS adds \
                  later.",
             ),
-            Self::PassAnyRole => ("pass-any-role", Warning, "iam:PassRole is allowed for named roles only."),
+            Self::PassAnyRole => {
+                ("pass-any-role", Warning, "iam:PassRole is allowed for named roles only, also by a managed policy.")
+            }
             Self::UnknownService => ("unknown-service", Warning, "The services of actions exist."),
             Self::UnreachableRoleTtl => {
                 ("unreachable-role-ttl", Note, "A persona's cap is reached in one of its environments.")

@@ -30,6 +30,8 @@ use crate::commands::findings::{Finding, Rule, source::Source};
 const MIN_ROLE_TTL: Duration = Duration::from_mins(15);
 /// Stands for an account of which the file says nothing: that of AWS's documentation.
 const SOME_ACCOUNT: &str = "123456789012";
+/// A character that no pattern has: only a wildcard matches it.
+const ANY: &str = "\u{1}";
 
 /// Everything that there is to say about a `personas.json`, in the order of its text; with the issuers of the deployment, also
 /// what only they show.
@@ -93,6 +95,7 @@ impl<'a> Linter<'a> {
                 self.managed_policies(&place.join("managed_policies"));
                 self.custom_policy(&place.join("custom_policy"));
             }
+            self.allowances(persona);
             if !self.is_broken(&at) {
                 self.escalations(persona);
                 self.wide_roles(persona);
@@ -212,33 +215,63 @@ impl<'a> Linter<'a> {
                 self.report(Lint::UnknownService, &at, message, "write its prefix in IAM, such as s3 or ec2");
             }
             if statement.effect == Effect::Allow {
-                self.allowing(&at, statement, &boundary);
+                self.taken(&at, statement, &boundary);
             }
         }
     }
 
-    fn allowing(&mut self, at: &JsonPath<'a>, statement: &Statement, boundary: &Policy) {
-        if statement.not_action.is_some() {
-            let remedy = "list what is needed in Action, or use NotAction in a statement that denies";
-            self.report(Lint::AllowNotAction, at, "allows with NotAction whatever it does not list", remedy);
-        }
+    fn taken(&mut self, at: &JsonPath<'_>, statement: &Statement, boundary: &Policy) {
         let actions = statement.action.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
-        if actions.iter().any(|action| action == "*") {
-            let remedy = "name the services that are needed, such as s3:*";
-            self.report(Lint::AllowEverything, at, "allows every action of every service", remedy);
-        }
-        let pass_role = actions.iter().any(|it| WildMatch::new_case_insensitive(it).matches("iam:PassRole"));
-        let any_role = statement.resource.as_ref().is_some_and(|it| it.as_slice().iter().any(|it| it == "*"));
-        if pass_role && any_role {
-            let remedy = "name the roles, such as arn:aws:iam::*:role/deployed-by-daypass/*";
-            self.report(Lint::PassAnyRole, at, "allows to pass any role to a service", remedy);
-        }
         let named = actions.iter().filter(|action| !action.contains(['*', '?']));
         let taken = named.filter(|action| !evaluate([boundary], &Request::new(action, "*")).is_possible());
         let taken: Vec<&str> = taken.map(String::as_str).collect();
         if !taken.is_empty() {
             let message = format!("allows {}, which the permissions boundary takes away", taken.join(", "));
             self.report(Lint::TakenByBoundary, at, message, "remove it");
+        }
+    }
+
+    /// Whether the statements that allow something, those of managed policies too, allow too much. Each is judged with what
+    /// the persona's policies deny: those of the persona itself, and those that it has in each environment.
+    fn allowances(&mut self, persona: &'a Persona) {
+        let base = path(["personas", persona.name()]);
+        let overrides = self.personas.environments().iter().map(|it| override_of(persona, it));
+        let mut reported = BTreeSet::new();
+        for place in [base.clone()].into_iter().chain(overrides) {
+            let own_or_base =
+                |key| Some(place.join(key)).filter(|own| self.source.has(own)).unwrap_or_else(|| base.join(key));
+            let (managed, custom) = (self.texts(&own_or_base("managed_policies")), own_or_base("custom_policy"));
+            if self.is_broken(&custom) {
+                continue;
+            }
+            let partition = managed.first().map_or("aws", |(_, arn)| partition_of(arn)).to_owned();
+            let own: Vec<Statement> = self.source.value(&custom).unwrap_or_default();
+            let managed: Vec<_> = managed
+                .into_iter()
+                .filter_map(|(at, arn)| match aws_managed(&arn) {
+                    Known::Policy(policy) => Some((at, arn, policy)),
+                    Known::ServiceLinked | Known::No => None,
+                })
+                .collect();
+            let all = managed.iter().flat_map(|(_, _, policy)| policy.statements()).chain(&own);
+            let denials: Vec<_> = all.filter(|it| it.effect == Effect::Deny).cloned().collect();
+            let mut found = Vec::new();
+            for (at, arn, policy) in &managed {
+                let name = arn.rsplit('/').next().unwrap_or(arn);
+                let excesses = Excess::all_of_managed(policy, &denials, &partition);
+                found.extend(excesses.into_iter().map(|it| (at.clone(), it, Some(name))));
+            }
+            for (i, statement) in own.iter().enumerate() {
+                let excesses = Excess::all_of(statement, &denials, &partition);
+                found.extend(excesses.into_iter().map(|excess| (custom.join(i), excess, None)));
+            }
+            for (at, excess, name) in found {
+                if reported.insert((at.clone(), excess)) {
+                    let (lint, message, own, managed) = excess.words();
+                    let message = name.map_or_else(|| message.to_owned(), |name| format!("{name} {message}"));
+                    self.report(lint, &at, message, if name.is_some() { managed } else { own });
+                }
+            }
         }
     }
 
@@ -434,6 +467,93 @@ impl<'a> Linter<'a> {
     }
 }
 
+/// What is too much in a statement that allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Excess {
+    /// All of IAM, and of every service.
+    Everything,
+    /// All actions that there are, but on few resources, or less what is denied elsewhere.
+    AnyAction,
+    /// All actions but those that are listed.
+    NotAction,
+    /// Any role can be passed.
+    AnyRole,
+}
+
+impl Excess {
+    /// What a statement allows too much of, when `denials` stand beside it.
+    fn all_of(statement: &Statement, denials: &[Statement], partition: &str) -> Vec<Self> {
+        if statement.effect != Effect::Allow {
+            return Vec::new();
+        }
+        let policy = Policy::new([statement].into_iter().chain(denials).cloned().collect());
+        let possible =
+            |action: &str, resource: &str| evaluate([&policy], &Request::new(action, resource)).is_possible();
+        // Services, actions and roles that no policy can name.
+        let (action, iam) = (format!("{ANY}:{ANY}"), format!("iam:{ANY}"));
+        let anything = format!("arn:{partition}:{ANY}:{ANY}:{ANY}:{ANY}");
+        let everything = possible(&action, &anything) && possible(&iam, &anything);
+        let actions = statement.action.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
+        let any_action = actions.iter().any(|it| WildMatch::new(it).matches(&action));
+        let role = format!("arn:{partition}:iam::{SOME_ACCOUNT}:role/{ANY}");
+        let all = [
+            (everything, Self::Everything),
+            (!everything && any_action, Self::AnyAction),
+            (!everything && statement.not_action.is_some(), Self::NotAction),
+            // Whoever allows with NotAction has that said already.
+            (statement.not_action.is_none() && possible("iam:PassRole", &role), Self::AnyRole),
+        ];
+        all.into_iter().filter_map(|(found, excess)| found.then_some(excess)).collect()
+    }
+
+    /// The same for a policy that AWS maintains. What a statement leaves out, and to which services it passes roles, is said
+    /// there in the way that AWS says it: only those that say nothing are told.
+    fn all_of_managed(policy: &Policy, denials: &[Statement], partition: &str) -> BTreeSet<Self> {
+        let mut found = BTreeSet::new();
+        for statement in policy.statements() {
+            let names_services = statement.condition.values().flat_map(BTreeMap::keys);
+            let names_services = names_services.into_iter().any(|key| key.eq_ignore_ascii_case("iam:PassedToService"));
+            let excesses = Self::all_of(statement, denials, partition).into_iter();
+            found.extend(excesses.filter(|it| match it {
+                Self::Everything | Self::AnyAction => true,
+                Self::NotAction => false,
+                Self::AnyRole => !names_services,
+            }));
+        }
+        found
+    }
+
+    /// The rule, what is wrong, and what to do about it: in a custom policy, and where a managed policy has the statement.
+    const fn words(self) -> (Lint, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Everything => (
+                Lint::AllowEverything,
+                "allows everything, all of IAM too",
+                "name the services that are needed, such as s3:*",
+                "use policies of the services that are needed, or PowerUserAccess, which leaves IAM out",
+            ),
+            Self::AnyAction => (
+                Lint::AllowAnyAction,
+                "allows every action that nothing denies",
+                "name the services that are needed, such as s3:*",
+                "use policies of the services that are needed",
+            ),
+            Self::NotAction => (
+                Lint::AllowNotAction,
+                "allows with NotAction whatever it does not list",
+                "list what is needed in Action, or use NotAction in a statement that denies",
+                "use policies of the services that are needed",
+            ),
+            Self::AnyRole => (
+                Lint::PassAnyRole,
+                "allows to pass any role to a service",
+                "name the roles, such as arn:aws:iam::*:role/deployed-by-daypass/*",
+                "deny iam:PassRole in the custom policy, with the roles that are needed in NotResource",
+            ),
+        }
+    }
+}
+
 /// The actions that a policy denies, and the boundary of workloads does not.
 fn given_back(policy: Option<&Policy>) -> Vec<String> {
     let workloads = workloads("aws", SOME_ACCOUNT);
@@ -463,10 +583,9 @@ fn override_of<'a>(persona: &'a Persona, environment: &'a Environment) -> JsonPa
     path(["personas", persona.name(), "environments", environment.name()])
 }
 
-/// Whether the pattern `wide` matches all that `narrow` matches: a character that no pattern has, in place of the wildcards
-/// of `narrow`, is only matched by wildcards of `wide`; and what may be long or nothing has to be matched both ways.
+/// Whether the pattern `wide` matches all that `narrow` matches: [`ANY`], in place of the wildcards of `narrow`, is only
+/// matched by wildcards of `wide`; and what may be long or nothing has to be matched both ways.
 fn covers(wide: &str, narrow: &str) -> bool {
-    const ANY: &str = "\u{1}";
     let wide = WildMatch::new(wide);
     [ANY.repeat(daypass::branch::MAX_BRANCH_CHARS), String::new()]
         .iter()

@@ -15,6 +15,8 @@ struct FakeGroups {
     /// What a call of this operation fails with, and whether the group is there all the same.
     fault: Option<(&'static str, &'static str)>,
     calls: Arc<Mutex<Vec<String>>>,
+    /// What groups were updated with.
+    operations: Arc<Mutex<Vec<Value>>>,
 }
 
 impl FakeGroups {
@@ -53,6 +55,11 @@ impl FakeGroups {
             "GetGroupId" => {
                 let name = input["AlternateIdentifier"]["UniqueAttribute"]["AttributeValue"].as_str().unwrap();
                 if groups.contains(&name) { Ok(json!({"GroupId": name})) } else { Err("ResourceNotFoundException") }
+            }
+            "UpdateGroup" => {
+                assert_eq!((&input["GroupId"], &input["Revision"]), (&json!("g"), &json!("7")), "only what was read");
+                self.operations.lock().unwrap().push(input["Operations"].clone());
+                Ok(json!({}))
             }
             "DeleteGroup" => {
                 assert_eq!(input["Revision"], "7", "only what has not changed since it was read");
@@ -131,4 +138,32 @@ async fn a_group_that_is_gone_is_deleted_and_one_that_has_changed_is_not() {
     assert_eq!(gone.store().delete(&found()).await.unwrap(), Done::Elsewhere);
     let changed = FakeGroups::default().failing("DeleteGroup", "ConflictException");
     assert_eq!(changed.store().delete(&found()).await.unwrap_err().code(), Some("ConflictException"));
+}
+
+#[tokio::test]
+async fn a_group_is_renamed_with_the_description_that_was_made_here() {
+    let world = FakeGroups::default();
+    let renamed = |description: &str| {
+        let group = ExistingGroup { description: description.to_owned(), ..found() };
+        Renamed { group, wanted: wanted() }
+    };
+    assert_eq!(world.store().rename(&renamed("Our network")).await.unwrap(), Done::Here);
+    assert_eq!(world.store().rename(&renamed("Daypass: Network in net (222222222222)")).await.unwrap(), Done::Here);
+    let name = json!({"AttributePath": "displayName", "AttributeValue": "PwC_GP_222222222222_Network"});
+    let text = json!({
+        "AttributePath": "description", "AttributeValue": "Daypass: Network in payments-dev (222222222222)",
+    });
+    assert_eq!(*world.operations.lock().unwrap(), [json!([name]), json!([name, text])]);
+}
+
+#[tokio::test]
+async fn a_group_that_somebody_else_has_renamed_is_renamed_and_a_name_that_is_taken_is_not() {
+    let renamed = |id: &str| Renamed { group: ExistingGroup { id: id.to_owned(), ..found() }, wanted: wanted() };
+    // The world gives a group its name for its id.
+    let faster = FakeGroups::of(&["PwC_GP_222222222222_Network"]).failing("UpdateGroup", "ConflictException");
+    assert_eq!(faster.store().rename(&renamed("PwC_GP_222222222222_Network")).await.unwrap(), Done::Elsewhere);
+    let error = faster.store().rename(&renamed("g")).await.unwrap_err();
+    assert_eq!(error.code(), Some("ConflictException"));
+    let gone = FakeGroups::default().failing("UpdateGroup", "ResourceNotFoundException");
+    assert!(gone.store().rename(&renamed("g")).await.unwrap_err().is_not_found());
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use clap::ValueEnum;
 use daypass::persona::Entitlement;
+use daypass_policies::catalogue::attachable;
 use serde_json::{Value, json};
 
 use super::*;
@@ -279,6 +280,87 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// What statements allow too much of, those of managed policies too.
+fn allowance_cases() -> Vec<Case> {
+    let policies = "/personas/Reader/managed_policies";
+    let statement = "/personas/Builder/custom_policy/0";
+    vec![
+        (
+            statement,
+            json!({ "Effect": "Allow", "Action": ["s3:*", "*"], "Resource": "arn:aws:s3:::acme-*" }),
+            &["allow-any-action personas.Builder.custom_policy[0]"],
+        ),
+        (
+            "/personas/Builder/custom_policy",
+            json!([
+                { "Effect": "Allow", "Action": "*", "Resource": "*" },
+                { "Effect": "Deny", "Action": ["iam:*", "organizations:*"], "Resource": "*" },
+            ]),
+            &["allow-any-action personas.Builder.custom_policy[0]"],
+        ),
+        (
+            statement,
+            json!({ "Effect": "Allow", "NotAction": "organizations:*", "Resource": "*" }),
+            &["allow-everything personas.Builder.custom_policy[0]", "wide-roles personas.Builder.custom_policy"],
+        ),
+        // Managed policies are judged as statements of one's own, with what the persona is denied.
+        (
+            policies,
+            json!([managed("AdministratorAccess")]),
+            &[
+                "allow-everything personas.Reader.managed_policies[0]",
+                "pass-any-role personas.Reader.managed_policies[0]",
+                "wide-roles personas.Reader.custom_policy",
+            ],
+        ),
+        (policies, json!([managed("PowerUserAccess")]), &[]),
+        (policies, json!([managed("AWSLambda_FullAccess"), managed("SecurityAudit")]), &[]),
+        (
+            policies,
+            json!([managed("AmazonElasticMapReduceFullAccess")]),
+            &["pass-any-role personas.Reader.managed_policies[0]"],
+        ),
+        (
+            policies,
+            json!([managed("IAMFullAccess")]),
+            &["pass-any-role personas.Reader.managed_policies[0]", "wide-roles personas.Reader.custom_policy"],
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AdministratorAccess")],
+                "custom_policy": [{ "Effect": "Deny", "NotAction": ["s3:*", "ec2:*"], "Resource": "*" }],
+            }),
+            &["allow-any-action personas.Reader.managed_policies[0]"],
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AmazonElasticMapReduceFullAccess")],
+                "custom_policy": [
+                    { "Effect": "Deny", "Action": "iam:PassRole", "NotResource": "arn:aws:iam::*:role/deployed-by-daypass/*" },
+                ],
+            }),
+            &[],
+        ),
+        // What the persona itself is denied, and in an environment is not.
+        (
+            "/personas/Builder",
+            json!({
+                "managed_policies": [managed("AdministratorAccess")],
+                "custom_policy": [{ "Effect": "Deny", "NotAction": "s3:*", "Resource": "*" }],
+                "environments": { "live": { "custom_policy": [{ "Effect": "Deny", "Action": "ec2:*", "Resource": "*" }] } },
+            }),
+            &[
+                "allow-any-action personas.Builder.managed_policies[0]",
+                "allow-everything personas.Builder.managed_policies[0]",
+                "pass-any-role personas.Builder.managed_policies[0]",
+                "wide-roles personas.Builder.environments.live.custom_policy",
+            ],
+        ),
+    ]
+}
+
 /// The issuers of a configuration, something to set in the file, and what is then found.
 type IssuersCase = (Value, &'static str, Value, &'static [&'static str]);
 
@@ -348,7 +430,8 @@ fn a_good_file_has_no_findings() {
 fn every_lint() {
     let mut texts = String::new();
     let mut broken = BTreeSet::new();
-    let without = cases().into_iter().map(|(pointer, value, expected)| (None, pointer, value, expected));
+    let without =
+        cases().into_iter().chain(allowance_cases()).map(|(pointer, value, expected)| (None, pointer, value, expected));
     let with =
         issuers_cases().into_iter().map(|(list, pointer, value, expected)| (Some(list), pointer, value, expected));
     for (list, pointer, value, expected) in without.chain(with) {
@@ -371,6 +454,24 @@ fn every_lint() {
     for lint in lints {
         assert!(broken.contains(lint.rule().id), "no case breaks {}", lint.rule().id);
     }
+}
+
+/// Over all policies that a persona can have: whatever an ordinary persona is made of is no error.
+#[test]
+fn few_managed_policies_allow_too_much() {
+    let mut found: BTreeMap<Excess, Vec<&str>> = BTreeMap::new();
+    for arn in attachable() {
+        let Known::Policy(policy) = aws_managed(arn) else { panic!("{arn}") };
+        let denials: Vec<_> = policy.statements().iter().filter(|it| it.effect == Effect::Deny).cloned().collect();
+        for excess in Excess::all_of_managed(&policy, &denials, "aws") {
+            found.entry(excess).or_default().push(arn.trim_start_matches("arn:aws:iam::aws:policy/"));
+        }
+    }
+    let of = |excess| found.get(&excess).cloned().unwrap_or_default();
+    assert_eq!(of(Excess::Everything), ["AWSMcpServiceActionsFullAccess", "AdministratorAccess"]);
+    assert_eq!(of(Excess::AnyAction), [""; 0]);
+    assert_eq!(of(Excess::NotAction), [""; 0]);
+    insta::assert_snapshot!("managed_policies_that_pass_any_role", of(Excess::AnyRole).join("\n"));
 }
 
 #[test]
