@@ -87,9 +87,9 @@ functions: $(ZIGBUILD) ## build the functions for AWS Lambda, to target/lambda [
 archive-functions: functions ## pack the functions as a release has them, to target/archives [ARCH=…]
 	@$(PYTHON) .ci/archive.py functions target/lambda "daypass-functions-$$(.ci/version)-$(ARCH)" target/archives
 
-# The command judges personas.json before a deployment. What is built of the tests, it is built with.
+# The command judges personas.json before a deployment. A test of it is built with it, with what all other tests are built with.
 command:
-	@cargo build $(CRATES) --bin daypass
+	@cargo test $(CRATES) --quiet --test personas_check --no-run
 
 build-action: $(ACTION) ## bundle the GitHub action to action/dist, which is committed
 	@cd action && rm -rf dist && npm run --silent build -- dist
@@ -295,9 +295,8 @@ check-local: $(VENV)/.stamp ## lint and format of all Python code: the local AWS
 	$(PY) -m ruff format --check .
 
 FLAWED := core/src/persona/tests/many-problems.json
-check-personas: $(VENV)/.stamp ## personas.json, alone and with the example configuration, its schema, and what the check of it rests on
+check-personas: command $(VENV)/.stamp ## personas.json, alone and with the example configuration, its schema, and what the check of it rests on
 	@mkdir -p .local/check
-	cargo test $(CRATES) --test personas_check --no-run
 	target/debug/daypass personas check --deny notes personas.json
 	target/debug/daypass personas check --deny notes --config cdk/daypass.config.example.json personas.json
 	target/debug/daypass personas check --output sarif $(FLAWED) > .local/check/personas.sarif \
