@@ -146,6 +146,8 @@ test-terraform: build $(VENV)/.stamp $(CDK) ## the Terraform example, with this 
 # environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
 # action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
+# What operators do to a deployment, on a stack of its own.
+OPERATIONS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/operations
 SCENARIOS := $(E2E) --no-fail-fast --test scenarios
 USES := .local/uses/command.json .local/uses/second.json
 LEAST_PRIVILEGE := $(E2E) --test least_privilege -- --show-output
@@ -154,6 +156,7 @@ scenarios:
 	$(E2E) --no-fail-fast $(PLAYED:%=--test %) $(TEST)
 	DAYPASS_ONLY_SOME_SCENARIOS='$(TEST)' $(LEAST_PRIVILEGE)
 	$(JOBS) -k '$(TEST)' || [ $$? = 5 ]
+	$(OPERATIONS) -k '$(TEST)' || [ $$? = 5 ]
 else
 scenarios: $(VENV)/.stamp ## the scenarios, on the local AWS of the environment and on two of their own [TEST=…, there alone]
 	@rm -f $(USES)
@@ -174,6 +177,7 @@ scenarios-second:
 
 scenarios-command:
 	$(LOCAL) run --uses .local/uses/command.json -- $(E2E) --no-fail-fast --test scenarios_of_the_command
+	$(OPERATIONS)
 
 BENCH := $(CRATES) --bin bench
 bench: build $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own

@@ -20,7 +20,7 @@ mod boundary;
 mod trust;
 
 const DEPLOY: &str = "deploy the target stack there: `make deploy STACK=DaypassTarget`";
-/// What was changed beside the stack, its deployment does not change back: for CloudFormation nothing is new.
+/// A deployment of the stack does not undo what was changed beside it: its template is the same as before.
 const BY_HAND: &str = "if the stack has no changes, somebody has changed this by hand: CloudTrail shows who";
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -244,7 +244,7 @@ enum Age {
     Same,
     Newer,
     Older,
-    /// It does not say its version: no version before 0.1.0's successor did.
+    /// It has no tag with its version, as every target that was deployed before there was one.
     Untold,
 }
 

@@ -1,6 +1,6 @@
 //! `daypass doctor --all-targets`: every account of personas.json, compared with the deployment.
 
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
+use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
@@ -53,9 +53,13 @@ impl<'a> Access<'a> {
         !self.profile.is_some_and(|name| PLACEHOLDERS.iter().any(|it| name.contains(it)))
     }
 
+    /// The name of the profile, with its placeholders filled in.
+    fn profile_of(&self, account: &AccountId, name: &str) -> Option<String> {
+        self.profile.map(|profile| profile.replace("{account_id}", account.as_str()).replace("{account}", name))
+    }
+
     async fn base(&self, account: &AccountId, name: &str) -> SdkConfig {
-        let Some(profile) = self.profile else { return self.ambient.clone() };
-        let profile = profile.replace("{account_id}", account.as_str()).replace("{account}", name);
+        let Some(profile) = self.profile_of(account, name) else { return self.ambient.clone() };
         aws::of_profile(Some(&profile), self.ambient.region().cloned(), self.connector).await
     }
 
@@ -65,7 +69,7 @@ impl<'a> Access<'a> {
     /// When there are no credentials, or they are not those of the account.
     pub async fn to(&self, account: &AccountId, name: &str) -> Result<(SdkConfig, String), Error> {
         let base = self.base(account, name).await;
-        let whose = who(&base, &AwsClock::default()).await.map_err(|error| self.unusable(&error))?;
+        let whose = who(&base, &AwsClock::default()).await.map_err(|error| self.unusable(&error, account, name))?;
         let partition = partition_of(&whose).to_owned();
         if let Some(role) = self.role {
             let role = format!("arn:{partition}:iam::{account}:role/{}", role.trim_start_matches('/'));
@@ -78,9 +82,9 @@ impl<'a> Access<'a> {
         Err(Error::usage(reason).remedy("give a profile of that account with --target-profile, or --target-role"))
     }
 
-    fn unusable(&self, error: &AwsError) -> Error {
+    fn unusable(&self, error: &AwsError, account: &AccountId, name: &str) -> Error {
         let found = lacking_credentials(error).unwrap_or_else(|| Error::from(error));
-        match self.profile {
+        match self.profile_of(account, name) {
             Some(profile) => found.remedy(format!("check the AWS profile `{profile}` of --target-profile")),
             None => found,
         }
@@ -167,9 +171,9 @@ pub fn run(args: &Args, settings: &Settings, context: &Context) -> Result<ExitCo
     let mut summaries: Vec<Check> = broken.iter().cloned().collect();
     summaries.extend(examined.iter().map(Examined::summary));
     // Those that need something come first, each kind in the order of the file.
-    summaries.sort_by_key(|check| std::cmp::Reverse(check.status));
+    summaries.sort_by_key(|check| Reverse(check.status));
     let text = format!("{}{}\n", check::text(&summaries), counted(examined.len(), &summaries));
-    let printed = context.output.result(&text, &as_json(&broken, &examined))?;
+    let printed = context.output.result(&text, &as_json(broken.as_ref(), &examined))?;
     Ok(if worst(&summaries) == Status::Fail { ExitCode::from(1) } else { printed })
 }
 
@@ -197,7 +201,7 @@ async fn examine(
     if let Some(first) = accounts.first().filter(|_| access.has_one_base()) {
         let base = access.base(first.id(), first.name()).await;
         if let Err(error) = who(&base, &AwsClock::default()).await {
-            return (Some(Check::error(CREDENTIALS, &access.unusable(&error))), Vec::new());
+            return (Some(Check::error(CREDENTIALS, &access.unusable(&error, first.id(), first.name()))), Vec::new());
         }
     }
     let mut done = 0;
@@ -235,17 +239,123 @@ fn counted(accounts: usize, summaries: &[Check]) -> String {
 }
 
 /// For programs.
-fn as_json(broken: &Option<Check>, examined: &[Examined]) -> Value {
+fn as_json(broken: Option<&Check>, examined: &[Examined]) -> Value {
     let each = |Examined { name, account, checks }: &Examined| {
         let mut found = check::as_json(checks);
         found["account"] = name.as_str().into();
         found["account_id"] = account.as_str().into();
         found
     };
-    let checks: Vec<Check> = broken.iter().cloned().collect();
+    let checks: Vec<Check> = broken.into_iter().cloned().collect();
     let mut report = check::as_json(&checks);
     let all = examined.iter().map(|it| worst(&it.checks)).chain([worst(&checks)]);
     report["status"] = all.max().unwrap_or(Status::Ok).name().into();
     report["targets"] = json!(examined.iter().map(each).collect::<Vec<_>>());
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use daypass_testing::samples::query_service;
+
+    use super::*;
+    use crate::output::Output;
+
+    const ROLE: &str = "audit/Auditor";
+
+    /// The accounts of the project, and as many others.
+    fn personas(others: usize) -> Personas {
+        let mut json: Value = serde_json::from_str(include_str!("../../../../personas.json")).unwrap();
+        let accounts = json["accounts"].as_array_mut().unwrap();
+        for i in 0..others {
+            let mut account = accounts[0].clone();
+            (account["name"], account["id"]) = (format!("other-{i}").into(), format!("{:012}", 600_000 + i).into());
+            accounts.push(account);
+        }
+        Personas::parse(&json.to_string()).unwrap()
+    }
+
+    fn deployment() -> Deployment {
+        Deployment { hub: "111111111111".parse().unwrap(), external_ids: None }
+    }
+
+    async fn examined(config: &SdkConfig, personas: &Personas) -> (Option<Check>, Vec<Examined>) {
+        let connector = aws::connector().unwrap();
+        let access = Access { profile: None, role: Some(ROLE), ambient: config, connector: &connector };
+        examine(&access, personas, &deployment(), &Context::new(Output::silent())).await
+    }
+
+    const WHO: &str = "<Arn>arn:aws-cn:sts::111111111111:assumed-role/Operator/me</Arn>";
+    const CREDENTIALS_OF_THE_ROLE: &str = "<Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId>\
+        <SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>";
+
+    #[tokio::test]
+    async fn an_account_that_cannot_be_reached_does_not_stop_the_others() {
+        let config = query_service(|operation, input| match operation {
+            "GetCallerIdentity" => Ok(WHO.to_owned()),
+            "AssumeRole" if input["RoleArn"] == "arn:aws-cn:iam::222222222222:role/audit/Auditor" => {
+                Err("AccessDenied")
+            }
+            "AssumeRole" => Ok(CREDENTIALS_OF_THE_ROLE.to_owned()),
+            "GetRole" => Err("NoSuchEntity"),
+            other => panic!("{other}"),
+        });
+        let (broken, found) = examined(&config, &personas(20)).await;
+        assert_eq!(broken, None);
+        assert_eq!(found.len(), 22);
+        let summary = found[0].summary();
+        assert_eq!((summary.name.as_str(), summary.status), ("payments-dev", Status::Fail));
+        let words =
+            "222222222222: arn:aws-cn:iam::222222222222:role/audit/Auditor cannot be assumed: sts:AssumeRole failed";
+        assert!(summary.detail.starts_with(words), "{summary:?}");
+        for (at, examined) in found.iter().enumerate().skip(1) {
+            assert_eq!(examined.checks[0].name, "on-boarded", "{:?}", examined.checks);
+            assert!(at < 2 || examined.name == format!("other-{}", at - 2), "in the order of the file");
+        }
+        let json = as_json(None, &found);
+        assert_eq!((&json["status"], &json["targets"][1]["account_id"]), (&"fail".into(), &"333333333333".into()));
+        assert_eq!(json["targets"][0]["checks"][0]["check"], "access");
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_none_are_said_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let calls = asked.clone();
+        let config = query_service(move |operation, _| {
+            assert_eq!(operation, "GetCallerIdentity");
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err("ExpiredToken")
+        });
+        let (broken, found) = examined(&config, &personas(20)).await;
+        let broken = broken.expect("a check");
+        assert_eq!((broken.name.as_str(), broken.status, found.len()), ("credentials", Status::Fail, 0));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(as_json(Some(&broken), &[])["status"], "fail");
+    }
+
+    #[tokio::test]
+    async fn a_profile_has_the_name_or_the_id_of_an_account() {
+        let (config, connector) = (query_service(|_, _| Err("AccessDenied")), aws::connector().unwrap());
+        let access = |profile| Access { profile: Some(profile), role: None, ambient: &config, connector: &connector };
+        assert!(access("audit").has_one_base());
+        for name in ["audit-{account}", "{account_id}"] {
+            assert!(!access(name).has_one_base(), "{name}");
+        }
+        assert_eq!(
+            access("{account_id}-{account}-x").profile_of(&"222222222222".parse().unwrap(), "payments-dev").as_deref(),
+            Some("222222222222-payments-dev-x")
+        );
+    }
+
+    #[test]
+    fn accounts_are_counted_by_what_was_found() {
+        let checks = [Check::fail("a", "", ""), Check::ok("b", ""), Check::ok("c", ""), Check::warn("d", "", "")];
+        assert_eq!(counted(4, &checks), "4 accounts: 1 fail, 1 warn, 2 ok");
+        assert_eq!(counted(1, &checks[1..2]), "1 account: 1 ok");
+    }
 }

@@ -126,15 +126,14 @@ fn statements(document: &str) -> Option<BTreeMap<String, Statement>> {
 }
 
 fn flatten(at: &str, value: &Value, into: &mut Statement) {
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(name, value)| flatten(&format!("{at}.{name}"), value, into))
+    if let Value::Object(members) = value {
+        for (name, value) in members {
+            flatten(&format!("{at}.{name}"), value, into);
         }
-        _ => {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            into.entry(at.to_owned()).or_default().extend(items(value).map(text));
-        }
+        return;
     }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    into.entry(at.to_owned()).or_default().extend(items(value).map(text));
 }
 
 fn named(values: &[&str]) -> String {

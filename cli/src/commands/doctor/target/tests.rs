@@ -132,9 +132,8 @@ async fn an_account_that_is_not_on_boarded() {
 
 #[tokio::test]
 async fn a_trust_policy_that_lets_others_in() {
-    let of = async |trust: Value| {
-        Target { trust: Some(trust), ..Target::new() }.examined(&deployment(&[ID])).await.unwrap()
-    };
+    let of =
+        async |trust: Value| Target { trust: Some(trust), ..Target::new() }.examined(&deployment(&[ID])).await.unwrap();
     let checks = of(trust("999999999999", &json!(ID))).await;
     assert_only(&checks, "trust", Status::Fail, "does not trust create-role and delete-role of the hub 111111111111");
     let mut open = trust(HUB, &json!(ID));
