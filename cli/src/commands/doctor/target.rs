@@ -21,7 +21,8 @@ mod trust;
 
 const DEPLOY: &str = "deploy the target stack there: `make deploy STACK=DaypassTarget`";
 /// A deployment of the stack does not undo what was changed beside it: its template is the same as before.
-const BY_HAND: &str = "if the stack has no changes, somebody has changed this by hand: CloudTrail shows who";
+const BY_HAND: &str = "if that changes nothing, somebody has changed it by hand: `aws cloudformation detect-stack-drift` \
+                       finds what, CloudTrail who";
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a target is compared with.
@@ -213,11 +214,11 @@ fn judge_external_ids(name: &str, trust: &Trust, ExternalIds { used, accepted }:
     let named = trust.external_ids();
     if !trust.lets_in(Some(used)) {
         let detail = format!(
-            "{PROVISIONER_ROLE} does not accept the hub's external id {}, only {}",
+            "{PROVISIONER_ROLE} does not accept the hub's external id {}, only {}: requests for this account fail",
             Quoted(used),
             listed(named.iter().map(|id| Quoted(id).to_string()))
         );
-        return Check::fail(name, detail, format!("every request for this account fails: {DEPLOY}; {BY_HAND}"));
+        return Check::fail(name, detail, format!("{DEPLOY}; {BY_HAND}"));
     }
     let missing: Vec<_> = accepted.iter().filter(|id| !trust.lets_in(Some(id))).collect();
     if !missing.is_empty() {
@@ -235,7 +236,7 @@ fn judge_external_ids(name: &str, trust: &Trust, ExternalIds { used, accepted }:
         );
         return Check::warn(name, detail, format!("{DEPLOY}; {BY_HAND}"));
     }
-    Check::ok(name, "accepts the hub's external id")
+    Check::ok(name, "accepts its external id")
 }
 
 /// The version of a target, compared with that of this command.
@@ -265,7 +266,7 @@ impl Age {
         const NAME: &str = "version";
         let version = Quoted(version.unwrap_or_default());
         match self {
-            Self::Same => Check::ok(NAME, format!("is of version {OWN_VERSION}")),
+            Self::Same => Check::ok(NAME, format!("version {OWN_VERSION}")),
             Self::Newer => Check::warn(
                 NAME,
                 format!("was deployed by version {version}, this command is {OWN_VERSION}"),
@@ -296,7 +297,7 @@ fn judge_boundary(name: &str, document: &Document, expected: &boundary::Expected
     };
     let differences = expected.differences(document);
     if differences.is_empty() {
-        return Check::ok(name, format!("{name} is that of this version"));
+        return Check::ok(name, format!("{name} unchanged"));
     }
     let what = listed(&differences);
     match age {

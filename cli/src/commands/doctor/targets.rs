@@ -85,7 +85,9 @@ impl<'a> Access<'a> {
     fn unusable(&self, error: &AwsError, account: &AccountId, name: &str) -> Error {
         let found = lacking_credentials(error).unwrap_or_else(|| Error::from(error));
         match self.profile_of(account, name) {
-            Some(profile) => found.remedy(format!("check the AWS profile `{profile}` of --target-profile")),
+            Some(profile) => found
+                .context(&format!("the AWS profile `{profile}`"))
+                .remedy("check that --target-profile is a profile of `~/.aws/config`, and is logged in"),
             None => found,
         }
     }
@@ -172,7 +174,8 @@ pub fn run(args: &Args, settings: &Settings, context: &Context) -> Result<ExitCo
     summaries.extend(examined.iter().map(Examined::summary));
     // Those that need something come first, each kind in the order of the file.
     summaries.sort_by_key(|check| Reverse(check.status));
-    let text = format!("{}{}\n", check::text(&summaries), counted(examined.len(), &summaries));
+    let count = if broken.is_some() { String::new() } else { counted(&summaries) };
+    let text = check::text(&summaries) + &count;
     let printed = context.output.result(&text, &as_json(broken.as_ref(), &examined))?;
     Ok(if worst(&summaries) == Status::Fail { ExitCode::from(1) } else { printed })
 }
@@ -230,12 +233,13 @@ async fn one(access: &Access<'_>, account: &AccountId, name: &str, deployment: &
 }
 
 /// `12 accounts: 1 fail, 2 warn, 9 ok`.
-fn counted(accounts: usize, summaries: &[Check]) -> String {
+fn counted(summaries: &[Check]) -> String {
     let of = |status: Status| summaries.iter().filter(|check| check.status == status).count();
     let counts = [Status::Fail, Status::Warn, Status::Ok].map(|status| (of(status), status.name()));
     let counts: Vec<_> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-    format!("{accounts} account{}: {}", if accounts == 1 { "" } else { "s" }, counts.join(", "))
+    let accounts = summaries.len();
+    format!("{accounts} account{}: {}\n", if accounts == 1 { "" } else { "s" }, counts.join(", "))
 }
 
 /// For programs.
@@ -355,7 +359,7 @@ mod tests {
     #[test]
     fn accounts_are_counted_by_what_was_found() {
         let checks = [Check::fail("a", "", ""), Check::ok("b", ""), Check::ok("c", ""), Check::warn("d", "", "")];
-        assert_eq!(counted(4, &checks), "4 accounts: 1 fail, 1 warn, 2 ok");
-        assert_eq!(counted(1, &checks[1..2]), "1 account: 1 ok");
+        assert_eq!(counted(&checks), "4 accounts: 1 fail, 1 warn, 2 ok\n");
+        assert_eq!(counted(&checks[1..2]), "1 account: 1 ok\n");
     }
 }
