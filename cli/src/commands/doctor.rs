@@ -59,7 +59,8 @@ pub struct Args {
     /// and `{account_id}` stand for the account's name and id
     #[arg(long, value_name = "NAME", help_heading = TARGETS)]
     target_profile: Option<String>,
-    /// A role in the target account that may do that, assumed with the credentials of --target-profile, else with the current ones
+    /// A role in the target account with these permissions, assumed with the credentials of --target-profile, else with the
+    /// current credentials
     #[arg(long, value_name = "NAME", help_heading = TARGETS)]
     target_role: Option<String>,
     /// The deployment's configuration, cdk/daypass.config.json: also compares the external ids that target accounts accept
@@ -79,7 +80,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let flags = args.deployment.flags().and(args.request.flags()).and(args.identity_store.flags());
     if args.target_role.as_deref().is_some_and(|role| role.contains(':')) {
-        return Err(Error::usage("--target-role is the name of a role, with its path if it has one, and no ARN"));
+        return Err(Error::usage("--target-role must be the name of a role, with its path if it has one, not an ARN"));
     }
     if args.all_targets {
         return targets::run(args, &context.settings(&flags)?, context);

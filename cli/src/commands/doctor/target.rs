@@ -59,7 +59,7 @@ pub struct Hub {
 
 impl Configuration {
     /// # Errors
-    /// When the file cannot be read, or says not where the hub is.
+    /// When the file cannot be read or parsed, or has no hub.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let wrong = |problem: String| Error::usage(format!("{}: {problem}", file.display()));
         let json = fs::read_to_string(file).map_err(|error| {
@@ -254,7 +254,7 @@ impl Age {
         match version {
             None => Self::Untold,
             Some(OWN_VERSION) => Self::Same,
-            // What is no number of a version, is not one that this command knows.
+            // A text that is not a version number counts as older.
             Some(other) => match numbers(other).cmp(&numbers(OWN_VERSION)) {
                 Ordering::Less => Self::Older,
                 Ordering::Equal | Ordering::Greater => Self::Newer,
@@ -317,7 +317,7 @@ fn judge_boundary(name: &str, document: &Document, expected: &boundary::Expected
     }
 }
 
-/// Everything that was found in one line: what is not as it should be, else what is.
+/// All checks of a target in one line: the warnings and failures, or, if there are none, all of them.
 pub fn summary(name: &str, checks: &[Check]) -> Check {
     let status = worst(checks);
     let counts = |check: &&Check| check.status == status || check.status > Status::Ok || status <= Status::Ok;
@@ -325,7 +325,7 @@ pub fn summary(name: &str, checks: &[Check]) -> Check {
     let mut remedies: Vec<&str> = shown.iter().filter_map(|check| check.remedy.as_deref()).collect();
     remedies.sort_unstable();
     remedies.dedup();
-    // One deployment is the remedy of much, and is said once.
+    // Most remedies contain the same deployment, which is printed once.
     let is_part = |it: &str| remedies.iter().any(|other| *other != it && other.contains(it));
     let remedies: Vec<&str> = remedies.iter().filter(|it| !is_part(it)).copied().collect();
     Check {

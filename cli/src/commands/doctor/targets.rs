@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 const SESSION_NAME: &str = "daypass-doctor";
 const PLACEHOLDERS: [&str; 2] = ["{account}", "{account_id}"];
 
-/// Whose credentials see a target account, as the command line says.
+/// The credentials for target accounts, as the command line selects them.
 pub struct Access<'a> {
     profile: Option<&'a str>,
     /// The name of a role in each account.
@@ -43,12 +43,12 @@ impl<'a> Access<'a> {
         Self { profile: args.target_profile.as_deref(), role: args.target_role.as_deref(), ambient, connector }
     }
 
-    /// Whether anything says whose credentials are used.
+    /// Whether the command line selects credentials.
     pub fn is_given(&self) -> bool {
         self.profile.is_some() || self.role.is_some()
     }
 
-    /// Whether all accounts are seen from the same credentials, by a role in each.
+    /// Whether the credentials are the same for all accounts, but for a role in each.
     fn has_one_base(&self) -> bool {
         !self.profile.is_some_and(|name| PLACEHOLDERS.iter().any(|it| name.contains(it)))
     }
@@ -114,7 +114,7 @@ async fn assumed(base: &SdkConfig, role: &str) -> Result<SdkConfig, Error> {
 /// The deployment that targets belong to: as its configuration says, or the one that requests go to.
 ///
 /// # Errors
-/// When neither says where the hub is, or both say something else.
+/// When neither names a hub, or when they name different hubs.
 pub fn deployment(configuration: Option<Configuration>, settings: &Settings) -> Result<(Deployment, String), Error> {
     let machine = match settings.get(Key::ProvisionArn) {
         None if configuration.is_some() => None,
@@ -172,7 +172,7 @@ pub fn run(args: &Args, settings: &Settings, context: &Context) -> Result<ExitCo
     })?;
     let mut summaries: Vec<Check> = broken.iter().cloned().collect();
     summaries.extend(examined.iter().map(Examined::summary));
-    // Those that need something come first, each kind in the order of the file.
+    // Failures come first, then warnings, each in the order of the file.
     summaries.sort_by_key(|check| Reverse(check.status));
     let count = if broken.is_some() { String::new() } else { counted(&summaries) };
     let text = check::text(&summaries) + &count;
@@ -191,7 +191,7 @@ fn personas(file: &Path) -> Result<Personas, Error> {
     })
 }
 
-/// What no account can be seen with, or every account with what was found there, in the order of the file.
+/// Every account with its checks, in the order of the file; or the failed check of the credentials that all accounts share.
 async fn examine(
     access: &Access<'_>,
     personas: &Personas,
@@ -200,7 +200,7 @@ async fn examine(
 ) -> (Option<Check>, Vec<Examined>) {
     let accounts = personas.accounts();
     let progress = context.output.progress(&format!("examining {} accounts", accounts.len()));
-    // Credentials that are the same for all fail for all: that is said once.
+    // Shared credentials that do not work are reported once, not for every account.
     if let Some(first) = accounts.first().filter(|_| access.has_one_base()) {
         let base = access.base(first.id(), first.name()).await;
         if let Err(error) = who(&base, &AwsClock::default()).await {

@@ -1,5 +1,5 @@
-//! A boundary of a target, compared with the one of this version. Parameters of the target's stack may fill in what a trail writes
-//! to (`cdk/lib/constructs/trail.ts`), and let workloads delete data (`workloads-boundary.ts`): that is no difference.
+//! A boundary of a target, compared with the one of this version. The parameters of the target's stack are ignored: what a trail
+//! writes to (`cdk/lib/constructs/trail.ts`), and whether workloads may delete data (`workloads-boundary.ts`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use super::super::survivors::items;
 /// How many values of an element are named.
 const NAMED: usize = 3;
 
-/// A statement: the values of each element, and of each key of a condition (`Condition.StringEquals.aws:RequestTag/x`). Neither
-/// their order counts, nor whether one value is in a list.
+/// A statement: the values of each element, and of each key of a condition (`Condition.StringEquals.aws:RequestTag/x`). The order
+/// of values does not count, and a single value equals a list of one.
 type Statement = BTreeMap<String, BTreeSet<String>>;
 
 /// The boundary of this version.
