@@ -171,6 +171,7 @@ test-terraform: build command $(VENV)/.stamp $(CDK) ## the Terraform example, wi
 # environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
 # action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
+# What a platform team does with a deployment, on local AWSs of their own.
 DEPLOYMENTS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/deployments
 SCENARIOS := $(E2E) --no-fail-fast --test scenarios
 USES := .local/uses/command.json .local/uses/second.json
@@ -198,10 +199,12 @@ scenarios-first:
 scenarios-second:
 	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
 	$(LOCAL) run -- $(E2E) --test fault_matrix
-	$(DEPLOYMENTS)
+	$(DEPLOYMENTS)/test_hub.py
 
 scenarios-command:
 	$(LOCAL) run --uses .local/uses/command.json -- $(E2E) --no-fail-fast --test scenarios_of_the_command
+	$(DEPLOYMENTS)/test_operations.py
+	$(DEPLOYMENTS)/test_rotation.py
 
 BENCH := $(CRATES) --bin bench
 bench: build command $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own

@@ -93,6 +93,12 @@ const issuer = object({
   }
 });
 
+/** What IAM takes as an external id. */
+const externalId = text(/^[\w+=,.@:/-]{2,1224}$/, 'must be 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -');
+const ACCEPTED = 'must list up to 4 external ids that targets accept besides external_id';
+/** The rest of a trust policy, of which IAM takes 2,048 characters, needs some 400. */
+const MOST_OF_EXTERNAL_IDS = 1600;
+
 const schema = object({
   hub: object({
     account_id: accountId('the account that Daypass runs in'),
@@ -127,10 +133,12 @@ const schema = object({
     10,
     'must list 1 to 10 principals that may assume the invoker role',
   ).optional(),
-  external_id: text(
-    /^[\w+=,.@:/-]{2,1224}$/,
-    'must be 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -',
-  ).optional(),
+  external_id: externalId.optional(),
+  accepted_external_ids: z
+    .array(externalId, ACCEPTED)
+    .max(4, ACCEPTED)
+    .refine((ids) => new Set(ids).size === ids.length, 'lists an id twice; keep one')
+    .optional(),
   minimum_role_ttl_seconds: wholeNumber(1, 86_400, 'must be a whole number of seconds from 1 to 86400').default(900),
   log_retention_days: z
     .literal(RETENTION_DAYS, `must be one of ${RETENTION_DAYS.join(', ')}`)
@@ -167,11 +175,21 @@ const schema = object({
       .boolean('must be true when the stack set is deployed from a delegated administrator account, else false')
       .default(false),
   }).optional(),
-}).refine((config) => config.github !== undefined || config.invoker_principal_arns !== undefined, {
-  error: 'give github, invoker_principal_arns, or both: without one of them nobody could call Daypass',
-  // Also beside other problems: all are reported at once.
-  when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
-});
+})
+  .refine((config) => config.github !== undefined || config.invoker_principal_arns !== undefined, {
+    error: 'give github, invoker_principal_arns, or both: without one of them nobody could call Daypass',
+    // Also beside other problems: all are reported at once.
+    when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  })
+  .refine(
+    ({ external_id = '', accepted_external_ids = [] }) => {
+      return [external_id, ...accepted_external_ids].join('","').length <= MOST_OF_EXTERNAL_IDS;
+    },
+    {
+      path: ['accepted_external_ids'],
+      error: `must be shorter: with external_id the ids may have ${MOST_OF_EXTERNAL_IDS} characters, which fit into a trust policy`,
+    },
+  );
 
 type Parsed = z.output<typeof schema>;
 type Issuer = z.output<typeof issuer>;
@@ -202,10 +220,13 @@ export interface IdentityTokens {
 /** The configuration with every default filled in; paths are absolute, times in the unit that the key names. */
 export interface Config extends Omit<
   Parsed,
-  'identity' | 'external_id' | 'personas_file' | 'assets_dir' | 'identity_tokens'
+  'identity' | 'external_id' | 'accepted_external_ids' | 'personas_file' | 'assets_dir' | 'identity_tokens'
 > {
   readonly identity: { readonly store_id: string; readonly account_id: string; readonly region: string };
+  /** The external id that the hub's functions send. */
   readonly external_id: string;
+  /** Other external ids that targets accept, while `external_id` is changed. */
+  readonly accepted_external_ids: readonly string[];
   readonly identity_tokens: IdentityTokens;
   readonly personas_file: string;
   readonly assets_dir: string;
@@ -233,7 +254,8 @@ export function parseConfig(json: string, file: string): Config {
   const result = schema.safeParse(parseJson(json, file));
   if (!result.success) throw new ConfigError(file, result.error.issues.flatMap(describe));
 
-  const { hub, identity, external_id, personas_file, assets_dir, identity_tokens, ...rest } = result.data;
+  const { hub, identity, accepted_external_ids, personas_file, assets_dir, identity_tokens, ...rest } = result.data;
+  const external_id = rest.external_id ?? `daypass-${hub.account_id}`;
   const relativeToFile = (path: string) => resolve(dirname(file), path);
   return {
     ...rest,
@@ -243,7 +265,8 @@ export function parseConfig(json: string, file: string): Config {
       account_id: identity.account_id ?? hub.account_id,
       region: identity.region ?? hub.region,
     },
-    external_id: external_id ?? `daypass-${hub.account_id}`,
+    external_id,
+    accepted_external_ids: accepted_external_ids?.filter((id) => id !== external_id) ?? [],
     identity_tokens: identityTokens(result.data, file),
     personas_file: personas_file ? relativeToFile(personas_file) : resolve(REPOSITORY, 'personas.json'),
     assets_dir: assets_dir ? relativeToFile(assets_dir) : resolve(REPOSITORY, 'target/lambda'),

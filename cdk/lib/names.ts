@@ -85,6 +85,9 @@ export const CONTRACT_VERSION = '1';
 /** Tag of the machine that provisions: the environments that are open to whoever proves nothing. `daypass doctor` warns of them. */
 export const OPEN_ENVIRONMENTS_TAG = 'daypass:open-environments';
 
+/** Tag of the provisioner role: the version of Daypass that has deployed the target. `daypass doctor` compares it with its own. */
+export const VERSION_TAG = 'daypass:version';
+
 /** Resources with this tag set to `true` cannot be touched by a deployment. */
 export const PROTECTED_TAG = 'daypass:protected';
 

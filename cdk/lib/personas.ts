@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Config } from './config.ts';
-import { version } from './version.ts';
+import { VERSION } from './version.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const INSTALL = 'install it (docs/install.md), build it with `make build-cli`, or say in DAYPASS_COMMAND where it is';
@@ -25,7 +25,7 @@ export function checkPersonas(config: Config, file: string, candidates: readonly
   if (command === undefined) {
     throw new PersonasError(`the command \`daypass\`, which checks ${config.personas_file}, is not there: ${INSTALL}`);
   }
-  const [its, ours] = [versionOf(command), version()];
+  const [its, ours] = [versionOf(command), VERSION];
   if (its !== ours) {
     throw new PersonasError(`${command} is version ${its}, and this is Daypass ${ours}: ${INSTALL}`);
   }

@@ -6,6 +6,7 @@ import { ProvisionerRole } from './constructs/provisioner-role.ts';
 import { Trail } from './constructs/trail.ts';
 import { WorkloadsBoundary } from './constructs/workloads-boundary.ts';
 import { PROTECTED_TAG, TARGET_STACK } from './names.ts';
+import { VERSION } from './version.ts';
 
 /**
  * What stands in a target account: the provisioner role and the boundaries of deploy roles and of workloads.
@@ -27,5 +28,9 @@ export class TargetStack extends Stack {
 
     new CfnOutput(this, 'ProvisionerRoleArn', { value: provisioner.roleArn });
     new CfnOutput(this, 'BoundaryArn', { value: boundary.managedPolicyArn });
+    new CfnOutput(this, 'DaypassVersion', {
+      value: VERSION,
+      description: 'The version of Daypass that has deployed this',
+    });
   }
 }

@@ -33,6 +33,7 @@ describe('a configuration that can be used', () => {
       ...minimal,
       identity: { store_id: 'd-1234567890', account_id: '111111111111', region: 'us-east-1' },
       external_id: 'daypass-111111111111',
+      accepted_external_ids: [],
       identity_tokens: { audience: 'daypass-111111111111-us-east-1', optional_in: [], issuers: [] },
       limits: { open_roles_per_person: 20, open_roles_per_account: 200, accounts_per_job: 1 },
       minimum_role_ttl_seconds: 900,
@@ -41,6 +42,14 @@ describe('a configuration that can be used', () => {
       personas_file: expect.stringMatching(/^\/.*\/personas\.json$/),
       assets_dir: expect.stringMatching(/^\/.*\/target\/lambda$/),
     });
+  });
+
+  test('may accept external_id itself, which is accepted anyway', () => {
+    const ids = (external_id: string | undefined) =>
+      parse({ ...minimal, external_id, accepted_external_ids: ['daypass-111111111111', 'next'] });
+    expect(ids(undefined)).toMatchObject({ accepted_external_ids: ['next'] });
+    expect(ids('next')).toMatchObject({ accepted_external_ids: ['daypass-111111111111'] });
+    expect(parse({ ...minimal, external_id: 'a'.repeat(800), accepted_external_ids: ['b'.repeat(797)] })).toBeDefined();
   });
 
   describe('identity tokens', () => {
@@ -340,6 +349,31 @@ describe('a problem is reported with its path and its remedy', () => {
       "another issuer's provider",
       { github: { ...github, oidc_provider_arn: 'arn:aws:iam::111111111111:oidc-provider/x' } },
       "github.oidc_provider_arn: must be the ARN of the hub account's provider",
+    ],
+    [
+      'more than four accepted external ids',
+      { accepted_external_ids: ['a1', 'a2', 'a3', 'a4', 'a5'] },
+      'accepted_external_ids: must list up to 4 external ids',
+    ],
+    [
+      'accepted external ids that are no list',
+      { accepted_external_ids: 'a1' },
+      'accepted_external_ids: must list up to 4 external ids',
+    ],
+    [
+      'an accepted external id with a space',
+      { accepted_external_ids: ['a b'] },
+      'accepted_external_ids[0]: must be 2 to 1224 of the characters',
+    ],
+    [
+      'an accepted external id twice',
+      { accepted_external_ids: ['next', 'next'] },
+      'accepted_external_ids: lists an id twice',
+    ],
+    [
+      'external ids that do not fit into a trust policy',
+      { external_id: 'a'.repeat(800), accepted_external_ids: ['b'.repeat(798)] },
+      'accepted_external_ids: must be shorter: with external_id the ids may have 1600 characters',
     ],
     ['an external id with a space', { external_id: 'a b' }, 'external_id: must be 2 to 1224 of the characters'],
     [

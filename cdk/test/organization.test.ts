@@ -89,6 +89,14 @@ describe('stack set', () => {
     expect(JSON.parse(body)).toEqual(template);
   });
 
+  test('accepts the external ids that a target accepts', () => {
+    const changes = { accepted_external_ids: ['daypass-next'] };
+    const [set] = new Synthesized('DaypassTargets', '555555555555', changes).all('AWS::CloudFormation::StackSet');
+    const template = exampleApp(changes).synth().getStackByName('DaypassTarget').template;
+    expect(JSON.parse(`${set?.TemplateBody}`)).toEqual(template);
+    expect(JSON.stringify(template)).toContain('"sts:ExternalId":["daypass-111111111111","daypass-next"]');
+  });
+
   test('hands its parameters on', () => {
     const names = ['TrailBucket', 'TrailLogGroup', 'TrailKeyArn', 'WorkloadsDeleteData'];
     const handedOn = names.map((name) => ({ ParameterKey: name, ParameterValue: `\${${name}}` }));

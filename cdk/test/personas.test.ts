@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkPersonas } from '../lib/personas.ts';
-import { version } from '../lib/version.ts';
+import { VERSION } from '../lib/version.ts';
 import { exampleConfig } from './app.ts';
 
 /** A stand-in for the command: says its version, and of any check what `check` prints, with this exit code. */
-function command(check: string, code: number, its = version()): string {
+function command(check: string, code: number, its = VERSION): string {
   const path = join(mkdtempSync(join(tmpdir(), 'command-')), 'daypass');
   writeFileSync(path, `#!/bin/sh\n[ "$1" = --version ] && { echo daypass ${its}; exit; }\n${check}\nexit ${code}\n`);
   chmodSync(path, 0o755);
@@ -36,7 +36,5 @@ test('without the command nothing is deployed', () => {
 });
 
 test('a command of another version may take what the functions refuse', () => {
-  expect(() => judge(command('', 0, '0.0.9'))).toThrow(
-    `is version 0.0.9, and this is Daypass ${version()}: install it`,
-  );
+  expect(() => judge(command('', 0, '0.0.9'))).toThrow(`is version 0.0.9, and this is Daypass ${VERSION}: install it`);
 });

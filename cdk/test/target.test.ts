@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { VERSION, versionOf } from '../lib/version.ts';
 import { exampleApp } from './app.ts';
 import { evaluate } from './policy.ts';
 import { type Statement, Synthesized } from './template.ts';
@@ -43,12 +44,45 @@ test.each(['DaypassTarget', 'DaypassIdentity'])('%s asks for no role of the boot
 });
 
 test('what stands in a target is shielded by the tag that the boundary respects', () => {
-  const tags = [{ Key: 'daypass:protected', Value: 'true' }];
-  target.template.hasResourceProperties('AWS::IAM::Role', { RoleName: 'daypass-provisioner', Tags: tags });
+  expect(target.role('daypass-provisioner')).toHaveProperty('Tags', [
+    { Key: 'daypass:protected', Value: 'true' },
+    { Key: 'daypass:version', Value: VERSION },
+  ]);
+});
+
+describe('the version that has deployed a target', () => {
+  test('is a tag, which no deployment changes, and an output', () => {
+    expect(target.template.findOutputs('DaypassVersion')).toMatchObject({ DaypassVersion: { Value: VERSION } });
+    const request = { resource: iam('role/daypass-provisioner'), context: { 'aws:TagKeys': ['daypass:version'] } };
+    for (const name of ['daypass-boundary', 'daypass-workloads']) {
+      const statements = policyOf(name, {})?.PolicyDocument.Statement ?? [];
+      for (const action of ['iam:TagRole', 'iam:UntagRole']) {
+        expect(evaluate(statements, { action, ...request })).toBe('denied');
+      }
+    }
+    for (const action of ['iam:TagRole', 'iam:UntagRole']) {
+      expect(evaluate(target.statements('daypass-provisioner'), { action, ...request })).not.toBe('allowed');
+    }
+  });
+
+  test('is the version of the workspace', () => {
+    expect(VERSION).toMatch(/^\d+\.\d+\.\d+/);
+    const other = '[package]\nversion = "9.9.9"\n';
+    expect(versionOf(`${other}[workspace.package]\nedition = "2024"\nversion = "1.2.3-rc.1"\n\n${other}`)).toBe(
+      '1.2.3-rc.1',
+    );
+    for (const manifest of [other, `[workspace.package]\nedition = "2024"\n[x]\nversion = "1.2.3"\n`]) {
+      expect(() => versionOf(manifest)).toThrow('Cargo.toml has no version');
+    }
+  });
 });
 
 test('outputs', () => {
-  expect(Object.keys(target.template.findOutputs('*')).sort()).toEqual(['BoundaryArn', 'ProvisionerRoleArn']);
+  expect(Object.keys(target.template.findOutputs('*')).sort()).toEqual([
+    'BoundaryArn',
+    'DaypassVersion',
+    'ProvisionerRoleArn',
+  ]);
 });
 
 describe('provisioner role', () => {
@@ -76,6 +110,17 @@ describe('provisioner role', () => {
     expect(role.MaxSessionDuration).toBe(3600);
     // Outside of what it manages.
     expect(role).not.toHaveProperty('Path');
+  });
+
+  test('accepts other external ids while the id is changed, and no more', () => {
+    const accepted_external_ids = ['daypass-next', 'daypass-before'];
+    const rotating = new Synthesized('DaypassTarget', TARGET, { accepted_external_ids });
+    const [statement, ...more] = rotating.trust('daypass-provisioner');
+    expect([statement?.Condition?.StringEquals, more]).toEqual([
+      { 'sts:ExternalId': ['daypass-111111111111', ...accepted_external_ids] },
+      [],
+    ]);
+    expect(statement?.Condition?.ArnEquals).toEqual(target.trust('daypass-provisioner')[0]?.Condition?.ArnEquals);
   });
 
   test.each([

@@ -43,6 +43,8 @@ names! {
     CONTRACT_TAG = "daypass:contract";
     /// The version that this is. Raise it when a client of the version before can no longer ask.
     CONTRACT_VERSION = "1";
+    /// The tag of the provisioner role with the version of Daypass that has deployed the target's stack.
+    VERSION_TAG = "daypass:version";
     /// The tag of the machine that provisions with the environments that are open to whoever proves nothing, separated by spaces.
     OPEN_ENVIRONMENTS_TAG = "daypass:open-environments";
 }

@@ -1,9 +1,10 @@
-import { Duration, Validations } from 'aws-cdk-lib';
+import { Duration, Tags, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Config } from '../config.ts';
 import { hubRoles } from '../hub-roles.ts';
-import { DEPLOY_ROLES, iamArn, MISSING_DEPLOY_ROLES, PROVISIONER_ROLE } from '../names.ts';
+import { DEPLOY_ROLES, iamArn, MISSING_DEPLOY_ROLES, PROVISIONER_ROLE, VERSION_TAG } from '../names.ts';
+import { VERSION } from '../version.ts';
 import { BOUNDARY_ARN } from './boundary.ts';
 
 const INSTANCE_PROFILES = iamArn('instance-profile/*');
@@ -18,6 +19,9 @@ const AWS_MANAGED_POLICIES = iamArn('policy/*', 'aws');
  */
 export class ProvisionerRole extends iam.Role {
   constructor(scope: Construct, id: string, { config }: { readonly config: Config }) {
+    const { external_id, accepted_external_ids: others } = config;
+    // Several while the id is changed: hub and targets are deployed one after the other.
+    const externalIds = others.length > 0 ? [external_id, ...others] : external_id;
     const deployRoles = [iamArn(DEPLOY_ROLES)];
     const withBoundary = { StringEquals: { 'iam:PermissionsBoundary': BOUNDARY_ARN } };
     super(scope, id, {
@@ -25,7 +29,7 @@ export class ProvisionerRole extends iam.Role {
       description: 'Lets Daypass manage deploy roles, each under the boundary',
       maxSessionDuration: Duration.hours(1),
       assumedBy: hubRoles(config.hub.account_id, ['create-role', 'delete-role']).withConditions({
-        StringEquals: { 'sts:ExternalId': config.external_id },
+        StringEquals: { 'sts:ExternalId': externalIds },
       }),
       inlinePolicies: {
         provisioner: new iam.PolicyDocument({
@@ -79,6 +83,7 @@ export class ProvisionerRole extends iam.Role {
         }),
       },
     });
+    Tags.of(this).add(VERSION_TAG, VERSION);
     Validations.of(this).acknowledge(
       {
         id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:${DEPLOY_ROLES}]`,

@@ -2,14 +2,14 @@
 //!
 //! It looks and changes nothing: no role is asked for, and no token is sent.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 use daypass::{
     decision::check_user,
     ids::{AccountId, Email},
-    names::{BOUNDARY_POLICY, CONTRACT_TAG, CONTRACT_VERSION, INVOKER_ROLE, OPEN_ENVIRONMENTS_TAG, PROVISIONER_ROLE},
+    names::{CONTRACT_TAG, CONTRACT_VERSION, INVOKER_ROLE, OPEN_ENVIRONMENTS_TAG},
     stage::Named as _,
 };
 use daypass_aws::AwsError;
@@ -18,6 +18,8 @@ use daypass_identity_center::IdentityStore;
 use self::{
     check::{Check, Status},
     clock::AwsClock,
+    target::{Configuration, Deployment},
+    targets::Access,
 };
 use super::request_of;
 use crate::{
@@ -31,9 +33,12 @@ mod check;
 mod clock;
 mod lenders;
 mod survivors;
+mod target;
+mod targets;
 mod token;
 
 const CREDENTIALS: &str = "credentials";
+const TARGETS: &str = "Target accounts";
 
 /// What follows `daypass doctor`.
 #[derive(clap::Args)]
@@ -50,9 +55,23 @@ pub struct Args {
     /// An AWS profile that may read the identity store [default: the current credentials]
     #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
     identity_profile: Option<String>,
-    /// An AWS profile that may read IAM in the target account, to check that it is on-boarded and whom its roles trust
-    #[arg(long, value_name = "NAME", help_heading = "Optional checks")]
+    /// An AWS profile that may read IAM in the target account, to check that it is on-boarded and whom its roles trust; `{account}`
+    /// and `{account_id}` stand for the account's name and id
+    #[arg(long, value_name = "NAME", help_heading = TARGETS)]
     target_profile: Option<String>,
+    /// A role in the target account with these permissions, assumed with the credentials of --target-profile, else with the
+    /// current credentials
+    #[arg(long, value_name = "NAME", help_heading = TARGETS)]
+    target_role: Option<String>,
+    /// The deployment's configuration, cdk/daypass.config.json: also compares the external ids that target accounts accept
+    #[arg(long, value_name = "FILE", help_heading = TARGETS)]
+    deployment_config: Option<PathBuf>,
+    /// Examine every account of personas.json, and nothing else
+    #[arg(long, conflicts_with_all = ["account", "account_id", "identity_profile"], help_heading = TARGETS)]
+    all_targets: bool,
+    /// The personas.json that has the accounts
+    #[arg(long, value_name = "FILE", default_value = "personas.json", requires = "all_targets", help_heading = TARGETS)]
+    personas: PathBuf,
     #[command(flatten)]
     deployment: DeploymentArgs,
 }
@@ -60,15 +79,27 @@ pub struct Args {
 /// Looks at everything, and prints what it has found.
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Error> {
     let flags = args.deployment.flags().and(args.request.flags()).and(args.identity_store.flags());
+    if args.target_role.as_deref().is_some_and(|role| role.contains(':')) {
+        return Err(Error::usage("--target-role must be the name of a role, with its path if it has one, not an ARN"));
+    }
+    if args.all_targets {
+        return targets::run(args, &context.settings(&flags)?, context);
+    }
+    let configuration = args.deployment_config.as_deref().map(Configuration::read).transpose()?;
     let checks = match context.settings_of_request(&flags, Use::All) {
-        Ok(settings) => block_on(async { Ok(examine(args, &settings, context).await) })?,
+        Ok(settings) => block_on(async { Ok(examine(args, configuration, &settings, context).await) })?,
         Err(error) => vec![Check::error("configuration", &error)],
     };
     let printed = context.output.result(&check::text(&checks), &check::as_json(&checks))?;
     Ok(if check::worst(&checks) == Status::Fail { ExitCode::from(1) } else { printed })
 }
 
-async fn examine(args: &Args, settings: &Settings, context: &Context) -> Vec<Check> {
+async fn examine(
+    args: &Args,
+    configuration: Option<Configuration>,
+    settings: &Settings,
+    context: &Context,
+) -> Vec<Check> {
     let _progress = context.output.progress("checking the request");
     let mut checks = vec![deployment(settings), what_is_asked(settings)];
     let Ok(provision) = settings.machine(Key::ProvisionArn) else { return checks };
@@ -79,7 +110,7 @@ async fn examine(args: &Args, settings: &Settings, context: &Context) -> Vec<Che
             return checks;
         }
     };
-    let identity = site.who(&site.config).await;
+    let identity = who(&site.config, &site.clock).await;
     let is_somebody = identity.is_ok();
     checks.extend(site.examine(settings, identity).await);
     let tokens = Tokens::of(settings.system, context.world, &site.connector);
@@ -88,7 +119,8 @@ async fn examine(args: &Args, settings: &Settings, context: &Context) -> Vec<Che
         checks.push(site.person(args, settings).await);
     }
     if is_somebody || args.target_profile.is_some() {
-        checks.extend(site.target_account(args, settings).await);
+        let deployment = targets::deployment(configuration, settings).map(|(deployment, _)| deployment);
+        checks.extend(site.target_account(args, settings, deployment).await);
     }
     checks
 }
@@ -143,6 +175,13 @@ struct Site {
 /// An endpoint, and what came of a call to it.
 type Call = (&'static str, Result<(), AwsError>);
 
+/// Whose credentials these are, by the ARN; the clock reads AWS's off the answer.
+async fn who(config: &SdkConfig, clock: &AwsClock) -> Result<String, AwsError> {
+    let call = aws_sdk_sts::Client::new(config).get_caller_identity();
+    let answer = call.customize().interceptor(clock.clone()).send().await;
+    Ok(answer.map_err(AwsError::of("sts:GetCallerIdentity"))?.arn.unwrap_or_default())
+}
+
 impl Site {
     async fn connect(settings: &Settings, context: &Context, provision: MachineArn) -> Result<Self, Error> {
         let connector = aws::connector()?;
@@ -179,13 +218,6 @@ impl Site {
         checks.extend([endpoints(self.provision.region(), &calls), self.clock.check()]);
         checks.extend(parts.into_iter().filter(|_| known));
         checks
-    }
-
-    /// Whose credentials these are.
-    async fn who(&self, config: &SdkConfig) -> Result<String, AwsError> {
-        let call = aws_sdk_sts::Client::new(config).get_caller_identity();
-        let answer = call.customize().interceptor(self.clock.clone()).send().await;
-        Ok(answer.map_err(AwsError::of("sts:GetCallerIdentity"))?.arn.unwrap_or_default())
     }
 
     fn credentials(&self, settings: &Settings, identity: &Result<String, AwsError>) -> Check {
@@ -272,73 +304,37 @@ impl Site {
 
     /// Whether the target account is on-boarded, and who can come in by what deployments have left there. Only its own
     /// credentials can see that: the hub's functions may enter it, and nobody else.
-    async fn target_account(&self, args: &Args, settings: &Settings) -> Vec<Check> {
+    async fn target_account(
+        &self,
+        args: &Args,
+        settings: &Settings,
+        deployment: Result<Deployment, Error>,
+    ) -> Vec<Check> {
         const NAME: &str = "target account";
         let Ok(account) = settings.parsed(Key::AccountId, str::parse::<AccountId>) else {
             return vec![Check::skipped(NAME, "no account is given; use --account")];
         };
-        let config = self.profile(args.target_profile.as_deref()).await;
-        let whose = match self.who(&config).await {
-            Ok(arn) => arn,
-            Err(error) => return vec![Check::error(NAME, &Error::from(&error))],
+        let deployment = match deployment {
+            Ok(deployment) => deployment,
+            Err(error) => return vec![Check::error(NAME, &error)],
         };
-        if whose.split(':').nth(4) != Some(account.as_str()) {
-            let only = format!("only credentials of {account} can check that it is on-boarded");
-            return vec![match &args.target_profile {
-                Some(_) => {
-                    Check::fail(NAME, format!("{only}; the profile is {whose}"), "give a profile of that account")
-                }
-                None => Check::skipped(
-                    NAME,
-                    format!(
-                        "{only}: give a profile with --target-profile, or try `daypass exec` with the command `true`"
-                    ),
-                ),
-            }];
-        }
-        let on_boarding = self.on_boarding(NAME, &account, &config).await;
-        let on_boarding = on_boarding.unwrap_or_else(|error| Check::error(NAME, &Error::from(&error)));
-        vec![on_boarding, survivors::look(&account, &config).await, lenders::look(&config).await]
-    }
-
-    async fn on_boarding(&self, name: &str, account: &AccountId, config: &SdkConfig) -> Result<Check, AwsError> {
-        let remedy = "deploy the target stack there: `make deploy STACK=DaypassTarget`";
-        let iam = aws_sdk_iam::Client::new(config);
-        let role = iam.get_role().role_name(PROVISIONER_ROLE).send().await.map_err(AwsError::of("iam:GetRole"));
-        let role = match role {
-            Ok(answer) => answer.role,
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
+        let access = Access::new(args, &self.ambient, &self.connector);
+        let name = settings.text(Key::Account).unwrap_or_default();
+        let (config, partition) = match access.to(&account, name).await {
+            Ok(found) => found,
+            Err(_) if !access.is_given() => {
+                let only = format!("only credentials of {account} can check that it is on-boarded");
+                let how = "give a profile with --target-profile, or a role with --target-role, or try `daypass exec` with \
+                           the command `true`";
+                return vec![Check::skipped(NAME, format!("{only}: {how}"))];
+            }
+            Err(error) => return vec![Check::error(NAME, &error)],
         };
-        let Some(role) = role else {
-            return Ok(Check::fail(
-                name,
-                format!("{account} has no role {PROVISIONER_ROLE}: it is not on-boarded"),
-                remedy,
-            ));
+        let target = match target::examine(&account, &partition, &deployment, &config).await {
+            Ok(checks) => target::summary(NAME, &checks),
+            Err(error) => Check::error(NAME, &error),
         };
-        // URL-encoded, where the digits of an account are as they are.
-        let hub = self.provision.account();
-        if !role.assume_role_policy_document.unwrap_or_default().contains(hub) {
-            return Ok(Check::fail(
-                name,
-                format!("{PROVISIONER_ROLE} of {account} does not trust the hub {hub}"),
-                remedy,
-            ));
-        }
-        let policy = format!("arn:{}:iam::{account}:policy/{BOUNDARY_POLICY}", self.provision.partition());
-        match iam.get_policy().policy_arn(policy).send().await.map_err(AwsError::of("iam:GetPolicy")) {
-            Ok(_) => Ok(Check::ok(
-                name,
-                format!("{account} has {PROVISIONER_ROLE}, which trusts {hub}, and {BOUNDARY_POLICY}"),
-            )),
-            Err(error) if error.is_not_found() => Ok(Check::fail(
-                name,
-                format!("{account} has no policy {BOUNDARY_POLICY}, which every deploy role needs"),
-                remedy,
-            )),
-            Err(error) => Err(error),
-        }
+        vec![target, survivors::look(&account, &config).await, lenders::look(&config).await]
     }
 
     /// What clients with a profile's credentials are built from; without one, with those that are there.

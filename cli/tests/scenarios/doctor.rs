@@ -26,7 +26,14 @@ impl Doctor {
             format!("[profile {name}]\naws_access_key_id = {account}\naws_secret_access_key = local\n")
         };
         // The engine takes an account's id for its root's access key, with any secret.
-        let profiles = [("hub", "111111111111"), ("target", "222222222222"), ("new", "999999999999")].map(profile);
+        let profiles = [
+            ("hub", "111111111111"),
+            ("target", "222222222222"),
+            ("new", "999999999999"),
+            ("admin-222222222222", "222222222222"),
+            ("admin-333333333333", "333333333333"),
+        ]
+        .map(profile);
         fs::write(folder.0.join("aws-config"), profiles.concat()).expect("profiles");
         Self(folder)
     }
@@ -35,6 +42,22 @@ impl Doctor {
         let mut command = daypass(&self.0, &[&["doctor", "--output", "json", "--quiet"], arguments].concat());
         command.env("AWS_CONFIG_FILE", self.0.path("aws-config")).env_remove("AWS_PROFILE");
         command
+    }
+
+    /// Examines the accounts of this personas.json, for a deployment with these external ids.
+    async fn look_at_targets(&self, personas: &Value, ids: &Value, arguments: &[&str]) -> Targets {
+        let mut configuration = ids.clone();
+        configuration["hub"] = json!({"account_id": "111111111111", "region": "us-east-1"});
+        fs::write(self.0.path("daypass.config.json"), configuration.to_string()).expect("a configuration");
+        fs::write(self.0.path("personas.json"), personas.to_string()).expect("accounts");
+        let (personas, configuration) = (self.0.path("personas.json"), self.0.path("daypass.config.json"));
+        let known = ["--all-targets", "--personas", &personas, "--deployment-config", &configuration];
+        let mut command = self.command(&[&known[..], arguments].concat());
+        // Whoever operates Daypass is no pipeline.
+        command.env("AWS_ACCESS_KEY_ID", "111111111111").env("AWS_SECRET_ACCESS_KEY", "local");
+        command.env_remove("AWS_SESSION_TOKEN");
+        let ended = ended(command).await;
+        Targets { code: ended.code, report: ended.json() }
     }
 
     async fn look(&self, arguments: &[&str]) -> Found {
@@ -75,6 +98,49 @@ impl Found {
         let check = self.check(name);
         assert!(check["detail"].as_str().expect("a detail").contains(words), "{words}: {check:#}");
         assert_eq!(check["remedy"].is_string(), matches!(self.status(name), "fail" | "warn"), "{check:#}");
+    }
+}
+
+/// What was found in each account.
+#[derive(Debug)]
+struct Targets {
+    code: i32,
+    report: Value,
+}
+
+impl Targets {
+    fn of(&self, account: &str) -> &Value {
+        let targets = self.report["targets"].as_array().expect("targets");
+        targets.iter().find(|it| it["account"] == account).unwrap_or_else(|| panic!("{account}: {:#}", self.report))
+    }
+
+    fn statuses(&self) -> Vec<(&str, &str)> {
+        let targets = self.report["targets"].as_array().expect("targets");
+        targets
+            .iter()
+            .map(|it| (it["account"].as_str().expect("a name"), it["status"].as_str().expect("a status")))
+            .collect()
+    }
+
+    fn assert_all_is_well(&self) {
+        let expected = vec![("payments-dev", "ok"), ("payments-prod", "ok")];
+        assert_eq!((self.code, self.statuses()), (0, expected), "{:#}", self.report);
+    }
+
+    /// One thing is wrong, and what it is; the other accounts are fine.
+    fn assert_only(&self, account: &str, check: &str, words: &str) {
+        let wrong: Vec<_> = self.statuses().into_iter().filter(|(_, status)| *status != "ok").collect();
+        assert_eq!((self.code, wrong), (1, vec![(account, "fail")]), "{:#}", self.report);
+        self.assert_says(account, check, words);
+    }
+
+    fn assert_says(&self, account: &str, check: &str, words: &str) {
+        let checks = self.of(account)["checks"].as_array().expect("checks");
+        let failed: Vec<_> = checks.iter().filter(|it| it["status"] == "fail").collect();
+        assert_eq!(failed.len(), 1, "{:#}", self.report);
+        assert_eq!(failed[0]["check"], check, "{:#}", self.report);
+        assert!(failed[0]["detail"].as_str().expect("a detail").contains(words), "{words}: {:#}", self.report);
+        assert!(failed[0]["remedy"].is_string(), "{:#}", self.report);
     }
 }
 
@@ -326,4 +392,165 @@ async fn accounts_that_are_not_on_boarded() {
     let found = doctor.look(&[&new[..], &["target"]].concat()).await;
     drop(stack);
     found.assert_only("target account", "only credentials of 999999999999");
+}
+
+/// The accounts of the project, and more of the environment of the first.
+fn personas_with(more: &[(&str, &str)]) -> Value {
+    let mut personas: Value = serde_json::from_str(include_str!("../../../personas.json")).expect("JSON");
+    let accounts = personas["accounts"].as_array_mut().expect("accounts");
+    for (name, id) in more {
+        let mut account = accounts[0].clone();
+        (account["name"], account["id"]) = (json!(name), json!(id));
+        accounts.push(account);
+    }
+    personas
+}
+
+fn ids() -> Value {
+    json!({"external_id": "daypass-local"})
+}
+
+const ADMINISTRATORS: [&str; 2] = ["--target-profile", "admin-{account_id}"];
+
+/// A role of an account, with which somebody in the hub may make the calls that `docs/cli.md` lists, and no others.
+async fn an_auditor(stack: &Stack, account: &str) {
+    let iam = stack.root(account).iam();
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111111111111:root"}, "Action": "sts:AssumeRole"}]});
+    let create = iam.create_role().path("/audit/").role_name(AUDITOR).assume_role_policy_document(trust.to_string());
+    create.send().await.expect("a role");
+    let resources = ["role/daypass-provisioner", "policy/daypass-boundary", "policy/daypass-workloads"]
+        .map(|it| format!("arn:aws:iam::{account}:{it}"));
+    let may = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": ["iam:GetRole", "iam:GetPolicy", "iam:GetPolicyVersion"], "Resource": resources}]});
+    let put = iam.put_role_policy().role_name(AUDITOR).policy_name("may").policy_document(may.to_string());
+    put.send().await.expect("a policy");
+}
+
+async fn no_auditor(stack: &Stack, account: &str) {
+    let iam = stack.root(account).iam();
+    iam.delete_role_policy().role_name(AUDITOR).policy_name("may").send().await.expect("deleted");
+    iam.delete_role().role_name(AUDITOR).send().await.expect("deleted");
+}
+
+const AUDITOR: &str = "doctor-auditor";
+
+#[tokio::test]
+async fn every_target_by_a_role_in_each() {
+    let stack = Stack::alone().await;
+    let doctor = Doctor::new();
+    for account in ["222222222222", "333333333333"] {
+        an_auditor(&stack, account).await;
+    }
+    let by_role = ["--target-role", "audit/doctor-auditor"];
+    let found = doctor.look_at_targets(&personas_with(&[]), &ids(), &by_role).await;
+    let more = personas_with(&[("payments-new", "999999999999")]);
+    let with_a_new_one = doctor.look_at_targets(&more, &ids(), &by_role).await;
+    let wrong = doctor.look_at_targets(&personas_with(&[]), &ids(), &["--target-role", "doctor-auditor"]).await;
+    let one = ["--account", "payments-dev", "--target-profile", "hub"];
+    let alone = doctor.look(&[&one[..], &by_role].concat()).await;
+    for account in ["222222222222", "333333333333"] {
+        no_auditor(&stack, account).await;
+    }
+    found.assert_all_is_well();
+    // What cannot be reached does not keep others from being examined.
+    with_a_new_one.assert_only(
+        "payments-new",
+        "access",
+        "arn:aws:iam::999999999999:role/audit/doctor-auditor cannot be assumed: sts:AssumeRole failed with AccessDenied",
+    );
+    assert_eq!(wrong.statuses(), [("payments-dev", "fail"), ("payments-prod", "fail")], "{wrong:?}");
+    wrong.assert_says("payments-dev", "access", "arn:aws:iam::222222222222:role/doctor-auditor cannot be assumed");
+    assert_eq!(alone.status("target account"), "ok", "{:#}", alone.report);
+}
+
+#[tokio::test]
+async fn every_target_by_a_profile_for_each() {
+    let stack = Stack::alone().await;
+    let doctor = Doctor::new();
+    let look = async |ids: &Value| doctor.look_at_targets(&personas_with(&[]), ids, &ADMINISTRATORS).await;
+    look(&ids()).await.assert_all_is_well();
+    // What the targets do not accept yet is a warning, what the hub sends and they do not accept is a failure.
+    let next = look(&json!({"external_id": "daypass-local", "accepted_external_ids": ["next"]})).await;
+    assert_eq!((next.code, next.statuses()), (0, vec![("payments-dev", "warn"), ("payments-prod", "warn")]));
+    let hub_first = look(&json!({"external_id": "next"})).await;
+    assert_eq!((hub_first.code, hub_first.statuses()), (1, vec![("payments-dev", "fail"), ("payments-prod", "fail")]));
+    hub_first.assert_says(
+        "payments-dev",
+        "external id",
+        "does not accept the hub's external id `next`, only `daypass-local`",
+    );
+    drop(stack);
+
+    let stack = Stack::shared().await;
+    let new = personas_with(&[("new", "999999999999")]);
+    let found = doctor.look_at_targets(&new, &ids(), &["--target-profile", "admin-{account_id}"]).await;
+    // There is no such profile.
+    found.assert_only("new", "access", "profile");
+    let names = fs::read_to_string(doctor.0.path("aws-config")).expect("profiles");
+    let names =
+        names.replace("admin-222222222222", "at-payments-dev").replace("admin-333333333333", "at-payments-prod");
+    fs::write(doctor.0.path("aws-config"), names.replace("[profile new]", "[profile at-new]")).expect("profiles");
+    let found = doctor.look_at_targets(&new, &ids(), &["--target-profile", "at-{account}"]).await;
+    drop(stack);
+    found.assert_only("new", "on-boarded", "999999999999 has no role daypass-provisioner: it is not on-boarded");
+}
+
+/// A document as IAM answers it: URL-encoded.
+fn decoded(document: &str) -> String {
+    form_urlencoded::parse(format!("it={document}").as_bytes()).next().expect("a document").1.into_owned()
+}
+
+#[tokio::test]
+async fn targets_that_have_drifted() {
+    let stack = Stack::alone().await;
+    let doctor = Doctor::new();
+    let look = async || doctor.look_at_targets(&personas_with(&[]), &ids(), &ADMINISTRATORS).await;
+
+    let iam = stack.root("222222222222").iam();
+    let role = iam.get_role().role_name("daypass-provisioner").send().await.expect("a role").role.expect("a role");
+    let trust = role.assume_role_policy_document.expect("a trust policy");
+    let trust = decoded(&trust);
+    let put = async |document: String| {
+        let put = iam.update_assume_role_policy().role_name("daypass-provisioner").policy_document(document);
+        put.send().await.expect("a trust policy");
+    };
+    put(trust.replace("daypass-local", "drifted")).await;
+    let drifted = look().await;
+    let configuration = doctor.0.path("daypass.config.json");
+    let one = ["--account", "payments-dev", "--target-profile", "target", "--deployment-config", &configuration];
+    let alone = doctor.look(&one).await;
+    put(trust.replace(":root", ":user/111111111111")).await;
+    let untrusted = look().await;
+    put(trust).await;
+
+    let iam = stack.root("333333333333").iam();
+    let arn = "arn:aws:iam::333333333333:policy/daypass-boundary";
+    let policy = iam.get_policy().policy_arn(arn).send().await.expect("a policy").policy.expect("a policy");
+    let before = iam.get_policy_version().policy_arn(arn).version_id(policy.default_version_id.expect("a version"));
+    let before = before.send().await.expect("a version").policy_version.expect("a version").document;
+    let put = async |document: &str| {
+        let put = iam.create_policy_version().policy_arn(arn).policy_document(document).set_as_default(true);
+        put.send().await.expect("a version").policy_version.expect("a version").version_id.expect("an id")
+    };
+    let everything = json!({"Version": "2012-10-17", "Statement": [
+        {"Sid": "Deploy", "Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let version = put(&everything.to_string()).await;
+    let edited = look().await;
+    put(&decoded(&before.expect("a document"))).await;
+    iam.delete_policy_version().policy_arn(arn).version_id(version).send().await.expect("deleted");
+    let restored = look().await;
+    drop(stack);
+
+    let words = "does not accept the hub's external id `daypass-local`, only `drifted`";
+    drifted.assert_only("payments-dev", "external id", words);
+    alone.assert_only("target account", words);
+    untrusted.assert_only(
+        "payments-dev",
+        "trust",
+        "does not trust create-role and delete-role of the hub 111111111111",
+    );
+    edited.assert_only("payments-prod", "daypass-boundary", "NotDaypassItself is missing");
+    edited.assert_says("payments-prod", "daypass-boundary", "Deploy: Action has also `*`");
+    restored.assert_all_is_well();
 }

@@ -18,7 +18,8 @@ pub enum Status {
 }
 
 impl Status {
-    const fn name(self) -> &'static str {
+    /// As it is printed.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Skipped => "skipped",
             Self::Ok => "ok",

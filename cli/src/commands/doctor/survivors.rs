@@ -11,6 +11,8 @@ use super::check::Check;
 use crate::{client::documents::decoded, error::Error};
 
 const NAME: &str = "deployed roles";
+/// How everybody is called, of whichever account.
+pub const EVERYONE: &str = "everyone";
 
 /// A role, and who outside of its account its trust policy lets in.
 type Outsiders = (String, BTreeSet<String>);
@@ -58,7 +60,7 @@ fn judge(account: &AccountId, roles: &[Outsiders]) -> Check {
 }
 
 /// Everybody of another account, or whoever it may be, whom a trust policy allows something. What cannot be read counts.
-fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
+pub fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
     let Ok(document) = serde_json::from_str::<Value>(document) else {
         return BTreeSet::from(["an unreadable trust policy".to_owned()]);
     };
@@ -66,7 +68,8 @@ fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
     allows.flat_map(principals).filter(|it| account_of(it) != Some(account.as_str())).collect()
 }
 
-fn principals(statement: &Value) -> Vec<String> {
+/// Whom a statement is about, of AWS's principals: services and identity providers are not among them.
+pub fn principals(statement: &Value) -> Vec<String> {
     let principal = &statement["Principal"];
     match principal {
         Value::Object(kinds) => {
@@ -79,7 +82,7 @@ fn principals(statement: &Value) -> Vec<String> {
 }
 
 fn everybody(principal: String) -> String {
-    if principal == "*" { "everyone".to_owned() } else { principal }
+    if principal == "*" { EVERYONE.to_owned() } else { principal }
 }
 
 /// Of an ARN, or of an account that is named by its id.
@@ -87,7 +90,8 @@ fn account_of(principal: &str) -> Option<&str> {
     principal.split(':').nth(4).or(Some(principal))
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
+/// The items of a list, or the one that is there without a list.
+pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter()
 }
 
