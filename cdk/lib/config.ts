@@ -102,6 +102,10 @@ const schema = object({
     store_id: text(/^d-[0-9a-f]{10}$|^[0-9a-f-]{36}$/, 'must be the identity store id, for example d-1234567890'),
     account_id: accountId('the account that Identity Center is managed from').optional(),
     region: region('the region of Identity Center').optional(),
+    kms_key_arn: text(
+      /^arn:[\w-]+:kms:[a-z]{2}(-[a-z]+)+-\d:\d{12}:key\/[\w-]+$/,
+      'must be the ARN of a KMS key (arn:aws:kms:…:key/…), not of an alias',
+    ).optional(),
   }),
   github: object({
     owner: text(/^[A-Za-z0-9](-?[A-Za-z0-9])*$/, 'must be the user or organisation that owns the repositories'),
@@ -204,7 +208,13 @@ export interface Config extends Omit<
   Parsed,
   'identity' | 'external_id' | 'personas_file' | 'assets_dir' | 'identity_tokens'
 > {
-  readonly identity: { readonly store_id: string; readonly account_id: string; readonly region: string };
+  readonly identity: {
+    readonly store_id: string;
+    readonly account_id: string;
+    readonly region: string;
+    /** The customer managed key that Identity Center encrypts its data with, if it does. */
+    readonly kms_key_arn?: string | undefined;
+  };
   readonly external_id: string;
   readonly identity_tokens: IdentityTokens;
   readonly personas_file: string;
@@ -242,6 +252,7 @@ export function parseConfig(json: string, file: string): Config {
       store_id: identity.store_id,
       account_id: identity.account_id ?? hub.account_id,
       region: identity.region ?? hub.region,
+      ...(identity.kms_key_arn && { kms_key_arn: identity.kms_key_arn }),
     },
     external_id: external_id ?? `daypass-${hub.account_id}`,
     identity_tokens: identityTokens(result.data, file),

@@ -47,6 +47,7 @@ pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
 async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
     let now = || Timestamp::from_datetime(SystemTimeSource::new().now().into());
     stage.warm_up(now()).await;
+    connect::serve();
     let stage = &stage;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         invoke(stage, event.payload.get(), now()).await
