@@ -136,6 +136,7 @@ const schema = object({
     'must be 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -',
   ).optional(),
   minimum_role_ttl_seconds: wholeNumber(1, 86_400, 'must be a whole number of seconds from 1 to 86400').default(900),
+  role_settle_seconds: wholeNumber(0, 60, 'must be a whole number of seconds from 0 to 60').default(10),
   log_retention_days: z
     .literal(RETENTION_DAYS, `must be one of ${RETENTION_DAYS.join(', ')}`)
     .default(RetentionDays.ONE_YEAR),

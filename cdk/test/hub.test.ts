@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, RUNBOOK, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
 import { type LogEvent, logFilter } from './log-filter.ts';
+import { evaluate } from './policy.ts';
 import { type Statement, Synthesized } from './template.ts';
 
 const HUB = '111111111111';
@@ -151,6 +152,7 @@ describe('functions', () => {
         DAYPASS_TABLE: '<daypass-transactions>',
         DAYPASS_OPEN_ROLES_TABLE: '<daypass-open-roles>',
         DAYPASS_LIMITS: '{"open_roles_per_person":20,"open_roles_per_account":200,"accounts_per_job":1}',
+        DAYPASS_ROLE_SETTLE_SECONDS: '10',
       },
     ],
     [
@@ -230,6 +232,28 @@ describe('functions', () => {
     expect(functions(stack)['daypass-authn']?.Environment.Variables).toEqual({
       DAYPASS_IDENTITY_STORE_ID: 'd-1234567890',
     });
+  });
+
+  test('authn and authz decrypt with the key of Identity Center, if it has one, for the identity store alone', () => {
+    const key = 'arn:aws:kms:us-east-1:444444444444:key/mrk-1234abcd12ab34cd56ef1234567890ab';
+    const stack = new Synthesized('DaypassHub', HUB, { identity: { ...identityInHub, kms_key_arn: key } });
+    const context = (id: string) => ({
+      'kms:EncryptionContext:aws:identitystore:identitystore-arn': `arn:aws:identitystore::444444444444:identitystore/${id}`,
+    });
+    const via = (service: string) => ({ 'kms:ViaService': `${service}.us-east-1.amazonaws.com` });
+    for (const task of ['authn', 'authz'] as const) {
+      const may = (keys: Record<string, string>, resource = key) =>
+        evaluate(ownStatements(task, stack), { action: 'kms:Decrypt', resource, context: keys });
+      const ours = { ...via('identitystore'), ...context('d-1234567890') };
+      expect(may(ours)).toBe('allowed');
+      expect(may(ours, `${key}0`)).not.toBe('allowed');
+      expect(may({ ...ours, ...context('d-0000000000') })).not.toBe('allowed');
+      expect(may({ ...ours, ...via('sso') })).not.toBe('allowed');
+      expect(may(via('identitystore'))).not.toBe('allowed');
+      expect(may(context('d-1234567890'))).not.toBe('allowed');
+    }
+    const others = TASKS.filter((task) => !['authn', 'authz', 'prove', 'record'].includes(task));
+    for (const task of others) expect(JSON.stringify(ownStatements(task, stack))).not.toContain('kms:');
   });
 
   test('follow the configured architecture, lifetime and external id', () => {
