@@ -164,9 +164,8 @@ async fn a_new_role_settles() {
     ] {
         let table = FakeTable::after(&[(PROVISION, "requested"), (PROVISION, "leasing")]).await;
         let record = table.record().settling(settle);
-        let told = |operation: &str| {
-            serde_json::from_value(json!({"execution_arn": PROVISION, "operation": {operation: say(operation)}}))
-        };
+        let told =
+            |operation: &str| serde_json::from_value(json!({"execution_arn": PROVISION, "operation": say(operation)}));
         let answer = record.run(told("provisioned").unwrap(), now).await.unwrap();
         assert_eq!(json!(answer).get("usable_at"), usable_at.map(|at| json!(at)).as_ref());
         let answer = record.run(told("renewed").unwrap(), now).await.unwrap();
