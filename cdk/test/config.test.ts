@@ -353,7 +353,11 @@ describe('a problem is reported with its path and its remedy', () => {
       { minimum_role_ttl_seconds: 1.5 },
       'minimum_role_ttl_seconds: must be a whole number',
     ],
-    ['a wait of hours', { role_settle_seconds: 61 }, 'role_settle_seconds: must be a whole number of seconds from 0 to 60'],
+    [
+      'a wait of hours',
+      { role_settle_seconds: 61 },
+      'role_settle_seconds: must be a whole number of seconds from 0 to 60',
+    ],
     [
       'an alias as the key of Identity Center',
       { identity: { store_id: 'd-1234567890', kms_key_arn: 'arn:aws:kms:us-east-1:444444444444:alias/identity' } },
