@@ -108,6 +108,10 @@ const schema = object({
     store_id: text(/^d-[0-9a-f]{10}$|^[0-9a-f-]{36}$/, 'must be the identity store id, for example d-1234567890'),
     account_id: accountId('the account that Identity Center is managed from').optional(),
     region: region('the region of Identity Center').optional(),
+    kms_key_arn: text(
+      /^arn:[\w-]+:kms:[a-z]{2}(-[a-z]+)+-\d:\d{12}:key\/[\w-]+$/,
+      'must be the ARN of a KMS key (arn:aws:kms:…:key/…), not of an alias',
+    ).optional(),
   }),
   github: object({
     owner: text(/^[A-Za-z0-9](-?[A-Za-z0-9])*$/, 'must be the user or organisation that owns the repositories'),
@@ -140,6 +144,7 @@ const schema = object({
     .refine((ids) => new Set(ids).size === ids.length, 'lists an id twice; keep one')
     .optional(),
   minimum_role_ttl_seconds: wholeNumber(1, 86_400, 'must be a whole number of seconds from 1 to 86400').default(900),
+  role_settle_seconds: wholeNumber(0, 60, 'must be a whole number of seconds from 0 to 60').default(10),
   log_retention_days: z
     .literal(RETENTION_DAYS, `must be one of ${RETENTION_DAYS.join(', ')}`)
     .default(RetentionDays.ONE_YEAR),
@@ -222,7 +227,13 @@ export interface Config extends Omit<
   Parsed,
   'identity' | 'external_id' | 'accepted_external_ids' | 'personas_file' | 'assets_dir' | 'identity_tokens'
 > {
-  readonly identity: { readonly store_id: string; readonly account_id: string; readonly region: string };
+  readonly identity: {
+    readonly store_id: string;
+    readonly account_id: string;
+    readonly region: string;
+    /** The customer managed key that Identity Center encrypts its data with, if it does. */
+    readonly kms_key_arn?: string | undefined;
+  };
   /** The external id that the hub's functions send. */
   readonly external_id: string;
   /** Other external ids that targets accept, while `external_id` is changed. */
@@ -264,6 +275,7 @@ export function parseConfig(json: string, file: string): Config {
       store_id: identity.store_id,
       account_id: identity.account_id ?? hub.account_id,
       region: identity.region ?? hub.region,
+      ...(identity.kms_key_arn && { kms_key_arn: identity.kms_key_arn }),
     },
     external_id,
     accepted_external_ids: accepted_external_ids?.filter((id) => id !== external_id) ?? [],

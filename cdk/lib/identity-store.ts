@@ -26,15 +26,38 @@ const store = (config: Config) => `arn:${Aws.PARTITION}:identitystore::*:identit
 const inside = (type: string) => `arn:${Aws.PARTITION}:identitystore:::${type}/*`;
 
 /** The given reads on the configured identity store and on no other, each with what it reads and nothing else. */
-export const readIdentityStore = (config: Config, reads: Read[]): iam.PolicyStatement[] =>
-  reads.map(
+export const readIdentityStore = (config: Config, reads: Read[]): iam.PolicyStatement[] => [
+  ...reads.map(
     (read) =>
       new iam.PolicyStatement({
         sid: read,
         actions: [`identitystore:${read}`],
         resources: [store(config), ...INSIDE[read].map(inside)],
       }),
-  );
+  ),
+  ...decryptIdentities(config),
+];
+
+/**
+ * Identity Store decrypts with a customer managed key in the name of the caller: the key for that service, that region and
+ * that store only.
+ * Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/advanced-kms-policy.html
+ */
+function decryptIdentities(config: Config): iam.PolicyStatement[] {
+  const { kms_key_arn, region } = config.identity;
+  if (kms_key_arn === undefined) return [];
+  return [
+    new iam.PolicyStatement({
+      sid: 'DecryptIdentities',
+      actions: ['kms:Decrypt'],
+      resources: [kms_key_arn],
+      conditions: {
+        StringEquals: { 'kms:ViaService': `identitystore.${region}.amazonaws.com` },
+        StringLike: { 'kms:EncryptionContext:aws:identitystore:identitystore-arn': store(config) },
+      },
+    }),
+  ];
+}
 
 /** Says why the wildcards of {@link readIdentityStore} are there, to the checks of the construct that uses it. */
 export function acknowledgeIdentityStore(scope: IConstruct, config: Config): void {

@@ -37,6 +37,7 @@ describe('a configuration that can be used', () => {
       identity_tokens: { audience: 'daypass-111111111111-us-east-1', optional_in: [], issuers: [] },
       limits: { open_roles_per_person: 20, open_roles_per_account: 200, accounts_per_job: 1 },
       minimum_role_ttl_seconds: 900,
+      role_settle_seconds: 10,
       log_retention_days: 365,
       architecture: 'x86_64',
       personas_file: expect.stringMatching(/^\/.*\/personas\.json$/),
@@ -385,6 +386,16 @@ describe('a problem is reported with its path and its remedy', () => {
       'a lifetime with a fraction',
       { minimum_role_ttl_seconds: 1.5 },
       'minimum_role_ttl_seconds: must be a whole number',
+    ],
+    [
+      'a wait of hours',
+      { role_settle_seconds: 61 },
+      'role_settle_seconds: must be a whole number of seconds from 0 to 60',
+    ],
+    [
+      'an alias as the key of Identity Center',
+      { identity: { store_id: 'd-1234567890', kms_key_arn: 'arn:aws:kms:us-east-1:444444444444:alias/identity' } },
+      'identity.kms_key_arn: must be the ARN of a KMS key (arn:aws:kms:…:key/…), not of an alias',
     ],
     ['a lifetime as text', { minimum_role_ttl_seconds: '900' }, 'minimum_role_ttl_seconds: must be a whole number'],
     [

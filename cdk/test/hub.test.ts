@@ -5,8 +5,10 @@ import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { CONTRACT_TAG, CONTRACT_VERSION, OPEN_ENVIRONMENTS_TAG, RUNBOOK, TASKS } from '../lib/names.ts';
 import { exampleApp, exampleConfig, fixtures } from './app.ts';
+import { VERSION } from '../lib/version.ts';
 import { elf } from './elf.ts';
 import { type LogEvent, logFilter } from './log-filter.ts';
+import { evaluate } from './policy.ts';
 import { type Statement, Synthesized } from './template.ts';
 
 const HUB = '111111111111';
@@ -153,6 +155,7 @@ describe('functions', () => {
         DAYPASS_TABLE: '<daypass-transactions>',
         DAYPASS_OPEN_ROLES_TABLE: '<daypass-open-roles>',
         DAYPASS_LIMITS: '{"open_roles_per_person":20,"open_roles_per_account":200,"accounts_per_job":1}',
+        DAYPASS_ROLE_SETTLE_SECONDS: '10',
       },
     ],
     [
@@ -234,6 +237,28 @@ describe('functions', () => {
     });
   });
 
+  test('authn and authz decrypt with the key of Identity Center, if it has one, for the identity store alone', () => {
+    const key = 'arn:aws:kms:us-east-1:444444444444:key/mrk-1234abcd12ab34cd56ef1234567890ab';
+    const stack = new Synthesized('DaypassHub', HUB, { identity: { ...identityInHub, kms_key_arn: key } });
+    const context = (id: string) => ({
+      'kms:EncryptionContext:aws:identitystore:identitystore-arn': `arn:aws:identitystore::444444444444:identitystore/${id}`,
+    });
+    const via = (service: string) => ({ 'kms:ViaService': `${service}.us-east-1.amazonaws.com` });
+    for (const task of ['authn', 'authz'] as const) {
+      const may = (keys: Record<string, string>, resource = key) =>
+        evaluate(ownStatements(task, stack), { action: 'kms:Decrypt', resource, context: keys });
+      const ours = { ...via('identitystore'), ...context('d-1234567890') };
+      expect(may(ours)).toBe('allowed');
+      expect(may(ours, `${key}0`)).not.toBe('allowed');
+      expect(may({ ...ours, ...context('d-0000000000') })).not.toBe('allowed');
+      expect(may({ ...ours, ...via('sso') })).not.toBe('allowed');
+      expect(may(via('identitystore'))).not.toBe('allowed');
+      expect(may(context('d-1234567890'))).not.toBe('allowed');
+    }
+    const others = TASKS.filter((task) => !['authn', 'authz', 'prove', 'record'].includes(task));
+    for (const task of others) expect(JSON.stringify(ownStatements(task, stack))).not.toContain('kms:');
+  });
+
   test('follow the configured architecture, lifetime and external id', () => {
     const assets_dir = mkdtempSync(join(tmpdir(), 'arm-'));
     for (const task of TASKS) {
@@ -287,6 +312,22 @@ describe('function packages', () => {
     const each = TASKS.map((task) => `${task}/bootstrap is for x86_64, and .architecture. is arm64: [^]+ARCH=arm64`);
     expect(() => exampleApp(arm).synth()).toThrow(new RegExp(each.join('[^]+')));
     expect(() => exampleApp(arm, { 'aws:cdk:bundling-stacks': ['DaypassTarget'] }).synth()).not.toThrow();
+  });
+
+  test('functions of another version are refused: machines and functions are deployed together', () => {
+    const built = (version: string) => {
+      const assets_dir = mkdtempSync(join(tmpdir(), 'version-'));
+      for (const task of TASKS) {
+        mkdirSync(join(assets_dir, task));
+        const text = `the function of Daypass ${version} cannot start: `;
+        writeFileSync(join(assets_dir, task, 'bootstrap'), elf({ text }));
+      }
+      return { assets_dir };
+    };
+    expect(() => exampleApp(built(VERSION)).synth()).not.toThrow();
+    expect(() => exampleApp(built('0.0.9')).synth()).toThrow(
+      `authn/bootstrap is of Daypass 0.0.9, and this is ${VERSION}: build it with \`make functions\``,
+    );
   });
 
   test('a target is deployed without a build', () => {

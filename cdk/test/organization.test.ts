@@ -63,6 +63,24 @@ describe('identity stack', () => {
     (action) => expect(may(action, store('d-1234567890'))).toBe(false),
   );
 
+  test('the reader decrypts with the key of Identity Center, if it has one; authn and authz do not', () => {
+    const key = 'arn:aws:kms:eu-west-1:555555555555:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+    const { identity: configured } = exampleConfig();
+    const changes = { identity: { ...configured, kms_key_arn: key } };
+    const encrypted = new Synthesized('DaypassIdentity', '444444444444', changes);
+    const keys = {
+      'kms:ViaService': 'identitystore.eu-west-1.amazonaws.com',
+      'kms:EncryptionContext:aws:identitystore:identitystore-arn': store('d-1234567890'),
+    };
+    const decrypts = (stack: Synthesized) =>
+      evaluate(stack.statements(READER), { action: 'kms:Decrypt', resource: key, context: keys });
+    expect([decrypts(encrypted), decrypts(identity)]).toEqual(['allowed', 'not allowed']);
+    const hub = new Synthesized('DaypassHub', '111111111111', changes);
+    for (const task of ['authn', 'authz']) {
+      expect(JSON.stringify(hub.statements(`daypass-${task}`))).not.toContain('kms:');
+    }
+  });
+
   test('outputs', () => expect(Object.keys(identity.template.findOutputs('*'))).toEqual(['ReaderRoleArn']));
 });
 

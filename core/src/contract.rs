@@ -481,6 +481,9 @@ pub struct Grant {
     pub persona: String,
     /// `provisioned`.
     pub status: Status,
+    /// When the role's policies can be expected to be in effect in every region; none when nothing has to be waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable_at: Option<Timestamp>,
 }
 
 impl From<Transaction> for Grant {
@@ -493,6 +496,7 @@ impl From<Transaction> for Grant {
             expires_at: it.expires_at,
             persona: it.persona,
             status: Status::Provisioned,
+            usable_at: None,
         }
     }
 }

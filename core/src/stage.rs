@@ -25,8 +25,8 @@ pub trait Stage {
     /// Runs the task once. `now` is the time of the invocation. Every stage may run twice for the same input.
     fn run(&self, input: Self::Input, now: Timestamp) -> impl Future<Output = Result<Self::Output, Self::Error>>;
 
-    /// Makes one cheap call per AWS client while the function initialises, so that no request pays for the handshake.
-    /// What it answers is of no interest: a request will see the same error, and report it. `now` is the time of it.
+    /// Makes one call per AWS client while the function initialises, so that no request pays for the handshake. `daypass_lambda`
+    /// sends none of these calls: it only connects to where they go. What is answered is of no interest. `now` is the time of it.
     fn warm_up(&self, now: Timestamp) -> impl Future<Output = ()> {
         let _ = now;
         std::future::ready(())

@@ -2,6 +2,7 @@
 
 use aws_sdk_identitystore::{
     Client,
+    config::{Builder, retry::RetryConfig},
     types::{AlternateIdentifier, MemberId, UniqueAttribute, UserStatus},
 };
 use daypass_aws::AwsError;
@@ -28,13 +29,29 @@ pub struct User {
 pub struct IdentityStore {
     client: Client,
     id: String,
+    is_for_many: bool,
 }
 
 impl IdentityStore {
     /// The identity store `id` (`d-1234567890`), which `client` may read.
     #[must_use]
     pub fn new(client: Client, id: String) -> Self {
-        Self { client, id }
+        Self { client, id, is_for_many: false }
+    }
+
+    /// The same, asked for many people at once. Identity Center takes so many calls in a second: each first call is made once, and
+    /// whoever calls waits and comes again; each second call is made up to four times, because the first one was in vain otherwise.
+    #[must_use]
+    pub fn for_many(self) -> Self {
+        Self { is_for_many: true, ..self }
+    }
+
+    /// What is different in a call that may be made so often.
+    fn attempts(&self, most: u32) -> Builder {
+        let retries = RetryConfig::standard().with_max_attempts(most);
+        let mut config = Builder::new();
+        config.set_retry_config(self.is_for_many.then_some(retries));
+        config
     }
 
     /// The user with this address; none when there is no such user.
@@ -44,9 +61,11 @@ impl IdentityStore {
     pub async fn user(&self, email: &str) -> Result<Option<User>, AwsError> {
         let request = self.client.get_user_id().identity_store_id(&self.id);
         let request = request.set_alternate_identifier(unique("emails.value", email));
+        let request = request.customize().config_override(self.attempts(1));
         let found = request.send().await.map_err(AwsError::of("identitystore:GetUserId"));
         let Some(found) = if_found(found)? else { return Ok(None) };
         let request = self.client.describe_user().identity_store_id(&self.id).user_id(found.user_id);
+        let request = request.customize().config_override(self.attempts(4));
         let user = request.send().await.map_err(AwsError::of("identitystore:DescribeUser"));
         // It may have been deleted since the look-up.
         Ok(if_found(user)?.map(|user| User {
@@ -67,6 +86,7 @@ impl IdentityStore {
     pub async fn group_id(&self, name: &str) -> Result<Option<String>, AwsError> {
         let request = self.client.get_group_id().identity_store_id(&self.id);
         let request = request.set_alternate_identifier(unique("displayName", name));
+        let request = request.customize().config_override(self.attempts(1));
         let found = request.send().await.map_err(AwsError::of("identitystore:GetGroupId"));
         Ok(if_found(found)?.map(|group| group.group_id))
     }
@@ -77,7 +97,8 @@ impl IdentityStore {
     /// [`AwsError`] when Identity Center does not say.
     pub async fn is_member(&self, user_id: &str, group_id: &str) -> Result<bool, AwsError> {
         let request = self.client.is_member_in_groups().identity_store_id(&self.id);
-        let answer = request.member_id(MemberId::UserId(user_id.to_owned())).group_ids(group_id).send().await;
+        let request = request.member_id(MemberId::UserId(user_id.to_owned())).group_ids(group_id);
+        let answer = request.customize().config_override(self.attempts(4)).send().await;
         let answer = answer.map_err(AwsError::of("identitystore:IsMemberInGroups"))?;
         Ok(answer.results.iter().any(|it| it.group_id.as_deref() == Some(group_id) && it.membership_exists))
     }

@@ -38,7 +38,8 @@ pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the function cannot start: {error}");
+            // The deployment reads the version here: it refuses functions of another one (`cdk/lib/constructs/task-function.ts`).
+            eprintln!(concat!("the function of Daypass ", env!("CARGO_PKG_VERSION"), " cannot start: {}"), error);
             ExitCode::FAILURE
         }
     }
@@ -47,6 +48,7 @@ pub fn main<S: Stage>(build: impl FnOnce() -> Result<S, Error>) -> ExitCode {
 async fn serve<S: Stage>(stage: S) -> Result<(), Error> {
     let now = || Timestamp::from_datetime(SystemTimeSource::new().now().into());
     stage.warm_up(now()).await;
+    connect::serve();
     let stage = &stage;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         invoke(stage, event.payload.get(), now()).await

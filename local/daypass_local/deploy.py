@@ -39,6 +39,8 @@ CONFIGURATION: Final[dict[str, Any]] = {
     "external_id": "daypass-local",
     # Leases of seconds, to watch them end.
     "minimum_role_ttl_seconds": MINIMUM_ROLE_TTL_SECONDS,
+    # The engine's IAM has one region.
+    "role_settle_seconds": 0,
     # One person plays many; one job deploys to both accounts.
     "limits": {"open_roles_per_person": 100, "open_roles_per_account": 1000, "accounts_per_job": 2},
 }

@@ -19,6 +19,9 @@ class Settings:
     iam_calls_per_second: float | None = None
     """How many calls IAM takes of an account in a second, and as many at once; more are answered `Throttling`."""
 
+    identity_store_key: str | None = None
+    """The ARN of the customer managed key that the Identity Store encrypts its data with, if it does."""
+
     most_attempts: int | None = None
     """How often a state tries again at most, where its Retry allows more: a day of attempts takes moments then."""
 
@@ -36,6 +39,8 @@ class Settings:
             raise ValueError("minimum_session_seconds is a whole number")
         if not isinstance(changes.get("iam_calls_per_second", 1), int | float | None):
             raise ValueError("iam_calls_per_second is a number, or null")
+        if not isinstance(changes.get("identity_store_key", ""), str | None):
+            raise ValueError("identity_store_key is an ARN, or null")
         if not isinstance(changes.get("most_attempts", 1), int | None):
             raise ValueError("most_attempts is a whole number, or null")
         if not isinstance(changes.get("schedules", True), bool):

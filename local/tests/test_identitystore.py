@@ -1,5 +1,6 @@
 """The Identity Store behind the engine's front door."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -112,6 +113,37 @@ def test_a_read_needs_what_it_reads_besides_the_store(accounts: Accounts, aws: A
         role = accounts.role(accounts.hub, name, policies=[allow(action, resources)])
         reader = aws.client("identitystore", accounts.session(role))
         assert refused(reader.describe_user, IdentityStoreId=STORE, UserId="9067000000-00000000") == code, resources
+
+
+@pytest.fixture
+def encrypted(aws: Aws) -> Iterator[str]:
+    """The key of an Identity Store whose data is encrypted with a customer managed one."""
+    key = "arn:aws:kms:us-east-1:444444444444:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+    aws.control("/_daypass/settings", {"identity_store_key": key})
+    yield key
+    aws.control("/_daypass/settings", {"identity_store_key": None})
+
+
+def test_a_read_of_an_encrypted_store_needs_its_key(accounts: Accounts, aws: Aws, encrypted: str) -> None:
+    """With the very statement that `identity.kms_key_arn` adds, and with nothing wider."""
+    store = "arn:aws:identitystore::*:identitystore/"
+    reads = allow("identitystore:DescribeUser", [f"{store}{STORE}", "arn:aws:identitystore:::user/*"])
+
+    def decrypt(region: str = "us-east-1", store_id: str = STORE, key: str = encrypted) -> dict[str, Any]:
+        context = {"kms:EncryptionContext:aws:identitystore:identitystore-arn": f"{store}{store_id}"}
+        via = {"kms:ViaService": f"identitystore.{region}.amazonaws.com"}
+        return allow("kms:Decrypt", key, Condition={"StringEquals": via, "StringLike": context})
+
+    for name, policies, code in (
+        ("decrypts", [decrypt()], "ResourceNotFoundException"),
+        ("does-not", [], "AccessDeniedException"),
+        ("elsewhere", [decrypt(region="eu-west-1")], "AccessDeniedException"),
+        ("other-store", [decrypt(store_id="d-0000000000")], "AccessDeniedException"),
+        ("other-key", [decrypt(key=f"{encrypted}0")], "AccessDeniedException"),
+    ):
+        role = accounts.role(accounts.hub, name, policies=[reads, *policies])
+        reader = aws.client("identitystore", accounts.session(role))
+        assert refused(reader.describe_user, IdentityStoreId=STORE, UserId="9067000000-00000000") == code, name
 
 
 def test_each_account_has_its_own_store(accounts: Accounts, store: Any) -> None:

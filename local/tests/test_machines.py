@@ -101,8 +101,8 @@ class World:
         self.logs.create_log_group(logGroupName=self.log_group)
         lease = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
         self.lease = self.arns["deprovision"] = self.make("lease", "STANDARD", json.dumps(lease))
-        self.provision = self.make("provision", "EXPRESS", self.definition("provision"))
-        self.renew = self.make("renew", "EXPRESS", self.definition("renew"))
+        self.provision = self.make("provision", "EXPRESS", self.without_time("provision"))
+        self.renew = self.make("renew", "EXPRESS", self.without_time("renew"))
         self.deprovision = self.make("deprovision", "STANDARD", self.definition("deprovision"))
 
     def definition(self, name: str) -> str:
@@ -110,6 +110,14 @@ class World:
         for key, arn in self.arns.items():
             text = text.replace(f"${{{key}}}", arn)
         return re.sub('"MaxAttempts": (220|300)', f'"MaxAttempts": {ATTEMPTS - 1}', text)
+
+    def without_time(self, name: str) -> str:
+        """Return a definition whose limit of time for throttles is over when one is met again and again."""
+        document: dict[str, Any] = json.loads(self.definition(name))
+        for state, it in document["States"].items():
+            if state.startswith("IsThereTimeTo"):
+                it["Choices"][0]["Condition"] = "{% true %}"
+        return json.dumps(document)
 
     def make(self, name: str, kind: str, definition: str) -> str:
         name = f"{name}-{self.suffix}"
@@ -281,7 +289,7 @@ def test_a_request_is_granted(world: World) -> None:
 PROVEN = "Validate RecordProcessing Prove"
 AUTHENTICATED = f"{PROVEN} IsRunAccepted Authenticate"
 AUTHORIZED = f"{AUTHENTICATED} IsThereProof Authorize"
-LEASED = f"{AUTHORIZED} RecordLease"
+LEASED = f"{AUTHORIZED} IsThereTimeForRole RecordLease"
 CREATED = f"{LEASED} StartLease CreateRole"
 ISSUED = f"{CREATED} IssueCredentials"
 PROVISIONED = f"{ISSUED} RecordProvisioned"
@@ -360,6 +368,15 @@ def test_what_is_proven_is_recorded_however_it_ends(world: World, task: str, nam
     assert world.payload(f"record.{status}")["operation"][status]["proof"] == proof
 
 
+LIMITS = {
+    "authn": ("Authenticate", "Authenticate IsThereTimeToAuthenticate"),
+    "authz": ("Authorize", "Authorize IsThereTimeToAuthorize"),
+    "create-role": (AGAIN, f"{AGAIN} IsThereTimeToCreate"),
+    "issue-creds": ("IssueCredentials", "IssueCredentials IsThereTimeToIssue"),
+    "record.provisioned": ("RecordProvisioned", "RecordProvisioned IsThereTimeToRecord"),
+}
+"""Where a throttle that goes on leads to, by the task that meets it."""
+
 BROKEN_RECORD = "TransactionMismatch RecordBroken"
 ERRORS = [
     ("validate", "InvalidRequest", "Validate Denied"),
@@ -390,7 +407,11 @@ ERRORS = [
     ("task", "name", "path"), [(task, name, path) for task, names, path in ERRORS for name in names.split()]
 )
 def test_an_error_of_a_task_is_told_and_recorded(world: World, task: str, name: str, path: str) -> None:
-    attempts = 6 if AGAIN in path else 4 if name in PASSING.split() else 1
+    attempts = 5 if AGAIN in path else 4 if name in PASSING.split() else 1
+    if name == "Throttled" and task in ("record.requested", "prove", "authn", "authz"):
+        attempts = 5
+    if (name == "Throttled" and task in LIMITS) or (task, name) == ("create-role", "RoleNotVisibleYet"):
+        path = path.replace(*LIMITS[task])
     name = f"Daypass.{name}"
     run = Provisioning(world, {task: error(name, times=10)})
     status = "denied" if path.endswith("Denied") else "failed"
@@ -435,7 +456,7 @@ def test_any_other_error_is_told_as_one_of_ours(
     reason += "try again, and tell the operators when that does not help"
     assert (run.status, run.path, run.error) == ("FAILED", path, "Daypass.AwsUnavailable")
     assert run.cause == {"transaction_id": run.id, "status": "failed", "reason": reason}
-    assert world.times(task) == (6 if outcome == BROKEN and state == AGAIN else attempts)
+    assert world.times(task) == (5 if outcome == BROKEN and state == AGAIN else attempts)
     if path.endswith(FAILED):
         recorded = world.payload("record.failed")["operation"]["failed"]
         assert (recorded["error"], recorded["reason"]) == ("Daypass.AwsUnavailable", reason)
@@ -483,9 +504,12 @@ def test_a_role_that_was_made_and_is_refused_its_policies_is_deleted(world: Worl
     ],
 )
 def test_what_aws_refuses_the_machine_is_told_as_a_refusal(world: World, aws: Aws, refused: str, told: str) -> None:
-    world.fault(aws, "lambda:InvokeFunction", refused.removeprefix("Lambda."), message="no", skip=3, times=4)
+    is_throttle = refused == "Lambda.TooManyRequestsException"
+    times = 5 if is_throttle else 4
+    world.fault(aws, "lambda:InvokeFunction", refused.removeprefix("Lambda."), message="no", skip=3, times=times)
     run = Provisioning(world)
-    assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}", told)
+    path = LIMITS["authn"][1] if is_throttle else "Authenticate"
+    assert (run.path, run.error) == (f"{AUTHENTICATED} {FAILED}".replace("Authenticate", path), told)
     advice = "try again, and tell the operators when that does not help"
     advice = "tell the operators" if told == "Daypass.HubRefused" else advice
     assert run.cause["reason"] == f"Authenticate did not succeed ({refused}: no); {advice}"
@@ -493,12 +517,41 @@ def test_what_aws_refuses_the_machine_is_told_as_a_refusal(world: World, aws: Aw
 
 def test_what_passes_is_tried_again(world: World) -> None:
     quick = error("Daypass.Throttled") + TIMED_OUT + BROKEN + error("Daypass.AwsUnavailable")
-    slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet", times=2)
+    slow = TIMED_OUT + error("Daypass.QuotaExceeded") + BROKEN + error("Daypass.RoleNotVisibleYet")
     tasks = ("validate", "prove", "authn", "authz", "issue-creds")
     tasks += ("record.requested", "record.leasing", "record.provisioned")
     run = Provisioning(world, dict.fromkeys(tasks, quick) | {"create-role": slow})
-    assert (run.status, len(world.calls)) == ("SUCCEEDED", 8 * 5 + 6)
+    assert (run.status, len(world.calls)) == ("SUCCEEDED", 8 * 5 + 5)
     assert run.path == PROVISIONED.replace("CreateRole", f"CreateRole {AGAIN}")
+
+
+@pytest.mark.parametrize(
+    ("task", "rounds"), [("authn", 5), ("authz", 5), ("create-role", 4), ("issue-creds", 4), ("record.provisioned", 4)]
+)
+def test_a_throttle_is_waited_out_in_rounds(world: World, task: str, rounds: int) -> None:
+    machine = world.make(f"patient-{uuid.uuid4().hex[:8]}", "EXPRESS", world.definition("provision"))
+    times = 2 * rounds + (1 if task == "create-role" else 0)
+    run = Provisioning(world, {task: error("Daypass.Throttled", times=times)}, machine)
+    assert (run.status, world.times(task)) == ("SUCCEEDED", times + 1)
+    assert run.path.split().count(LIMITS[task][1].split()[1]) == 2
+
+
+@pytest.mark.parametrize("task", ["authn", "authz"])
+def test_a_throttle_of_a_renewal_is_waited_out_in_rounds(world: World, task: str) -> None:
+    machine = world.make(f"patient-{uuid.uuid4().hex[:8]}", "EXPRESS", world.definition("renew"))
+    run = Renewing(world, {task: error("Daypass.Throttled", times=10)}, machine=machine)
+    assert (run.status, world.times(task)) == ("SUCCEEDED", 11)
+
+
+@pytest.mark.parametrize("state", ["IsRunAccepted", "IsThereProof", "IsThereTimeForRole"])
+def test_what_has_waited_for_too_long_makes_no_role(world: World, state: str) -> None:
+    document = json.loads(world.definition("provision"))
+    (rule,) = (it for it in document["States"][state]["Choices"] if it["Comment"] == "the time is up")
+    rule["Condition"] = rule["Condition"].replace("103000", "1")
+    run = Provisioning(world, machine=world.make(f"late-{state}", "EXPRESS", json.dumps(document)))
+    assert (run.path.split()[-4:], run.error) == ([state, *FAILED.split()], "Daypass.Throttled")
+    assert run.cause["reason"].endswith("too little time is left for the rest; try again")
+    assert world.times("create-role") == world.times("record.leasing") == 0
 
 
 @pytest.mark.parametrize("operation", ["denied", "failed"])
@@ -637,7 +690,7 @@ def test_of_two_errors_the_first_is_told(world: World, task: str, path: str, sec
 @pytest.mark.parametrize(
     ("outcome", "attempts"),
     [
-        *((error("Daypass.AwsUnavailable"), 4), (BROKEN, 4), (error("Daypass.RoleNotVisibleYet"), 4)),
+        *((error("Daypass.AwsUnavailable"), 3), (BROKEN, 3), (error("Daypass.RoleNotVisibleYet"), 3)),
         *((TIMED_OUT, 1), (error("Daypass.InvalidRequest"), 1), (error("Daypass.TargetAccountNotOnboarded"), 1)),
     ],
 )
@@ -659,11 +712,11 @@ def test_what_cannot_be_deleted_at_once_is_handed_over(world: World, aws: Aws) -
     assert re.fullmatch(f"{run.id}-cleanup-[0-9a-f]{{8}}", name)
     assert clean_up == {"schema": 1, "transaction_id": run.id}
 
-    world.fault(aws, "states:StartExecution", "ThrottlingException", skip=1, times=3)
+    world.fault(aws, "states:StartExecution", "ThrottlingException", skip=1, times=2)
     run = Provisioning(world, undeletable)
     assert [clean_up for _, clean_up in world.clean_ups(run.id)] == [{"schema": 1, "transaction_id": run.id}]
 
-    world.fault(aws, "states:StartExecution", "AccessDeniedException", skip=1, times=4)
+    world.fault(aws, "states:StartExecution", "AccessDeniedException", skip=1, times=3)
     run = Provisioning(world, undeletable)
     assert run.path == f"{ISSUED} DeleteRole {HANDED_OVER}"
     assert run.cause["reason"].startswith("IssueCredentials did not succeed ")
@@ -714,6 +767,7 @@ class Renewing:
         asked: Any = RENEWAL,
         transaction: dict[str, Any] = RENEWED_TRANSACTION,
         refusal: str | None = None,
+        machine: str = "",
     ) -> None:
         answers = {
             "validate": {key: transaction[key] for key in ("transaction_id", "recipient")},
@@ -725,7 +779,7 @@ class Renewing:
             "record.renewed": RENEWED,
         }
         world.script(outcomes or {}, answers)
-        ended = world.sfn.start_sync_execution(stateMachineArn=world.renew, input=json.dumps(asked))
+        ended = world.sfn.start_sync_execution(stateMachineArn=machine or world.renew, input=json.dumps(asked))
         self.execution, self.status, self.error = ended["executionArn"], ended["status"], ended.get("error")
         self.output, self.cause = (json.loads(ended.get(key, "null")) for key in ("output", "cause"))
         self.path = world.states(self.execution)
@@ -793,6 +847,10 @@ RENEWAL_ERRORS = [
 )
 def test_an_error_of_a_renewal_is_told_and_a_refusal_recorded(world: World, task: str, name: str, path: str) -> None:
     attempts = 4 if name in PASSING.split() else 1
+    if name == "Throttled" and task in ("record.renewing", "prove", "authn", "authz"):
+        attempts = 5
+    if name == "Throttled" and task in ("authn", "authz"):
+        path = path.replace(*LIMITS[task])
     name = f"Daypass.{name}"
     run = Renewing(world, {task: error(name, times=10)})
     status = "denied" if path.endswith("Denied") else "failed"

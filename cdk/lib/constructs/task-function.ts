@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import { unfit } from '../executable.ts';
 import { type Task, taskName } from '../names.ts';
 import { limitEnvironment } from '../quotas.ts';
+import { VERSION } from '../version.ts';
 
 export interface TaskFunctionProps {
   readonly task: Task;
@@ -122,7 +123,7 @@ export class TaskFunction extends Construct {
     };
     try {
       const binary = readFileSync(source);
-      const problem = unfit(binary, architecture);
+      const problem = unfit(binary, architecture) ?? ofAnotherVersion(binary);
       if (problem) return refuse(problem);
       writeFileSync(destination, binary);
       chmodSync(destination, 0o755);
@@ -132,4 +133,10 @@ export class TaskFunction extends Construct {
       refuse(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`);
     }
   }
+}
+
+/** Says of which version a function is, if it is of another one: what its main function says when it cannot start. */
+function ofAnotherVersion(binary: Buffer): string | undefined {
+  const [, its] = /the function of Daypass (\S+) cannot start/.exec(binary.toString('latin1')) ?? [];
+  return its !== undefined && its !== VERSION ? `is of Daypass ${its}, and this is ${VERSION}` : undefined;
 }

@@ -51,6 +51,7 @@ export class TaskFunctions extends Construct {
           DAYPASS_TABLE: table.tableName,
           DAYPASS_OPEN_ROLES_TABLE: openRoles.tableName,
           DAYPASS_LIMITS: JSON.stringify(config.limits),
+          DAYPASS_ROLE_SETTLE_SECONDS: `${config.role_settle_seconds}`,
         },
       },
       prove: {

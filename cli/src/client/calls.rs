@@ -290,7 +290,21 @@ impl Client {
         pipeline: &SessionCredentials,
         duration: Option<Duration>,
     ) -> Result<RoleSession, Error> {
-        self.become_role(grant, email, pipeline, duration, Propagation::New).await
+        let session = self.become_role(grant, email, pipeline, duration, Propagation::New).await?;
+        self.settled(grant).await;
+        Ok(session)
+    }
+
+    /// Waits until the policies of a new role can be expected to be in effect in every region, but not beyond its end.
+    async fn settled(&self, grant: &Grant) {
+        let Some(usable_at) = grant.usable_at else { return };
+        let pause = settling(usable_at, grant.expires_at, now());
+        if pause.is_zero() {
+            return;
+        }
+        let _progress =
+            self.output.progress(&format!("waiting until {usable_at} for the role's policies to reach every region"));
+        sleep(pause).await;
     }
 
     /// Whether AWS still takes a session of a deploy role: it may have been given back elsewhere. Nobody's answer is as good as a yes.
@@ -389,6 +403,12 @@ impl Client {
             pause = (pause * 2).min(Duration::from_secs(4));
         }
     }
+}
+
+/// How long a role is left alone from `now` on. Neither for longer than a new role is waited for, whatever the clocks say, nor until its end
+/// is over.
+fn settling(usable_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Duration {
+    usable_at.since(now).min(expires_at.since(now)).min(PROPAGATION)
 }
 
 /// Whether a call that failed may have begun what was asked: nobody has answered, or with an outage.
@@ -496,6 +516,18 @@ mod tests {
         assert_eq!(session_name("alex+ci@example.com"), "alex+ci@example.com");
         assert_eq!(session_name("o'brien@example.com"), "o_brien@example.com");
         assert_eq!(session_name(&"a".repeat(80)).len(), 64);
+    }
+
+    #[test]
+    fn a_new_role_is_left_alone_until_it_is_usable() {
+        let at = |seconds: i64| Timestamp::from_unix_seconds(1_000 + seconds);
+        let pause = |usable, expires, now| settling(at(usable), at(expires), at(now)).as_secs();
+        assert_eq!(pause(10, 900, 3), 7);
+        assert_eq!(pause(10, 900, 10), 0, "it is usable");
+        assert_eq!(pause(10, 900, 20), 0, "it has been usable for a while");
+        assert_eq!(pause(10, 5, 3), 2, "not beyond the end of the role");
+        assert_eq!(pause(10, 5, 7), 0, "the role has ended");
+        assert_eq!(pause(10, 900, -3_600), 60, "the clock of this machine is an hour behind");
     }
 
     #[test]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daypass_local.patches.tools import Call, Response, judge_by, replace
+from daypass_local.settings import SETTINGS
 
 DISABLED_USERS: Final[set[str]] = set()
 """Ids of the users whose UserStatus is DISABLED. The real API only reads the status: it comes from the identity source,
@@ -132,7 +133,8 @@ def resource_arns() -> None:
 
     AWS wants the caller to be allowed on the store and on `arn:aws:identitystore:::user/…`, `…:::group/…` and
     `…:::membership/…`, as the action needs them. Which user or group it is does not matter here: all of a kind are
-    checked, as `user/*`.
+    checked, as `user/*`. With the setting `identity_store_key` the caller also has to be allowed to decrypt with that
+    key, for this store and through this service.
     Unnecessary when ministack has an Identity Store.
     """
     from ministack.core import iam_actions, iam_evaluator
@@ -154,7 +156,14 @@ def resource_arns() -> None:
             denied = original_enforce(access_key_id, iam_action, service, region, arn, service_context)
             if denied:
                 return denied
-        return None
+        if SETTINGS.identity_store_key is None or iam_action not in INSIDE:
+            return None
+        # The service decrypts in the caller's name.
+        keys = {
+            "kms:ViaService": f"identitystore.{region}.amazonaws.com",
+            "kms:EncryptionContext:aws:identitystore:identitystore-arn": resource_arn,
+        }
+        return original_enforce(access_key_id, "kms:Decrypt", "kms", region, SETTINGS.identity_store_key, keys)
 
     judge_by("identitystore", resource_of)
     original_enforce = replace(iam_evaluator, "enforce", enforce)

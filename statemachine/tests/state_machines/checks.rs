@@ -61,6 +61,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("starts", promises::starts),
     ("secrets", promises::secrets),
     ("patience of those that are waited for", patience::awaited),
+    ("throttles are waited out", patience::throttles),
     ("patience of deprovision", patience::deprovision),
     ("what the sweep looks for", sweep::looks_for),
     ("the sweep goes through", sweep::goes_through),

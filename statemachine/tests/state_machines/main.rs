@@ -62,7 +62,7 @@ fn the_readme_would_show_a_change() {
     for (machine, pointer, value) in [
         ("provision", "/States/Authorize/Next", json!("CreateRole")),
         ("provision", "/States/Authorize/Catch/0/Next", json!("Denied")),
-        ("provision", "/States/Authorize/Retry/2/MaxAttempts", json!(2)),
+        ("provision", "/States/Authorize/Retry/3/MaxAttempts", json!(2)),
         ("renew", "/States/Authorize/Next", json!("RecordRenewed")),
         ("renew", "/TimeoutSeconds", json!(299)),
         ("deprovision", "/States/HasItEnded/Default", json!("RecordDeprovisioned")),

@@ -139,11 +139,15 @@ fn retried(task: &Task) -> String {
         by_patience.entry(retrier.max_attempts).or_default().extend(retrier.error_equals.iter().map(String::as_str));
     }
     let given_up = by_patience.remove(&0).unwrap_or_default();
-    let times = by_patience.iter().map(|(times, errors)| {
+    // Those of any error at last, beside those which they leave out.
+    let (of_any, of_some): (Vec<_>, Vec<_>) =
+        by_patience.iter().partition(|(_, errors)| errors.contains(&"States.ALL"));
+    let times = of_some.into_iter().chain(of_any).map(|(times, errors)| {
         let ours = errors.iter().filter(|error| error.starts_with("Daypass.")).map(|error| short(error));
         let service = match errors.iter().find_map(|error| error.split_once('.').filter(|(name, _)| *name != "Daypass"))
         {
             Some(("States" | "Sandbox", name)) if name != "ALL" => "a time-out",
+            Some(("Lambda", _)) => "Lambda's own",
             // As a service of its own, and as one of the SDK's.
             Some(("DynamoDB" | "DynamoDb", _)) => "DynamoDB's own",
             _ => "Step Functions' own",

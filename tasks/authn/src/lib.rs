@@ -27,7 +27,7 @@ impl Authn {
     /// A task for the identity store `identity_store_id` (`d-1234567890`), which `client` may read.
     #[must_use]
     pub fn new(client: Client, identity_store_id: String) -> Self {
-        Self { store: IdentityStore::new(client, identity_store_id) }
+        Self { store: IdentityStore::new(client, identity_store_id).for_many() }
     }
 }
 

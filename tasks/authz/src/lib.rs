@@ -31,7 +31,7 @@ impl Authz {
     /// that were deployed with it.
     #[must_use]
     pub fn new(client: Client, identity_store_id: String, personas: Personas) -> Self {
-        Self { store: IdentityStore::new(client, identity_store_id), personas }
+        Self { store: IdentityStore::new(client, identity_store_id).for_many(), personas }
     }
 }
 

@@ -6,6 +6,8 @@
 //! Each change is one conditional write. Who finds the condition broken reads the item, and learns who was faster; a
 //! change that the same execution has made before (its answer was lost) is a success.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use daypass::{
     contract::{Deprovisioned, Deprovisioning, Grant, Operation, RecordInput, Renewing, Status},
@@ -112,6 +114,7 @@ pub struct Record<S = Table> {
     table: S,
     open_roles: S,
     limits: Limits,
+    role_settle: Duration,
 }
 
 impl Record {
@@ -128,7 +131,13 @@ impl<S: Store> Record<S> {
     /// A task on the table of transactions, and the one that counts open roles.
     #[must_use]
     pub fn on(table: S, open_roles: S, limits: Limits) -> Self {
-        Self { table, open_roles, limits }
+        Self { table, open_roles, limits, role_settle: Duration::ZERO }
+    }
+
+    /// The same, which tells whoever gets a role to leave it alone for so long: IAM shows policies in one region after the other.
+    #[must_use]
+    pub fn settling(self, role_settle: Duration) -> Self {
+        Self { role_settle, ..self }
     }
 
     /// Carries one operation out.
@@ -146,7 +155,7 @@ impl<S: Store> Record<S> {
             Operation::Failed(ended) => by.failed(&ended).await,
             Operation::Leasing(leasing) => by.leasing(&leasing).await.map_err(in_hub),
             Operation::Failing(ended) => by.failing(&ended).await,
-            Operation::Provisioned(provisioned) => by.provisioned(*provisioned).await,
+            Operation::Provisioned(provisioned) => by.provisioned(*provisioned, self.role_settle).await,
             Operation::Renewing(renewal) => by.renewing(renewal).await.map_err(in_hub),
             Operation::Renewed(renewed) => by.renewed(*renewed).await,
             Operation::RenewalRefused(refused) => by.renewal_refused(&refused).await,

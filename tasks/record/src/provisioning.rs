@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daypass::{
-    contract::{Ended, Leasing, Provisioned, Status, Transaction},
+    contract::{Ended, Grant, Leasing, Provisioned, Status, Transaction},
     ids::TransactionId,
 };
 
@@ -127,13 +127,18 @@ impl<S: Store> Writer<'_, S> {
     }
 
     /// `provisioned`: the answer is what the pipeline gets.
-    pub async fn provisioned(&self, it: Provisioned) -> Result<Recorded, RecordError> {
+    ///
+    /// The answer says when the role is usable: `role_settle` after this moment, at which all of its policies have been made, and
+    /// not after its end.
+    pub async fn provisioned(&self, it: Provisioned, role_settle: Duration) -> Result<Recorded, RecordError> {
         let (id, status) = (it.transaction.transaction_id, Status::Provisioned);
         let change = Change::of(&id).to(&self.change_to(status))?;
         let change = change.set_all(&WhoAndWhy::of(None, Some(&it.person), Some(&it.authorization)))?;
         let change = change.set_all(&RoleFacts::from(&it))?.if_not(ROLE_MAY_EXIST, &false)?;
         self.move_on(id, status, change.if_without(ENDING_SINCE)).await?;
-        Ok(Recorded::Provisioned(Box::new(it.transaction.into())))
+        let mut grant = Grant::from(it.transaction);
+        grant.usable_at = (!role_settle.is_zero()).then(|| self.now.plus(role_settle).min(grant.expires_at));
+        Ok(Recorded::Provisioned(Box::new(grant)))
     }
 
     fn ended_as(&self, status: Status, ended: &Ended) -> Result<Change, TableError> {

@@ -153,6 +153,26 @@ async fn a_transaction_from_beginning_to_end() {
     }
 }
 
+/// The answer of a request alone says from when on the role is usable, and never names a time after the role's end.
+#[tokio::test]
+async fn a_new_role_settles() {
+    let (now, expires_at) = (samples::requested_at(), samples::transaction().expires_at);
+    for (settle, usable_at) in [
+        (Duration::ZERO, None),
+        (Duration::from_secs(10), Some(now.plus(Duration::from_secs(10)))),
+        (Duration::from_hours(1_000), Some(expires_at)),
+    ] {
+        let table = FakeTable::after(&[(PROVISION, "requested"), (PROVISION, "leasing")]).await;
+        let record = table.record().settling(settle);
+        let told =
+            |operation: &str| serde_json::from_value(json!({"execution_arn": PROVISION, "operation": say(operation)}));
+        let answer = record.run(told("provisioned").unwrap(), now).await.unwrap();
+        assert_eq!(json!(answer).get("usable_at"), usable_at.map(|at| json!(at)).as_ref());
+        let answer = record.run(told("renewed").unwrap(), now).await.unwrap();
+        assert_eq!(json!(answer).get("usable_at"), None);
+    }
+}
+
 #[tokio::test]
 async fn a_transaction_that_comes_to_nothing() {
     for operation in ["denied", "failed"] {

@@ -6,7 +6,7 @@ use daypass_tests::{aws::Call, stack::Stack};
 use serde_json::Value;
 
 /// Every setting that a function may have. None is a secret.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     // Not by AWS's own definition either: whoever may read the provisioner's trust policy can read it there. It keeps
     // Daypass from being talked into entering somebody else's account, and nobody out.
     // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
@@ -14,6 +14,7 @@ const SETTINGS: [&str; 10] = [
     "DAYPASS_IDENTITY_STORE_ID",
     "DAYPASS_IDENTITY_TOKENS",
     "DAYPASS_LIMITS",
+    "DAYPASS_ROLE_SETTLE_SECONDS",
     "DAYPASS_MIN_ROLE_TTL_SECONDS",
     "DAYPASS_OPEN_ROLES_TABLE",
     "DAYPASS_PARTITION",

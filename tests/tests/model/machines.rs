@@ -250,6 +250,11 @@ impl Scope<'_> {
                 if of_job { Some(json!("job")) } else { self.path("$transaction.transaction_id") }
             }
             "$string($proof.token_ends_at)" => Some(json!(self.path("$proof.token_ends_at")?.to_string())),
+            // The time is up as soon as an error has outlasted its retries: more of them show nothing new. While nothing has failed
+            // there is time; that there is none would be as an error of the state before, the request fails in the same way.
+            "$millis() - $toMillis($states.context.Execution.StartTime) >= 103000" => {
+                Some(json!(self.exists_not_null("$failure")))
+            }
             "$refusal != null" => Some(json!(self.exists_not_null("$refusal"))),
             "$proof != null" => Some(json!(self.exists_not_null("$proof"))),
             "$recorded = 'denied' and $denial != null" => {
