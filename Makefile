@@ -38,9 +38,9 @@ ARCH ?= x86_64
 LAMBDA := $(if $(filter arm64,$(ARCH)),aarch64,$(ARCH))-unknown-linux-gnu
 ZIGBUILD := .local/zig/.stamp
 
-# npm scripts run in cdk/, so the path of a configuration has to be absolute.
+# npm scripts run in cdk/, so the path of a configuration has to be absolute. It may have blanks, which $(abspath) takes apart.
 ifdef DAYPASS_CONFIG
-override DAYPASS_CONFIG := $(abspath $(DAYPASS_CONFIG))
+override DAYPASS_CONFIG := $(if $(filter /%,$(firstword $(DAYPASS_CONFIG))),,$(CURDIR)/)$(DAYPASS_CONFIG)
 export DAYPASS_CONFIG
 endif
 

@@ -1,13 +1,12 @@
 /** Judges built functions as a deployment does: `check-functions.ts FOLDER ARCHITECTURE`. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Architecture, unfit } from '../lib/executable.ts';
+import type { Architecture } from '../lib/executable.ts';
+import { bootstrapOf, wrongWith } from '../lib/functions.ts';
+import { TASKS } from '../lib/names.ts';
 
 const [folder = '', architecture = ''] = process.argv.slice(2);
-for (const task of readdirSync(folder)) {
-  const bootstrap = join(folder, task, 'bootstrap');
-  const problem = unfit(readFileSync(bootstrap), architecture as Architecture);
+for (const task of TASKS) {
+  const problem = wrongWith(folder, task, architecture as Architecture);
   if (!problem) continue;
-  console.error(`${bootstrap} ${problem}`);
+  console.error(`${bootstrapOf(folder, task)} ${problem}`);
   process.exitCode = 1;
 }

@@ -1,7 +1,9 @@
 import type { App } from 'aws-cdk-lib';
 import type { Config } from './config.ts';
+import { wrongWith } from './functions.ts';
 import { HubStack } from './hub-stack.ts';
 import { IdentityStack } from './identity-stack.ts';
+import { TASKS } from './names.ts';
 import { TargetStack } from './target-stack.ts';
 import { TargetsStackSet } from './targets-stack-set.ts';
 
@@ -12,7 +14,11 @@ import { TargetsStackSet } from './targets-stack-set.ts';
  * @param definitions the folder of the ASL files
  */
 export function addStacks(app: App, config: Config, definitions: string): void {
-  new HubStack(app, { config, definitions });
+  const hub = new HubStack(app, { config, definitions });
+  // An assembly for other stacks needs no functions. Without them the hub is not a part of it, lest it be deployed from there.
+  if (!hub.bundlingRequired && TASKS.some((task) => wrongWith(config.assets_dir, task, config.architecture))) {
+    app.node.tryRemoveChild(hub.node.id);
+  }
   new TargetStack(app, { config });
   if (config.identity.account_id !== config.hub.account_id) new IdentityStack(app, { config });
   if (config.organization) new TargetsStackSet(app, { config, organization: config.organization });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { RegionInfo } from 'aws-cdk-lib/region-info';
 import { z } from 'zod';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
@@ -63,7 +64,9 @@ const issuer = object({
   url: text(
     /^(https:\/\/[^\s@]+|http:\/\/(127\.0\.0\.1|localhost)(:\d+)?(\/\S*)?)$/,
     "must be the tokens' `iss`, which begins with https://",
-  ).optional(),
+  )
+    .refine((url) => URL.canParse(url), { error: 'must be a URL' })
+    .optional(),
   claims: z
     .record(claim, list(someText('must be what the claim is, with * for any text'), 20, 'must list 1 to 20 patterns'))
     .refine((claims) => Object.keys(claims).length > 0, {
@@ -105,7 +108,10 @@ const schema = object({
     region: region('the region that Daypass runs in'),
   }),
   identity: object({
-    store_id: text(/^d-[0-9a-f]{10}$|^[0-9a-f-]{36}$/, 'must be the identity store id, for example d-1234567890'),
+    store_id: text(
+      /^d-[0-9a-f]{10}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+      'must be the identity store id, for example d-1234567890',
+    ),
     account_id: accountId('the account that Identity Center is managed from').optional(),
     region: region('the region of Identity Center').optional(),
     kms_key_arn: text(
@@ -144,7 +150,7 @@ const schema = object({
     .refine((ids) => new Set(ids).size === ids.length, 'lists an id twice; keep one')
     .optional(),
   minimum_role_ttl_seconds: wholeNumber(1, 86_400, 'must be a whole number of seconds from 1 to 86400').default(900),
-  role_settle_seconds: wholeNumber(0, 60, 'must be a whole number of seconds from 0 to 60').default(10),
+  role_settle_seconds: wholeNumber(0, 60, 'must be a whole number of seconds from 0 to 60').optional(),
   log_retention_days: z
     .literal(RETENTION_DAYS, `must be one of ${RETENTION_DAYS.join(', ')}`)
     .default(RetentionDays.ONE_YEAR),
@@ -225,7 +231,13 @@ export interface IdentityTokens {
 /** The configuration with every default filled in; paths are absolute, times in the unit that the key names. */
 export interface Config extends Omit<
   Parsed,
-  'identity' | 'external_id' | 'accepted_external_ids' | 'personas_file' | 'assets_dir' | 'identity_tokens'
+  | 'identity'
+  | 'role_settle_seconds'
+  | 'external_id'
+  | 'accepted_external_ids'
+  | 'personas_file'
+  | 'assets_dir'
+  | 'identity_tokens'
 > {
   readonly identity: {
     readonly store_id: string;
@@ -234,6 +246,8 @@ export interface Config extends Omit<
     /** The customer managed key that Identity Center encrypts its data with, if it does. */
     readonly kms_key_arn?: string | undefined;
   };
+  /** Seconds after its creation until a role's policies can be expected to be in effect. */
+  readonly role_settle_seconds: number;
   /** The external id that the hub's functions send. */
   readonly external_id: string;
   /** Other external ids that targets accept, while `external_id` is changed. */
@@ -264,12 +278,16 @@ export class ConfigError extends Error {
 export function parseConfig(json: string, file: string): Config {
   const result = schema.safeParse(parseJson(json, file));
   if (!result.success) throw new ConfigError(file, result.error.issues.flatMap(describe));
+  const problems = together(result.data);
+  if (problems.length > 0) throw new ConfigError(file, problems);
 
   const { hub, identity, accepted_external_ids, personas_file, assets_dir, identity_tokens, ...rest } = result.data;
   const external_id = rest.external_id ?? `daypass-${hub.account_id}`;
   const relativeToFile = (path: string) => resolve(dirname(file), path);
   return {
     ...rest,
+    // Where roles may live for seconds, most of their time is left.
+    role_settle_seconds: rest.role_settle_seconds ?? Math.min(10, Math.floor(rest.minimum_role_ttl_seconds / 2)),
     hub,
     identity: {
       store_id: identity.store_id,
@@ -283,6 +301,36 @@ export function parseConfig(json: string, file: string): Config {
     personas_file: personas_file ? relativeToFile(personas_file) : resolve(REPOSITORY, 'personas.json'),
     assets_dir: assets_dir ? relativeToFile(assets_dir) : resolve(REPOSITORY, 'target/lambda'),
   };
+}
+
+/** What is wrong with values that are right alone: AWS would refuse the deployment, or what it deploys. */
+function together({ hub, identity, github, invoker_principal_arns, ...rest }: Parsed): string[] {
+  const { partition } = RegionInfo.get(hub.region);
+  if (partition === undefined) {
+    return [`hub.region: ${hub.region} is no region of AWS, or a newer one than this version of Daypass knows`];
+  }
+  const arns: [string, string | undefined][] = [
+    ['identity.kms_key_arn', identity.kms_key_arn],
+    ['github.oidc_provider_arn', github?.oidc_provider_arn],
+    ...(invoker_principal_arns ?? []).map((arn, i): [string, string] => [`invoker_principal_arns[${i}]`, arn]),
+  ];
+  const problems = arns
+    .filter(([, arn]) => arn !== undefined && arn.split(':')[1] !== partition)
+    .map(([key]) => `${key}: is of another partition than ${hub.region}: begin it with arn:${partition}:`);
+  const provider = github?.oidc_provider_arn?.split(':')[4];
+  if (provider !== undefined && provider !== hub.account_id) {
+    problems.push(`github.oidc_provider_arn: is of account ${provider}; IAM takes one of the hub, ${hub.account_id}`);
+  }
+  const { role_settle_seconds: settle = 0 } = rest;
+  if (settle > 0 && settle >= rest.minimum_role_ttl_seconds) {
+    const least = `minimum_role_ttl_seconds (${rest.minimum_role_ttl_seconds})`;
+    problems.push(`role_settle_seconds: must be less than ${least}: a role would end before it may be used`);
+  }
+  const units = rest.organization?.organizational_unit_ids ?? [];
+  if (new Set(units).size < units.length) {
+    problems.push('organization.organizational_unit_ids: lists a unit twice; keep one');
+  }
+  return problems;
 }
 
 /**
@@ -403,12 +451,16 @@ function parseJson(json: string, file: string): unknown {
   if (repeated.length > 0)
     throw new ConfigError(
       file,
-      repeated.map((key) => `${key}: is in its object twice; keep one`),
+      repeated.map((key) =>
+        key === '__proto__'
+          ? `${key}: is no key, and would be lost; remove it`
+          : `${key}: is in its object twice; keep one`,
+      ),
     );
   return parsed;
 }
 
-/** The keys that an object has more than once. JSON.parse takes the last of them, and says nothing. */
+/** The keys that an object has more than once, or that are lost: JSON.parse and the schema take what is left, and say nothing. */
 function repeatedKeys(json: string): string[] {
   const repeated: string[] = [];
   /** The keys of each object that is open; of a list there are none. */
@@ -418,7 +470,7 @@ function repeatedKeys(json: string): string[] {
     else if (token === '}' || token === ']') open.pop();
     else if (key !== undefined) {
       const name = JSON.parse(key) as string;
-      if (open.at(-1)?.has(name)) repeated.push(name);
+      if (open.at(-1)?.has(name) || name === '__proto__') repeated.push(name);
       open.at(-1)?.add(name);
     }
   }

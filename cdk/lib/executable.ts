@@ -24,6 +24,9 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^(1f8b|504b)/, 'is an archive'],
 ];
 
+/** A program needs some dozen; damaged headers would have it go on for ever. */
+const MOST_VERSIONS = 10_000;
+
 /** Types of program headers and of dynamic entries: https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html. */
 const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3 };
 const DT = { NEEDED: 1n, STRTAB: 5n, VERNEED: 0x6ffffffen, VERNEEDNUM: 0x6fffffffn };
@@ -47,6 +50,8 @@ export function unfit(file: Buffer, architecture: Architecture): string | undefi
 function unfitElf(file: Buffer, architecture: Architecture): string | undefined {
   const { machine, linker } = MACHINES[architecture];
   if (file.readUInt8(4) !== 2 || file.readUInt8(5) !== 1) return 'is not a 64-bit little-endian program';
+  // System V or GNU/Linux: what others write there, they write for their own kernels.
+  if (![0, 3].includes(file.readUInt8(7))) return `is for another system than Linux (ELF OSABI ${file.readUInt8(7)})`;
   const its = file.readUInt16LE(18);
   if (its !== machine) {
     const name = Object.entries(MACHINES).find(([, known]) => known.machine === its)?.[0];
@@ -56,13 +61,19 @@ function unfitElf(file: Buffer, architecture: Architecture): string | undefined 
   if ((type !== 2 && type !== 3) || file.readBigUInt64LE(24) === 0n) return 'is an ELF file, but no program';
 
   const headers = programHeaders(file);
-  if (!headers.some(({ type }) => type === PT.LOAD)) return 'is an ELF file, but no program';
+  const loaded = headers.filter(({ type }) => type === PT.LOAD);
+  if (loaded.length === 0) return 'is an ELF file, but no program';
   if (headers.some(({ offset, size }) => offset + size > file.length)) throw new RangeError('a segment is cut short');
-  const interpreter = headers.find(({ type }) => type === PT.INTERP);
+  if (!loaded.every(isLoadable)) throw new RangeError('a segment cannot be loaded');
+  const entry = file.readBigUInt64LE(24);
+  if (!loaded.some((segment) => segment.flags & EXECUTABLE && isAt(segment, entry))) throw new RangeError('no entry');
+  const interpreters = headers.filter(({ type }) => type === PT.INTERP);
+  const [interpreter] = interpreters;
   const { needed, versions } = dynamicNeeds(file, headers);
   if (interpreter) {
-    const path = textAt(file, interpreter.offset);
-    if (path !== linker) return `needs the dynamic linker ${path}, which Lambda does not have`;
+    const path = file.toString('latin1', interpreter.offset, interpreter.offset + interpreter.size);
+    if (interpreters.length > 1 || path.indexOf('\0') !== path.length - 1) throw new RangeError('a damaged PT_INTERP');
+    if (path !== `${linker}\0`) return `needs the dynamic linker ${path.slice(0, -1)}, which Lambda does not have`;
   } else if (needed.length > 0) return 'is a shared library, and no program';
   const foreign = needed.find((library) => !LIBRARIES.test(library));
   if (foreign !== undefined) return `needs the library ${foreign}, which Lambda does not have`;
@@ -85,20 +96,44 @@ function isThere(version: string): boolean {
 
 interface ProgramHeader {
   readonly type: number;
+  readonly flags: number;
   readonly offset: number;
   readonly address: bigint;
+  /** In the file, in bytes. */
   readonly size: number;
+  /** In memory, in bytes; what the file does not have is zero. */
+  readonly memory: bigint;
 }
+
+/** `PF_X` of a segment. */
+const EXECUTABLE = 1;
+const PAGE = 4096n;
+/** More than any function needs: the kernel maps nothing beyond, or refuses it. */
+const MOST_MEMORY = 1n << 32n;
+const MOST_ADDRESS = 1n << 47n;
+
+/** Whether the kernel can map the segment. */
+const isLoadable = ({ offset, address, size, memory }: ProgramHeader) =>
+  size > 0 &&
+  BigInt(size) <= memory &&
+  memory < MOST_MEMORY &&
+  address + memory < MOST_ADDRESS &&
+  BigInt(offset) % PAGE === address % PAGE;
+
+const isAt = ({ address, size }: ProgramHeader, wanted: bigint) => address <= wanted && wanted < address + BigInt(size);
 
 function programHeaders(file: Buffer): ProgramHeader[] {
   const [start, size, count] = [offsetAt(file, 32), file.readUInt16LE(54), file.readUInt16LE(56)];
+  if (size !== 56) throw new RangeError('program headers of another size');
   return Array.from({ length: count }, (_, i) => {
     const at = start + i * size;
     return {
       type: file.readUInt32LE(at),
+      flags: file.readUInt32LE(at + 4),
       offset: offsetAt(file, at + 8),
       address: file.readBigUInt64LE(at + 16),
       size: offsetAt(file, at + 32),
+      memory: file.readBigUInt64LE(at + 40),
     };
   });
 }
@@ -116,9 +151,7 @@ function dynamicNeeds(file: Buffer, headers: ProgramHeader[]): { needed: string[
   const value = (tag: bigint) => entries.find(([its]) => its === tag)?.[1];
   /** Where in the file an address of the loaded program is. */
   const inFile = (address: bigint) => {
-    const holds = ({ type, address: from, size }: ProgramHeader) =>
-      type === PT.LOAD && from <= address && address < from + BigInt(size);
-    const segment = headers.find(holds);
+    const segment = headers.find((header) => header.type === PT.LOAD && isAt(header, address));
     if (!segment) throw new RangeError(`no segment has the address ${address}`);
     return segment.offset + Number(address - segment.address);
   };
@@ -134,6 +167,7 @@ function dynamicNeeds(file: Buffer, headers: ProgramHeader[]): { needed: string[
     let version = at + file.readUInt32LE(at + 8);
     for (let more = file.readUInt16LE(at + 2); more > 0; more--) {
       versions.push(text(file.readUInt32LE(version + 8)));
+      if (versions.length > MOST_VERSIONS) throw new RangeError('more versions than a program needs');
       version += file.readUInt32LE(version + 12);
     }
     const next = file.readUInt32LE(at + 12);

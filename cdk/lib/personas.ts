@@ -23,7 +23,10 @@ export class PersonasError extends Error {}
 export function checkPersonas(config: Config, file: string, candidates: readonly string[] = commands()): void {
   const command = candidates.find((candidate) => versionOf(candidate) !== undefined);
   if (command === undefined) {
-    throw new PersonasError(`the command \`daypass\`, which checks ${config.personas_file}, is not there: ${INSTALL}`);
+    const named = process.env.DAYPASS_COMMAND ? ` at ${process.env.DAYPASS_COMMAND} (DAYPASS_COMMAND)` : '';
+    throw new PersonasError(
+      `the command \`daypass\`, which checks ${config.personas_file}, is not there${named}: ${INSTALL}`,
+    );
   }
   const [its, ours] = [versionOf(command), VERSION];
   if (its !== ours) {
@@ -45,5 +48,6 @@ function commands(): string[] {
 
 function versionOf(command: string): string | undefined {
   const { status, stdout } = spawnSync(command, ['--version'], { encoding: 'utf8' });
-  return status === 0 ? stdout.trim().split(' ').at(-1) : undefined;
+  const [, found] = /^daypass (\S+)$/.exec(stdout?.trim() ?? '') ?? [];
+  return status === 0 ? found : undefined;
 }

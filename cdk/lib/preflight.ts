@@ -3,7 +3,15 @@
  * already, and how the CDK CLI has to go about it so that a deployment that fails can simply be repeated.
  */
 import type { Config } from './config.ts';
-import { HUB_STACK, IDENTITY_STACK, TARGET_STACK, TARGETS_STACK } from './names.ts';
+import {
+  HUB_STACK,
+  IDENTITY_READER_ROLE,
+  IDENTITY_STACK,
+  INVOKER_ROLE,
+  PROVISIONER_ROLE,
+  TARGET_STACK,
+  TARGETS_STACK,
+} from './names.ts';
 
 export const STACKS = [HUB_STACK, TARGET_STACK, TARGETS_STACK, IDENTITY_STACK] as const;
 export type StackName = (typeof STACKS)[number];
@@ -27,7 +35,16 @@ export interface Situation {
   readonly terminationProtection?: boolean;
   /** The account's provider for GitHub; looked up for the hub only. */
   readonly github?: Provider;
+  /** Whether the account has the role that the stack is known by, without it being the stack's. */
+  readonly takenRole?: string;
 }
+
+/** The role of each stack: IAM's names are the same in all regions, so a second stack in another one cannot make it again. */
+export const ROLE_OF: Partial<Record<StackName, string>> = {
+  [HUB_STACK]: INVOKER_ROLE,
+  [TARGET_STACK]: PROVISIONER_ROLE,
+  [IDENTITY_STACK]: IDENTITY_READER_ROLE,
+};
 
 /** How to go on. */
 export interface Plan {
@@ -56,23 +73,48 @@ export class PreflightError extends Error {
  * @throws PreflightError when it would go to the wrong account, or fail half-way for a reason that can be seen before
  */
 export function plan(stack: StackName, config: Config, accounts: readonly string[], situation: Situation): Plan {
-  const problems = [...inAccount(stack, config, situation), ...withProvider(stack, config, situation)];
-  if (problems.length > 0) throw new PreflightError(stack, problems);
-  const { status = '', terminationProtection = false } = situation;
-  const into = intoAccount(stack, config, accounts, situation.account);
-  if (/^ROLLBACK_/.test(status)) {
-    const does = `deletes what is left of its first deployment, and creates it again in ${into}`;
-    return { does, options: ['--no-rollback'], unprotect: terminationProtection };
-  }
-  if (/^(REVIEW_IN_PROGRESS|DELETE_COMPLETE)?$/.test(status)) {
-    return { does: `creates it in ${into}`, options: ['--no-rollback'], unprotect: false };
-  }
-  if (/^CREATE_(FAILED|IN_PROGRESS)$|^UPDATE_FAILED$/.test(status)) {
-    const does = `goes on where the last deployment has stopped (${status}), in ${into}`;
-    return { does, options: ['--no-rollback'], unprotect: false };
-  }
-  return { does: `updates it in ${into}`, options: ['--rollback'], unprotect: false };
+  const problems = [...inAccount(stack, config, situation), ...taken(stack, situation)];
+  // Whose provider it is, is only known where the stack is.
+  if (problems.length === 0) problems.push(...withProvider(stack, config, situation));
+  const { status = 'DELETE_COMPLETE', terminationProtection = false } = situation;
+  const known = STATUSES.find(([pattern]) => pattern.test(status));
+  const [, how] = known ?? [undefined, { problem: `CloudFormation says ${status}, which is not known here` }];
+  if ('problem' in how) problems.push(`the stack is in ${status}: ${how.problem}`);
+  if (problems.length > 0 || 'problem' in how) throw new PreflightError(stack, problems);
+  const does = `${how.does.replace('{}', status)} in ${intoAccount(stack, config, accounts, situation.account)}`;
+  return {
+    does,
+    options: [how.option],
+    unprotect: /^ROLLBACK_(COMPLETE|FAILED)$/.test(status) && terminationProtection,
+  };
 }
+
+type How = { readonly does: string; readonly option: string } | { readonly problem: string };
+
+/** What each state of a stack asks for. What is under way the CDK CLI waits for. */
+const STATUSES: readonly (readonly [RegExp, How])[] = [
+  [/^(REVIEW_IN_PROGRESS|DELETE_COMPLETE)$/, { does: 'creates it', option: '--no-rollback' }],
+  [
+    /^(CREATE|UPDATE)_FAILED$/,
+    { does: 'goes on where the last deployment has stopped ({}),', option: '--no-rollback' },
+  ],
+  [/^CREATE_IN_PROGRESS$/, { does: 'waits for its creation, then updates it', option: '--no-rollback' }],
+  [
+    /^ROLLBACK_(COMPLETE|FAILED|IN_PROGRESS)$/,
+    { does: 'deletes what is left of its first deployment ({}), and creates it again', option: '--no-rollback' },
+  ],
+  [/^DELETE_IN_PROGRESS$/, { does: 'waits for its deletion, then creates it', option: '--no-rollback' }],
+  [/^DELETE_FAILED$/, { problem: 'its deletion has failed; delete it again, and retain what cannot be deleted' }],
+  [
+    /^UPDATE_ROLLBACK_FAILED$/,
+    { problem: 'continue its rollback first: aws cloudformation continue-update-rollback --stack-name …' },
+  ],
+  [
+    /^UPDATE_.*_?IN_PROGRESS$/,
+    { does: 'waits for the update that is under way, then updates it', option: '--rollback' },
+  ],
+  [/^(CREATE|UPDATE|UPDATE_ROLLBACK|IMPORT|IMPORT_ROLLBACK)_COMPLETE$/, { does: 'updates it', option: '--rollback' }],
+];
 
 /** The account in words. */
 function intoAccount(
@@ -117,6 +159,18 @@ function inAccount(
     case TARGETS_STACK:
       return organization ? [] : ['the configuration has no `organization`: name its organisational units'];
   }
+}
+
+function taken(stack: StackName, { takenRole, region }: Situation): string[] {
+  if (takenRole === undefined) return [];
+  const elsewhere =
+    stack === TARGET_STACK
+      ? 'another region, or a stack set, has on-boarded the account'
+      : 'there is a stack in another region';
+  return [
+    `the account has a role ${takenRole} already, which is not of ${stack} in ${region}: ${elsewhere}; ` +
+      'deploy to the region of that stack, or delete the role if nobody needs it',
+  ];
 }
 
 /** An account has one provider for GitHub, whoever has made it. */

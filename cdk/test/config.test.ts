@@ -45,6 +45,14 @@ describe('a configuration that can be used', () => {
     });
   });
 
+  test.each([
+    [900, 10],
+    [15, 7],
+    [1, 0],
+  ])('leaves a role of at least %i seconds alone for %i', (minimum_role_ttl_seconds, settle) => {
+    expect(parse({ ...minimal, minimum_role_ttl_seconds }).role_settle_seconds).toBe(settle);
+  });
+
   test('may accept external_id itself, which is accepted anyway', () => {
     const ids = (external_id: string | undefined) =>
       parse({ ...minimal, external_id, accepted_external_ids: ['daypass-111111111111', 'next'] });
@@ -166,8 +174,14 @@ describe('a configuration that can be used', () => {
       },
     ],
     ['a range of tags', { github: { ...github, job_workflow_refs: ['o/r/.github/workflows/a.yml@refs/tags/v1.*'] } }],
-    ['an account root', { invoker_principal_arns: ['arn:aws-us-gov:iam::111111111111:root'] }],
-    ['GovCloud', { hub: { account_id: '111111111111', region: 'us-gov-west-1' } }],
+    ['an account root', { invoker_principal_arns: ['arn:aws:iam::111111111111:root'] }],
+    [
+      'GovCloud',
+      {
+        hub: { account_id: '111111111111', region: 'us-gov-west-1' },
+        invoker_principal_arns: ['arn:aws-us-gov:iam::111111111111:root'],
+      },
+    ],
     ['leases of a second', { minimum_role_ttl_seconds: 1 }],
     ['other limits', { limits: { open_roles_per_person: 1, open_roles_per_account: 1000, accounts_per_job: 100 } }],
     ['the root of the organisation', { organization: { organizational_unit_ids: ['r-ab12'] } }],
@@ -439,6 +453,36 @@ describe('a problem is reported with its path and its remedy', () => {
     ['{"a\\u0062": 1, "x": "\\"ab\\": 1", "ab": [1, {"ab": 2}]}', 'ab'],
   ])('a key that is there twice: %s', (json, key) => {
     expect(problems(() => parseConfig(json, FILE))).toEqual([`${key}: is in its object twice; keep one`]);
+  });
+
+  test('a key that would be lost', () => {
+    const issuer = '{"provider": "other", "claims": {"__proto__": ["42"], "x": ["*"]}}';
+    expect(problems(() => parseConfig(`{"identity_tokens": {"issuers": [${issuer}]}}`, FILE))).toEqual([
+      '__proto__: is no key, and would be lost; remove it',
+    ]);
+  });
+
+  const PROVIDER = 'oidc-provider/token.actions.githubusercontent.com';
+  test.each<[object, string]>([
+    [{ hub: { ...minimal.hub, region: 'mx-north-7' } }, 'hub.region: mx-north-7 is no region of AWS'],
+    [
+      { invoker_principal_arns: ['arn:aws-cn:iam::111111111111:root'] },
+      'invoker_principal_arns[0]: is of another partition than us-east-1: begin it with arn:aws:',
+    ],
+    [
+      { github: { ...github, oidc_provider_arn: `arn:aws:iam::222222222222:${PROVIDER}` } },
+      'github.oidc_provider_arn: is of account 222222222222; IAM takes one of the hub, 111111111111',
+    ],
+    [
+      { minimum_role_ttl_seconds: 10, role_settle_seconds: 10 },
+      'role_settle_seconds: must be less than minimum_role_ttl_seconds (10)',
+    ],
+    [
+      { organization: { organizational_unit_ids: ['r-ab12', 'r-ab12'] } },
+      'organization.organizational_unit_ids: lists a unit twice',
+    ],
+  ])('values that are wrong together: %j', (changes, problem) => {
+    expect(problems(() => parse({ ...minimal, ...changes }))).toEqual([expect.stringContaining(problem)]);
   });
 
   test('a file that is not JSON', () => {

@@ -9,8 +9,12 @@ export interface Elf {
   readonly class?: number;
   /** 2 is big-endian; default 1, little-endian. */
   readonly data?: number;
-  /** Where it begins; 0 is nowhere. */
+  /** `EI_OSABI`; default 0, System V. */
+  readonly osabi?: number;
+  /** Where it begins; default the first byte after the headers. 0 is nowhere. */
   readonly entry?: bigint;
+  /** `PF_…` of its one segment; default 5, readable and executable. */
+  readonly flags?: number;
   /** The dynamic linker that it asks for; none when it is linked statically. */
   readonly interpreter?: string;
   /** The shared libraries that it needs, each with the versions of symbols that it wants of it. */
@@ -26,7 +30,7 @@ const PROGRAM_HEADER = 56;
 
 /** Writes the program. Layout: header, program headers, strings, version needs, dynamic entries, text. */
 export function elf(options: Elf = {}): Buffer {
-  const { machine = 62, type = 3, entry = 1n, interpreter, needs = {}, text = '' } = options;
+  const { machine = 62, type = 3, interpreter, needs = {}, text = '', flags = 5 } = options;
   const isDynamic = Object.keys(needs).length > 0;
   const count = 1 + (interpreter ? 1 : 0) + (isDynamic ? 1 : 0);
   const stringsAt = HEADER + count * PROGRAM_HEADER;
@@ -82,10 +86,11 @@ export function elf(options: Elf = {}): Buffer {
   header.writeUInt8(options.class ?? 2, 4);
   header.writeUInt8(options.data ?? 1, 5);
   header.writeUInt8(1, 6);
+  header.writeUInt8(options.osabi ?? 0, 7);
   header.writeUInt16LE(type, 16);
   header.writeUInt16LE(machine, 18);
   header.writeUInt32LE(1, 20);
-  header.writeBigUInt64LE(entry, 24);
+  header.writeBigUInt64LE(options.entry ?? BigInt(BASE + HEADER), 24);
   header.writeBigUInt64LE(BigInt(HEADER), 32);
   header.writeUInt16LE(HEADER, 52);
   header.writeUInt16LE(PROGRAM_HEADER, 54);
@@ -94,7 +99,7 @@ export function elf(options: Elf = {}): Buffer {
   const segment = (kind: number, offset: number, length: number) => {
     const bytes = Buffer.alloc(PROGRAM_HEADER);
     bytes.writeUInt32LE(kind, 0);
-    bytes.writeUInt32LE(5, 4);
+    bytes.writeUInt32LE(flags, 4);
     bytes.writeBigUInt64LE(BigInt(offset), 8);
     bytes.writeBigUInt64LE(BigInt(BASE + offset), 16);
     bytes.writeBigUInt64LE(BigInt(BASE + offset), 24);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { unfit } from '../lib/executable.ts';
 import { type Elf, elf } from './elf.ts';
 
+const DAMAGED = 'is cut short, or its ELF headers are damaged';
 const LINKER = '/lib64/ld-linux-x86-64.so.2';
 const needing = (...versions: string[]): Elf => ({ interpreter: LINKER, needs: { 'libc.so.6': versions } });
 
@@ -57,6 +58,9 @@ test.each<[string, Elf, string]>([
   ['RISC-V', { machine: 243 }, 'is for another processor (ELF machine 243), and `architecture` is x86_64'],
   ['an object file', { type: 1 }, 'is an ELF file, but no program'],
   ['a library without a beginning', { entry: 0n }, 'is an ELF file, but no program'],
+  ['for FreeBSD', { osabi: 9 }, 'is for another system than Linux (ELF OSABI 9)'],
+  ['an entry outside of it', { entry: 1n }, DAMAGED],
+  ['an entry that may not be executed', { flags: 4 }, DAMAGED],
   ['a library', { needs: { 'libc.so.6': [] } }, 'is a shared library, and no program'],
   [
     'linked with musl dynamically',
@@ -89,9 +93,7 @@ test('a program that is cut short does not fit, wherever it was cut', () => {
   const whole = elf(needing('GLIBC_2.2.5', 'GLIBC_2.34'));
   expect(unfit(whole, 'x86_64')).toBeUndefined();
   for (let size = 5; size < whole.length; size++) {
-    expect(unfit(whole.subarray(0, size), 'x86_64'), `${size} of ${whole.length} bytes`).toBe(
-      'is cut short, or its ELF headers are damaged',
-    );
+    expect(unfit(whole.subarray(0, size), 'x86_64'), `${size} of ${whole.length} bytes`).toBe(DAMAGED);
   }
 });
 
@@ -104,4 +106,27 @@ test('damaged headers are no reason to fail or to go on for ever', () => {
       expect(['string', 'undefined']).toContain(typeof unfit(damaged, 'x86_64'));
     }
   }
+});
+
+test.each<[string, (bytes: Buffer) => void]>([
+  ['program headers of another size', (bytes) => bytes.writeUInt16LE(0, 54)],
+  ['a segment without bytes', (bytes) => bytes.writeBigUInt64LE(0n, 64 + 32)],
+  ['a segment of less memory than bytes', (bytes) => bytes.writeBigUInt64LE(1n, 64 + 40)],
+  ['a segment of more memory than there is', (bytes) => bytes.writeBigUInt64LE(1n << 46n, 64 + 40)],
+  ['a segment that is not aligned', (bytes) => bytes.writeBigUInt64LE(0x400001n, 64 + 16)],
+  ['a segment in the kernel', (bytes) => bytes.writeBigUInt64LE(0xffffffff80000000n, 64 + 16)],
+])('what Linux does not load does not fit: %s', (_, damage) => {
+  const program = elf();
+  expect(unfit(program, 'x86_64')).toBeUndefined();
+  damage(program);
+  expect(unfit(program, 'x86_64')).toBe(DAMAGED);
+});
+
+test('what says that it needs without end is damaged', () => {
+  const whole = elf(needing('GLIBC_2.2.5', 'GLIBC_2.34'));
+  const text = whole.indexOf('GLIBC_2.34') + 'GLIBC_2.34'.length + 1;
+  // The first of the version needs, each of whose entries leads to itself.
+  whole.writeUInt16LE(65_535, text + 2);
+  whole.writeUInt32LE(0, text + 16 + 12);
+  expect(unfit(whole, 'x86_64')).toBe(DAMAGED);
 });

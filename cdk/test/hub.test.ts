@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Match } from 'aws-cdk-lib/assertions';
@@ -330,8 +339,27 @@ describe('function packages', () => {
     );
   });
 
-  test('a target is deployed without a build', () => {
-    expect(() => exampleApp(absent, { 'aws:cdk:bundling-stacks': ['DaypassTarget'] }).synth()).not.toThrow();
+  test('a target is deployed without a build, and the hub cannot be deployed from that', () => {
+    const forTarget = { 'aws:cdk:bundling-stacks': ['DaypassTarget'] };
+    const names = (assembly: { stacks: { stackName: string }[] }) => assembly.stacks.map(({ stackName }) => stackName);
+    expect(names(exampleApp(absent, forTarget).synth())).not.toContain('DaypassHub');
+    expect(names(exampleApp({}, forTarget).synth())).toContain('DaypassHub');
+  });
+
+  test('what is no file, or is larger than Lambda takes, is refused', () => {
+    const assets_dir = mkdtempSync(join(tmpdir(), 'odd-'));
+    for (const task of TASKS) {
+      mkdirSync(join(assets_dir, task));
+      writeFileSync(join(assets_dir, task, 'bootstrap'), elf());
+    }
+    truncateSync(join(assets_dir, 'authz', 'bootstrap'), 250 * 1024 * 1024 + 1);
+    rmSync(join(assets_dir, 'prove', 'bootstrap'));
+    mkdirSync(join(assets_dir, 'prove', 'bootstrap'));
+    const each = [
+      'prove/bootstrap is not a file:',
+      'authz/bootstrap has 262,144,001 bytes, and AWS Lambda takes 262,144,000:',
+    ];
+    expect(() => exampleApp({ assets_dir }).synth()).toThrow(new RegExp(each.join('[^]+')));
   });
 });
 

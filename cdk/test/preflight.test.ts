@@ -35,7 +35,11 @@ describe('how it is gone about', () => {
     [undefined, 'creates it in account 111111111111 (the hub)', '--no-rollback'],
     ['REVIEW_IN_PROGRESS', 'creates it in account 111111111111 (the hub)', '--no-rollback'],
     ['CREATE_FAILED', 'goes on where the last deployment has stopped (CREATE_FAILED), in', '--no-rollback'],
-    ['CREATE_IN_PROGRESS', 'goes on where the last deployment has stopped (CREATE_IN_PROGRESS), in', '--no-rollback'],
+    ['CREATE_IN_PROGRESS', 'waits for its creation, then updates it in account 111111111111', '--no-rollback'],
+    ['DELETE_IN_PROGRESS', 'waits for its deletion, then creates it in', '--no-rollback'],
+    ['UPDATE_IN_PROGRESS', 'waits for the update that is under way, then updates it in', '--rollback'],
+    ['UPDATE_COMPLETE_CLEANUP_IN_PROGRESS', 'waits for the update that is under way, then', '--rollback'],
+    ['UPDATE_ROLLBACK_IN_PROGRESS', 'waits for the update that is under way, then', '--rollback'],
     ['UPDATE_FAILED', 'goes on where the last deployment has stopped (UPDATE_FAILED), in', '--no-rollback'],
     ['CREATE_COMPLETE', 'updates it in account 111111111111 (the hub)', '--rollback'],
     ['UPDATE_COMPLETE', 'updates it in', '--rollback'],
@@ -51,6 +55,28 @@ describe('how it is gone about', () => {
   test.each(['ROLLBACK_COMPLETE', 'ROLLBACK_FAILED'])('what is left in %s may be deleted', (status) => {
     expect(planned('DaypassHub', HUB, { status, terminationProtection: true }).unprotect).toBe(true);
     expect(planned('DaypassHub', HUB, { status, terminationProtection: false }).unprotect).toBe(false);
+  });
+
+  test.each([
+    ['DELETE_FAILED', /the stack is in DELETE_FAILED: its deletion has failed; delete it again/],
+    ['UPDATE_ROLLBACK_FAILED', /continue its rollback first: aws cloudformation continue-update-rollback/],
+    [
+      'IMPORT_IN_PROGRESS',
+      /the stack is in IMPORT_IN_PROGRESS: CloudFormation says IMPORT_IN_PROGRESS, which is not known here/,
+    ],
+  ])('a stack in %s needs a person', (status, problem) => {
+    expect(refused('DaypassHub', HUB, { status })).toMatch(problem);
+  });
+
+  test('what a stack of another region has made is not made again, and its provider is not asked for', () => {
+    const said = refused('DaypassHub', HUB, { takenRole: 'daypass-invoker', github });
+    expect(said).toMatch(
+      /has a role daypass-invoker already, which is not of DaypassHub in us-east-1: there is a stack in/,
+    );
+    expect(said).not.toContain('oidc_provider_arn');
+    expect(refused('DaypassTarget', TARGET, { takenRole: 'daypass-provisioner' })).toContain(
+      'or a stack set, has on-boarded',
+    );
   });
 
   test('a target says whether requests for it are granted', () => {

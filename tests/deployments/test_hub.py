@@ -60,8 +60,34 @@ def in_the_way(hub: Hub) -> Callable[[], object]:
     iam = hub.aws.root("iam", HUB_ACCOUNT)
     trust = {"Effect": "Allow", "Principal": {"AWS": HUB_ACCOUNT}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam.create_role(RoleName="daypass-invoker", AssumeRolePolicyDocument=document)
-    return lambda: iam.delete_role(RoleName="daypass-invoker")
+    iam.create_role(RoleName="daypass-sweep", AssumeRolePolicyDocument=document)
+    return lambda: iam.delete_role(RoleName="daypass-sweep")
+
+
+def test_a_stack_of_another_region_is_named_before_anything_is_deployed(untouched: Hub) -> None:
+    iam = untouched.aws.root("iam", HUB_ACCOUNT)
+    iam.create_role(RoleName="daypass-invoker", AssumeRolePolicyDocument="{}")
+    try:
+        code, said = done(untouched.make())
+    finally:
+        iam.delete_role(RoleName="daypass-invoker")
+    assert code != 0
+    assert "the account has a role daypass-invoker already, which is not of DaypassHub in us-east-1" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("", "make deploy STACK=DaypassHub ARGS='--require-approval never'"),
+        ("--require-approval never DaypassTarget", "DaypassTarget: one deployment is of one stack"),
+        ("--require-approval never --app elsewhere", "--app would deploy something else"),
+        ("--require-approval never --all", "--all would deploy something else"),
+    ],
+)
+def test_what_is_deployed_is_what_is_said(untouched: Hub, arguments: str, reason: str) -> None:
+    code, said = done(untouched.make(arguments=arguments))
+    assert code != 0
+    assert reason in said, said
 
 
 @pytest.mark.parametrize("rollback", ["", " --rollback"], ids=["as it is", "rolled back"])
@@ -161,9 +187,3 @@ def test_what_cannot_work_is_refused_before_anything_is_deployed(
     code, said = done(untouched.make())
     assert code != 0
     assert reason in said, said
-
-
-def test_nobody_can_approve_without_a_terminal(untouched: Hub) -> None:
-    code, said = done(untouched.make(arguments=""))
-    assert code != 0
-    assert "make deploy STACK=DaypassHub ARGS='--require-approval never'" in said

@@ -116,7 +116,7 @@ def test_a_target_is_removed_when_nothing_is_open(world: World) -> None:
     opened = [world.granted() for _ in range(3)]
     said = world.play("release-account", HUB_ACCOUNT, target=TARGET_ACCOUNT)
     assert {world.item(transaction)["status"] for transaction in opened} == {"deprovisioned"}
-    assert all(transaction in said for transaction in opened), said
+    assert "still open" not in said
     assert world.play("roles-left", TARGET_ACCOUNT).split() == []
     # Nothing is open: there is nothing to do, and that is no failure.
     assert world.play("release-account", HUB_ACCOUNT, target=PRODUCTION_ACCOUNT) == ""
@@ -169,8 +169,20 @@ def test_a_table_that_was_deleted_is_restored(world: World) -> None:
 def test_only_roles_whose_expiry_has_passed_are_deleted(world: World) -> None:
     iam = world.aws.root("iam", TARGET_ACCOUNT)
     kept = world.item(world.granted())["role_arn"].rsplit("/", 1)[-1]
-    gone = world.item(world.granted())["role_arn"].rsplit("/", 1)[-1]
-    iam.tag_role(RoleName=gone, Tags=[{"Key": "daypass:expires-at", "Value": "2026-01-01T00:00:00Z"}])
+    # One that no lease knows, as after a loss of the table, and that somebody has given to an instance.
+    gone = "daypass-00000000-0000-4000-8000-000000000000"
+    trust = {"Effect": "Allow", "Principal": {"AWS": HUB_ACCOUNT}, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName=gone,
+        Path="/daypass/",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        Tags=[{"Key": "daypass:expires-at", "Value": "2026-01-01T00:00:00Z"}],
+    )
+    iam.attach_role_policy(RoleName=gone, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=gone, PolicyName="guard", PolicyDocument=json.dumps(deny))
+    iam.create_instance_profile(InstanceProfileName="server")
+    iam.add_role_to_instance_profile(InstanceProfileName="server", RoleName=gone)
     said = world.play("delete-expired-roles", TARGET_ACCOUNT)
     assert f"deleted {gone}" in said
     assert f"kept {kept}" in said

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Annotations, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
@@ -8,10 +8,9 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
-import { unfit } from '../executable.ts';
+import { bootstrapOf, wrongWith } from '../functions.ts';
 import { type Task, taskName } from '../names.ts';
 import { limitEnvironment } from '../quotas.ts';
-import { VERSION } from '../version.ts';
 
 export interface TaskFunctionProps {
   readonly task: Task;
@@ -34,7 +33,9 @@ const BUILD = {
 
 /** What makes a task's environment long. */
 const SHORTEN: Partial<Record<Task, string>> = {
-  prove: 'list fewer issuers in `identity_tokens.issuers`, or fewer and shorter patterns in their `claims`',
+  prove:
+    'list fewer issuers in `identity_tokens.issuers`, fewer and shorter patterns in their `claims`, or open fewer environments ' +
+    'in personas.json',
 };
 
 /** One task: its function, a role that only this function has, and its log group. */
@@ -113,30 +114,16 @@ export class TaskFunction extends Construct {
     }
   }
 
-  /** Copies the built binary, if it is there and Lambda can run it: else every request would fail after the deployment. */
+  /** Copies the built binary, if it can be deployed. */
   private addBinary({ assets_dir, architecture }: Config, task: Task, destination: string): void {
-    const source = join(assets_dir, task, 'bootstrap');
-    const refuse = (problem: string) => {
-      // Not when the CLI is about to deploy other stacks: a target is on-boarded without a build.
-      if (!Stack.of(this).bundlingRequired) return;
-      Annotations.of(this).addError(`${source} ${problem}: ${BUILD[architecture]}`);
-    };
-    try {
-      const binary = readFileSync(source);
-      const problem = unfit(binary, architecture) ?? ofAnotherVersion(binary);
-      if (problem) return refuse(problem);
-      writeFileSync(destination, binary);
+    const source = bootstrapOf(assets_dir, task);
+    const problem = wrongWith(assets_dir, task, architecture);
+    if (problem === undefined) {
+      copyFileSync(source, destination);
       chmodSync(destination, 0o755);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === undefined) throw error;
-      refuse(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`);
+    } else if (Stack.of(this).bundlingRequired) {
+      // Else the CLI is about to deploy other stacks: a target is on-boarded without a build (../app.ts).
+      Annotations.of(this).addError(`${source} ${problem}: ${BUILD[architecture]}`);
     }
   }
-}
-
-/** Says of which version a function is, if it is of another one: what its main function says when it cannot start. */
-function ofAnotherVersion(binary: Buffer): string | undefined {
-  const [, its] = /the function of Daypass (\S+) cannot start/.exec(binary.toString('latin1')) ?? [];
-  return its !== undefined && its !== VERSION ? `is of Daypass ${its}, and this is ${VERSION}` : undefined;
 }
