@@ -168,7 +168,7 @@ test-terraform: build command $(VENV)/.stamp $(CDK) ## the Terraform example, wi
 	$(LOCAL) run -- $(E2E) --test scenarios_of_the_command examples::terraform -- --ignored
 
 # Most scenarios have to be alone on their engine, and most of their time they wait: so three engines play them side by side, that of the
-# environment and two more. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
+# environment and two more; deployments have others of their own. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
 # action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 # What a platform team does with a deployment, on local AWSs of their own.
@@ -185,7 +185,7 @@ scenarios:
 else
 scenarios: $(VENV)/.stamp ## the scenarios, on the local AWS of the environment and on two of their own [TEST=…, there alone]
 	@rm -f $(USES)
-	@$(PY) .ci/side_by_side.py "$(MAKE)" scenarios-first scenarios-second scenarios-command
+	@$(PY) .ci/side_by_side.py "$(MAKE)" scenarios-first scenarios-second scenarios-command scenarios-deployments
 	DAYPASS_USES='$(abspath $(USES))' $(LEAST_PRIVILEGE)
 endif
 
@@ -199,12 +199,12 @@ scenarios-first:
 scenarios-second:
 	$(LOCAL) run --uses .local/uses/second.json -- $(SCENARIOS) -- $(SECOND)
 	$(LOCAL) run -- $(E2E) --test fault_matrix
-	$(DEPLOYMENTS)/test_hub.py
 
 scenarios-command:
 	$(LOCAL) run --uses .local/uses/command.json -- $(E2E) --no-fail-fast --test scenarios_of_the_command
-	$(DEPLOYMENTS)/test_operations.py
-	$(DEPLOYMENTS)/test_rotation.py
+
+scenarios-deployments:
+	$(DEPLOYMENTS)
 
 BENCH := $(CRATES) --bin bench
 bench: build command $(VENV)/.stamp $(CDK) ## measure provisioning and deprovisioning on a local AWS of its own
