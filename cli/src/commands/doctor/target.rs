@@ -17,6 +17,7 @@ use super::check::{Check, Status, worst};
 use crate::{client::documents::decoded, error::Error};
 
 mod boundary;
+mod document;
 mod trust;
 
 const DEPLOY: &str = "deploy the target stack there: `make deploy STACK=DaypassTarget`";
