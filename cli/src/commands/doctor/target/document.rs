@@ -72,7 +72,7 @@ pub fn differs(element: &str, lacking: &[&str], added: &[&str]) -> Option<String
 }
 
 /// The first of the values, and how many more there are.
-fn named(values: &[&str]) -> String {
+pub fn named(values: &[&str]) -> String {
     let more = if values.len() > NAMED { format!(" and {} more", values.len() - NAMED) } else { String::new() };
     let named: Vec<_> = values.iter().take(NAMED).map(|value| Quoted(value).to_string()).collect();
     named.join(", ") + &more
