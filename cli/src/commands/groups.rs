@@ -318,8 +318,13 @@ fn text(difference: &Difference) -> String {
     }
     if !missing.is_empty() {
         lines.push("`daypass groups apply` creates the missing groups.\n".to_owned());
-        if present.is_empty() && renamed.is_empty() {
-            lines.push("If they exist under former names, `--renamed-from` renames them.\n".to_owned());
+        // Those that exist may have been renamed before a rename was interrupted.
+        if renamed.is_empty() {
+            lines.push(
+                "If they exist under former names, add `--renamed-from` with the former file, which renames them: \
+                 without it they are created a second time, without their members.\n"
+                    .to_owned(),
+            );
         }
     }
     if !extra.is_empty() {
@@ -404,7 +409,11 @@ mod tests {
         + New_222222222222_Reader is missing: Reader in payments-dev
         0 of 1 groups exist.
         `daypass groups apply` creates the missing groups.
-        If they exist under former names, `--renamed-from` renames them.
+        If they exist under former names, add `--renamed-from` with the former file, which renames them: without it they are created a second time, without their members.
         ");
+        // After an interrupted rename some have their new names.
+        let interrupted =
+            Difference { present: vec![wanted("Network")], missing: vec![wanted("Reader")], ..Difference::default() };
+        assert!(text(&interrupted).contains("add `--renamed-from` with the former file"), "{}", text(&interrupted));
     }
 }

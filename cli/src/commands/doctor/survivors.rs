@@ -12,7 +12,7 @@ use crate::{client::documents::decoded, error::Error};
 
 const NAME: &str = "deployed roles";
 /// How everybody is called, of whichever account.
-pub const EVERYONE: &str = "everyone";
+const EVERYONE: &str = "everyone";
 
 /// A role, and who outside of its account its trust policy lets in.
 type Outsiders = (String, BTreeSet<String>);
@@ -60,7 +60,7 @@ fn judge(account: &AccountId, roles: &[Outsiders]) -> Check {
 }
 
 /// Everybody of another account, or whoever it may be, whom a trust policy allows something. What cannot be read counts.
-pub fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
+fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
     let Ok(document) = serde_json::from_str::<Value>(document) else {
         return BTreeSet::from(["an unreadable trust policy".to_owned()]);
     };
@@ -69,7 +69,7 @@ pub fn outsiders(account: &AccountId, document: &str) -> BTreeSet<String> {
 }
 
 /// Whom a statement is about, of AWS's principals: services and identity providers are not among them.
-pub fn principals(statement: &Value) -> Vec<String> {
+fn principals(statement: &Value) -> Vec<String> {
     let principal = &statement["Principal"];
     match principal {
         Value::Object(kinds) => {

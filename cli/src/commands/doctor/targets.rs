@@ -1,6 +1,6 @@
 //! `daypass doctor --all-targets`: every account of personas.json, compared with the deployment.
 
-use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path, process::ExitCode};
+use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path, process::ExitCode, time::Duration};
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
@@ -20,12 +20,15 @@ use super::{
 use crate::{
     client::aws,
     context::{Context, block_on},
-    error::{Error, lacking_credentials},
+    error::{Error, Kind, lacking_credentials},
     settings::{Key, Settings},
 };
 
 /// Accounts that are examined at a time.
 const AT_ONCE: usize = 8;
+/// How long an account may take, so that one of which AWS does not answer does not hold back what was found in the others. Retries
+/// of a call alone take longer.
+const LIMIT: Duration = Duration::from_mins(1);
 const SESSION_NAME: &str = "daypass-doctor";
 const PLACEHOLDERS: [&str; 2] = ["{account}", "{account_id}"];
 
@@ -229,7 +232,16 @@ async fn one(access: &Access<'_>, account: &AccountId, name: &str, deployment: &
         let (config, partition) = access.to(account, name).await?;
         target::examine(account, &partition, deployment, &config).await
     };
-    found.await.unwrap_or_else(|error| vec![Check::error("access", &error)])
+    within(LIMIT, Box::pin(found)).await.unwrap_or_else(|error| vec![Check::error("access", &error)])
+}
+
+/// # Errors
+/// Those of `found`, and that it did not come in time.
+async fn within<T>(limit: Duration, found: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, found).await.unwrap_or_else(|_| {
+        let reason = format!("AWS did not answer within {} s", limit.as_secs());
+        Err(Error::new(Kind::TryAgain, reason).remedy("try again; a proxy or an endpoint may not be reachable"))
+    })
 }
 
 /// `12 accounts: 1 fail, 2 warn, 9 ok`.
@@ -324,6 +336,13 @@ mod tests {
         let json = as_json(None, &found);
         assert_eq!((&json["status"], &json["targets"][1]["account_id"]), (&"fail".into(), &"333333333333".into()));
         assert_eq!(json["targets"][0]["checks"][0]["check"], "access");
+    }
+
+    #[tokio::test]
+    async fn an_account_that_does_not_answer_fails_in_time() {
+        let error = within::<()>(Duration::from_millis(1), std::future::pending()).await.unwrap_err();
+        assert!(error.line().contains("AWS did not answer within"), "{error:?}");
+        assert_eq!(within(LIMIT, std::future::ready(Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]

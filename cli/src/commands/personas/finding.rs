@@ -120,7 +120,7 @@ impl Lint {
             Self::AllowEverything => (
                 "allow-everything",
                 Error,
-                "No statement allows everything, all of IAM too; also not one of a managed policy.",
+                "Neither a statement, also of a managed policy, nor all of them together allow everything, all of IAM too.",
             ),
             Self::AllowAnyAction => (
                 "allow-any-action",

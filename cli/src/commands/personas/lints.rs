@@ -32,6 +32,9 @@ const MIN_ROLE_TTL: Duration = Duration::from_mins(15);
 const SOME_ACCOUNT: &str = "123456789012";
 /// A character that no pattern has: only a wildcard matches it.
 const ANY: &str = "\u{1}";
+/// Lengths of names that are asked for: a pattern of `?` matches only names of its length, and what it denies is only those. The
+/// last is longer than names are.
+const LENGTHS: [usize; 4] = [1, 7, 16, 512];
 
 /// Everything that there is to say about a `personas.json`, in the order of its text; with the issuers of the deployment, also
 /// what only they show.
@@ -265,6 +268,20 @@ impl<'a> Linter<'a> {
                 let excesses = Excess::all_of(statement, &denials, &partition);
                 found.extend(excesses.into_iter().map(|excess| (custom.join(i), excess, None)));
             }
+            let is_told = found.iter().any(|(_, excess, _)| *excess == Excess::Everything);
+            let all_of =
+                |statements: Vec<&Statement>| Policy::new(statements.into_iter().chain(&denials).cloned().collect());
+            let of_managed: Vec<_> = managed.iter().flat_map(|(_, _, policy)| policy.statements()).collect();
+            let of_all = of_managed.iter().copied().chain(&own).collect();
+            if !is_told && allows_everything(&all_of(of_all), &partition) {
+                let is_managed = allows_everything(&all_of(of_managed), &partition);
+                let at = if is_managed { own_or_base("managed_policies") } else { custom.clone() };
+                if reported.insert((at.clone(), Excess::Everything)) {
+                    let message = "allows everything, all of IAM too, though no statement does alone";
+                    let remedy = "leave IAM out, or name the services that are needed";
+                    self.report(Lint::AllowEverything, &at, message, remedy);
+                }
+            }
             for (at, excess, name) in found {
                 if reported.insert((at.clone(), excess)) {
                     let (lint, message, own, managed) = excess.words();
@@ -487,21 +504,23 @@ impl Excess {
             return Vec::new();
         }
         let policy = Policy::new([statement].into_iter().chain(denials).cloned().collect());
-        let possible =
-            |action: &str, resource: &str| evaluate([&policy], &Request::new(action, resource)).is_possible();
-        // Services, actions and roles that no policy can name.
-        let (action, iam) = (format!("{ANY}:{ANY}"), format!("iam:{ANY}"));
-        let anything = format!("arn:{partition}:{ANY}:{ANY}:{ANY}:{ANY}");
-        let everything = possible(&action, &anything) && possible(&iam, &anything);
+        let everything = allows_everything(&policy, partition);
         let actions = statement.action.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
-        let any_action = actions.iter().any(|it| WildMatch::new(it).matches(&action));
-        let role = format!("arn:{partition}:iam::{SOME_ACCOUNT}:role/{ANY}");
+        let mut names = some_names();
+        let any_action = names.any(|name| {
+            let action = format!("{name}:{name}");
+            actions.iter().any(|it| WildMatch::new(it).matches(&action))
+        });
+        let any_role = some_names().any(|name| {
+            let role = format!("arn:{partition}:iam::{SOME_ACCOUNT}:role/{name}");
+            evaluate([&policy], &Request::new("iam:PassRole", &role)).is_possible()
+        });
         let all = [
             (everything, Self::Everything),
             (!everything && any_action, Self::AnyAction),
             (!everything && statement.not_action.is_some(), Self::NotAction),
             // Whoever allows with NotAction has that said already.
-            (statement.not_action.is_none() && possible("iam:PassRole", &role), Self::AnyRole),
+            (statement.not_action.is_none() && any_role, Self::AnyRole),
         ];
         all.into_iter().filter_map(|(found, excess)| found.then_some(excess)).collect()
     }
@@ -552,6 +571,21 @@ impl Excess {
             ),
         }
     }
+}
+
+/// Whether a policy allows something of IAM and of a service that no policy can name, on a resource that none can name: what it
+/// denies then is little.
+fn allows_everything(policy: &Policy, partition: &str) -> bool {
+    some_names().any(|place| {
+        let anything = format!("arn:{partition}:{place}:{place}:{place}:{place}");
+        let possible = |action: String| evaluate([policy], &Request::new(&action, &anything)).is_possible();
+        some_names().any(|name| possible(format!("{name}:{name}")) && possible(format!("iam:{name}")))
+    })
+}
+
+/// Names that no policy has, of every length of [`LENGTHS`].
+fn some_names() -> impl Iterator<Item = String> {
+    LENGTHS.into_iter().map(|length| ANY.repeat(length))
 }
 
 /// The actions that a policy denies, and the boundary of workloads does not.

@@ -4,21 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use daypass::{ids::AccountId, names::WORKLOADS_POLICY, text::Quoted};
-use serde_json::Value;
 
-use super::super::survivors::items;
-
-/// How many values of an element are named.
-const NAMED: usize = 3;
-
-/// A statement: the values of each element, and of each key of a condition (`Condition.StringEquals.aws:RequestTag/x`). The order
-/// of values does not count, and a single value equals a list of one.
-type Statement = BTreeMap<String, BTreeSet<String>>;
+use super::document::{self, Document, Statement};
 
 /// The boundary of this version.
 #[derive(Debug)]
 pub struct Expected {
-    statements: BTreeMap<String, Statement>,
+    document: Document,
     /// What the statement about data covers where workloads may delete it: their boundary, which its actions are never about.
     deletes: BTreeSet<String>,
 }
@@ -28,20 +20,22 @@ impl Expected {
     pub fn new(document: &str, partition: &str, account: &AccountId) -> Self {
         let filled = document.replace("${Partition}", partition).replace("${Account}", account.as_str());
         let deletes = BTreeSet::from([format!("arn:{partition}:iam::{account}:policy/{WORKLOADS_POLICY}")]);
-        Self { statements: statements(&filled).unwrap_or_default(), deletes }
+        Self { document: Document::read(&filled).unwrap_or_default(), deletes }
     }
 
     /// What differs, in words, by the `Sid` of the statements.
     pub fn differences(&self, document: &str) -> Vec<String> {
-        let Some(found) = statements(document) else { return vec!["it cannot be read".to_owned()] };
-        let sids: BTreeSet<&String> = self.statements.keys().chain(found.keys()).collect();
-        let differs = |sid: &String| match (self.statements.get(sid), found.get(sid)) {
+        let Ok(found) = Document::read(document) else { return vec!["it cannot be read".to_owned()] };
+        let version = found.version_differs(&self.document.version);
+        let (expected, found) = (by_sid(&self.document.statements), by_sid(&found.statements));
+        let sids: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+        let differs = |sid: &String| match (expected.get(sid), found.get(sid)) {
             (Some(_), None) => vec![format!("{sid} is missing")],
             (None, Some(_)) => vec![format!("{} is added", Quoted(sid))],
             (Some(expected), Some(found)) => self.between(sid, expected, found),
             (None, None) => Vec::new(),
         };
-        sids.into_iter().flat_map(differs).collect()
+        version.into_iter().chain(sids.into_iter().flat_map(differs)).collect()
     }
 
     fn between(&self, sid: &str, expected: &Statement, found: &Statement) -> Vec<String> {
@@ -53,9 +47,7 @@ impl Expected {
                 return None;
             }
             let (lacking, added) = difference(expected, found);
-            let words = [("lacks", lacking), ("has also", added)].into_iter().filter(|(_, values)| !values.is_empty());
-            let words: Vec<_> = words.map(|(verb, values)| format!("{verb} {}", named(&values))).collect();
-            (!words.is_empty()).then(|| format!("{sid}: {} {}", element.as_str(), words.join(" and ")))
+            document::differs(element, &lacking, &added).map(|words| format!("{sid}: {words}"))
         };
         elements.iter().filter_map(differs).collect()
     }
@@ -111,40 +103,20 @@ fn may_be(parameter: &str, value: &str) -> bool {
     }
 }
 
-/// The statements of a document, by `Sid`; those without one by their position.
-fn statements(document: &str) -> Option<BTreeMap<String, Statement>> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    let all = items(document.get("Statement")?).enumerate().map(|(at, statement)| {
-        let sid = statement["Sid"].as_str().map_or_else(|| format!("statement {}", at + 1), str::to_owned);
-        let mut elements = Statement::new();
-        for (element, value) in statement.as_object()?.iter().filter(|(element, _)| *element != "Sid") {
-            flatten(element, value, &mut elements);
-        }
-        Some((sid, elements))
-    });
-    all.collect()
-}
-
-fn flatten(at: &str, value: &Value, into: &mut Statement) {
-    if let Value::Object(members) = value {
-        for (name, value) in members {
-            flatten(&format!("{at}.{name}"), value, into);
-        }
-        return;
-    }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    into.entry(at.to_owned()).or_default().extend(items(value).map(text));
-}
-
-fn named(values: &[&str]) -> String {
-    let more = if values.len() > NAMED { format!(" and {} more", values.len() - NAMED) } else { String::new() };
-    let named: Vec<_> = values.iter().take(NAMED).map(|value| Quoted(value).to_string()).collect();
-    named.join(", ") + &more
+/// The statements by `Sid`; those without one by their position.
+fn by_sid(statements: &[(Option<String>, Statement)]) -> BTreeMap<String, &Statement> {
+    let named = statements
+        .iter()
+        .enumerate()
+        .map(|(at, (sid, statement))| (sid.clone().unwrap_or_else(|| format!("statement {}", at + 1)), statement));
+    named.collect()
 }
 
 /// A document of this version as it is deployed to an account with these parameters; what an empty one gives is left out.
 #[cfg(test)]
-pub fn deployed(document: &str, account: &str, parameters: &[(&str, &str)]) -> Value {
+pub fn deployed(document: &str, account: &str, parameters: &[(&str, &str)]) -> serde_json::Value {
+    use serde_json::Value;
+
     let mut text = document.replace("${Partition}", "aws").replace("${Account}", account);
     for (name, value) in parameters {
         text = text.replace(&format!("${{{name}}}"), value);
@@ -161,7 +133,7 @@ pub fn deployed(document: &str, account: &str, parameters: &[(&str, &str)]) -> V
 #[cfg(test)]
 mod tests {
     use daypass_policies::{BOUNDARY, WORKLOADS};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -198,6 +170,22 @@ mod tests {
         statement(&mut found, "NotWhatIsOthers")["Action"].as_array_mut().unwrap().reverse();
         statement(&mut found, "NotTheShield")["Resource"] = json!(["*"]);
         assert_eq!(expected(BOUNDARY).differences(&found.to_string()), Vec::<String>::new());
+    }
+
+    /// In another version `${aws:PrincipalAccount}` is a text, so that conditions with it match nothing, or everything.
+    #[test]
+    fn the_version_counts() {
+        for (version, words) in
+            [(Some("2008-10-17"), "2008-10-17"), (None, "2008-10-17"), (Some("2030-01-01"), "2030-01-01")]
+        {
+            let mut found = deployed(BOUNDARY, ACCOUNT, &[]);
+            found["Version"] = json!(version);
+            if version.is_none() {
+                found.as_object_mut().unwrap().remove("Version");
+            }
+            let differences = expected(BOUNDARY).differences(&found.to_string());
+            assert_eq!(differences, [format!("Version is `{words}` and not `2012-10-17`")]);
+        }
     }
 
     #[test]

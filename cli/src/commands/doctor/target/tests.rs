@@ -138,10 +138,22 @@ async fn a_trust_policy_that_lets_others_in() {
     assert_only(&checks, "trust", Status::Fail, "does not trust create-role and delete-role of the hub 111111111111");
     let mut open = trust(HUB, &json!(ID));
     open["Statement"][0]["Principal"]["AWS"] = json!([HUB, "666666666666"]);
-    assert_only(&of(open).await, "trust", Status::Warn, "also trusts 666666666666");
+    assert_only(&of(open).await, "trust", Status::Fail, "Principal.AWS has also `666666666666`");
     let mut any = trust(HUB, &json!(ID));
     any["Statement"][0]["Condition"].as_object_mut().unwrap().remove("StringEquals");
-    assert_only(&of(any).await, "external id", Status::Warn, "lets the hub in without an external id");
+    assert_only(&of(any).await, "trust", Status::Fail, "Condition.StringEquals.sts:ExternalId is missing");
+    let mut second = trust(HUB, &json!(ID));
+    let statement =
+        json!({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"});
+    second["Statement"].as_array_mut().unwrap().push(statement);
+    let checks = of(second).await;
+    assert_only(
+        &checks,
+        "trust",
+        Status::Fail,
+        "statement 2 is added: Effect `Allow`, Principal.Service `ec2.amazonaws.com`",
+    );
+    assert!(check(&checks, "trust").remedy.as_deref().is_some_and(|it| it.starts_with(DEPLOY)), "{checks:?}");
     assert_only(&of(json!("x")).await, "trust", Status::Fail, "is no JSON object");
 }
 

@@ -343,6 +343,88 @@ fn allowance_cases() -> Vec<Case> {
             }),
             &[],
         ),
+        // A denial of names of one length is next to none.
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AdministratorAccess")],
+                "custom_policy": [{ "Effect": "Deny", "Action": "iam:?", "Resource": "*" }],
+            }),
+            EVERYTHING_OF_READER,
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AdministratorAccess")],
+                "custom_policy": [{ "Effect": "Deny", "Action": "*", "Resource": "arn:aws:?:?:?:?" }],
+            }),
+            EVERYTHING_OF_READER,
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AdministratorAccess")],
+                "custom_policy": [
+                    { "Effect": "Deny", "Action": ["iam:?", "iam:?????????????????*"], "Resource": "*" },
+                    { "Effect": "Deny", "Action": "*", "Resource": ["arn:aws:?:?:?:?", "arn:aws:*:*:*:????????*"] },
+                ],
+            }),
+            &[
+                "allow-everything personas.Reader.managed_policies[0]",
+                "pass-any-role personas.Reader.managed_policies[0]",
+            ],
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("AmazonElasticMapReduceFullAccess")],
+                "custom_policy": [{ "Effect": "Deny", "Action": "iam:PassRole", "Resource": "arn:aws:iam::*:role/?" }],
+            }),
+            &["pass-any-role personas.Reader.managed_policies[0]"],
+        ),
+        // Policies that leave something out, each something else.
+        (
+            policies,
+            json!([managed("PowerUserAccess"), managed("IAMFullAccess")]),
+            &[
+                "allow-everything personas.Reader.managed_policies",
+                "pass-any-role personas.Reader.managed_policies[1]",
+                "wide-roles personas.Reader.custom_policy",
+            ],
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("PowerUserAccess")],
+                "custom_policy": [{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }],
+            }),
+            &[
+                "allow-everything personas.Reader.custom_policy",
+                "pass-any-role personas.Reader.custom_policy[0]",
+                "wide-roles personas.Reader.custom_policy",
+            ],
+        ),
+        (
+            "/personas/Builder/custom_policy",
+            json!([
+                { "Effect": "Allow", "NotAction": "iam:*", "Resource": "*" },
+                { "Effect": "Allow", "Action": "iam:*", "Resource": "*" },
+            ]),
+            &[
+                "allow-everything personas.Builder.custom_policy",
+                "allow-not-action personas.Builder.custom_policy[0]",
+                "pass-any-role personas.Builder.custom_policy[1]",
+                "wide-roles personas.Builder.custom_policy",
+            ],
+        ),
+        (
+            "/personas/Reader",
+            json!({
+                "managed_policies": [managed("PowerUserAccess"), managed("IAMFullAccess")],
+                "custom_policy": [{ "Effect": "Deny", "Action": "iam:*", "Resource": "*" }],
+            }),
+            &[],
+        ),
         // What the persona itself is denied, and in an environment is not.
         (
             "/personas/Builder",
@@ -360,6 +442,13 @@ fn allowance_cases() -> Vec<Case> {
         ),
     ]
 }
+
+/// What is found of the persona Reader when it is allowed everything by its first managed policy.
+const EVERYTHING_OF_READER: &[&str] = &[
+    "allow-everything personas.Reader.managed_policies[0]",
+    "pass-any-role personas.Reader.managed_policies[0]",
+    "wide-roles personas.Reader.custom_policy",
+];
 
 /// The issuers of a configuration, something to set in the file, and what is then found.
 type IssuersCase = (Value, &'static str, Value, &'static [&'static str]);
