@@ -23,7 +23,9 @@ export class InvokerRole extends iam.Role {
   constructor(scope: Construct, id: string, { config, provision, renew, deprovision, tokenKey }: InvokerRoleProps) {
     const { partition, region, account } = Stack.of(scope);
     const executions = `arn:${partition}:states:${region}:${account}:execution:${DEPROVISION_MACHINE}:*`;
-    const principals: iam.PrincipalBase[] = (config.invoker_principal_arns ?? []).map((arn) => new CiPrincipal(arn));
+    const principals: iam.PrincipalBase[] = (config.invoker_principal_arns ?? []).map(
+      (arn) => new iam.ArnPrincipal(arn),
+    );
     if (config.github) principals.push(githubWorkflows(scope, config, config.github));
 
     super(scope, id, {
@@ -73,17 +75,6 @@ export class InvokerRole extends iam.Role {
       id: `AwsSolutions-IAM5[Resource::${executions}]`,
       reason: 'An execution is named after its transaction, which does not exist before it is started.',
     });
-  }
-}
-
-/**
- * A principal of another CI system. Its session may have tags or a source identity that it hands on: STS refuses those to a
- * role that does not expect them. Nothing reads them in a session of the invoker.
- */
-class CiPrincipal extends iam.ArnPrincipal {
-  override addToAssumeRolePolicy(document: iam.PolicyDocument): void {
-    const actions = ['sts:AssumeRole', 'sts:SetSourceIdentity', 'sts:TagSession'];
-    document.addStatements(new iam.PolicyStatement({ actions, principals: [this] }));
   }
 }
 
