@@ -168,8 +168,8 @@ test-terraform: build command $(VENV)/.stamp $(CDK) ## the Terraform example, wi
 	$(LOCAL) run -- $(E2E) --test scenarios_of_the_command examples::terraform -- --ignored
 
 # Most scenarios have to be alone on their engine, and most of their time they wait: so three engines play them side by side, that of the
-# environment and two more; deployments have others of their own. Then what was called on all of them is compared with what is allowed. Jobs run with the GitHub
-# action, or with the GitLab component, and the command that has been built.
+# environment and two more; deployments have others of their own. Then what was called on the three is compared with what is
+# allowed. Jobs run with the GitHub action, or with the GitLab component, and the command that has been built.
 JOBS := PYTHONPATH=local:.ci $(PY) -m pytest -q -p no:cacheprovider tests/jobs
 # What a platform team does with a deployment, on local AWSs of their own.
 DEPLOYMENTS := PYTHONPATH=local $(PY) -m pytest -q -p no:cacheprovider tests/deployments

@@ -67,7 +67,7 @@ function optionsOf(stack: StackName, given: string[]): string[] {
     const option = given[i] ?? '';
     const [name, value] = option.split(/=(.*)/s);
     if (name === '--profile') process.env.AWS_PROFILE = value ?? given[++i] ?? '';
-    else if (['--app', '-a', '--all', '--role-arn', '-r'].includes(name ?? '')) {
+    else if (['--app', '-a', '--all', '--role-arn', '--roleArn', '-r'].includes(name ?? '')) {
       problems.push(
         `${name} would deploy something else, or as somebody else, than is said here: call the CDK CLI itself`,
       );

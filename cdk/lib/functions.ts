@@ -18,11 +18,11 @@ export const bootstrapOf = (folder: string, task: Task): string => join(folder, 
 export function wrongWith(folder: string, task: Task, architecture: Architecture): string | undefined {
   const file = bootstrapOf(folder, task);
   try {
-    const { size } = statSync(file);
+    const found = statSync(file);
     // Others have no end, or none that comes.
-    if (!statSync(file).isFile()) return 'is not a file';
-    if (size > MOST_BYTES)
-      return `has ${size.toLocaleString('en')} bytes, and AWS Lambda takes ${MOST_BYTES.toLocaleString('en')}`;
+    if (!found.isFile()) return 'is not a file';
+    if (found.size > MOST_BYTES)
+      return `has ${found.size.toLocaleString('en')} bytes, and AWS Lambda takes ${MOST_BYTES.toLocaleString('en')}`;
     const binary = readFileSync(file);
     return unfit(binary, architecture) ?? ofAnotherVersion(binary);
   } catch (error) {

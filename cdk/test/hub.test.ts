@@ -694,6 +694,8 @@ describe('invoker role', () => {
     expect(sub({ issuers: [claims()] })).toBe(withId);
     expect(sub({ issuers: [claims(['1234567', '7']), gitlab] })).toBe(withId);
     expect(sub({ issuers: [claims(['1234567']), claims(['*'])] })).toBe(withId);
+    expect(sub({ issuers: [claims(['1234567']), { ...claims(), provider: 'other' }] })).toBe(withId);
+    expect(sub({ issuers: [claims(['1234567']), { ...gitlab, provider: 'other' }] })).toEqual(both);
   });
 
   test('uses the provider that the account has already', () => {

@@ -160,7 +160,7 @@ class Deployment:
                 process = subprocess.Popen(
                     [str(self._cli), *arguments],
                     cwd=cwd,
-                    env=self._environment(account),
+                    env=environment(self._aws.url, account, self._state),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -177,29 +177,35 @@ class Deployment:
             raise DeployError(f"`{step}` failed (cdk {' '.join(arguments)}):\n{tail(log)}")
         self._report(step, time.monotonic() - started)
 
-    def _environment(self, account: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "DAYPASS_"))}
-        return kept | {
-            "AWS_ENDPOINT_URL": self._aws.url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": account,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_HOME": str(self._state / "cdk-home"),
-            "CDK_DISABLE_VERSION_CHECK": "true",
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "DAYPASS_CONFIG": str(self._state / "config.json"),
-            "NO_COLOR": "1",
-            "CI": "true",
-        }
-
     def _cancel(self) -> None:
         with self._lock:
             self._cancelled = True
             for process in self._running:
                 os.killpg(process.pid, signal.SIGTERM)
+
+
+def environment(url: str, account: str, state: Path) -> dict[str, str]:
+    """Return what a CDK command has that deploys to an account of the engine at this URL.
+
+    Its configuration is `config.json` below `state`. Of this process's environment it has nothing of AWS, CDK or
+    Daypass.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "DAYPASS_"))}
+    return kept | {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_HOME": str(state / "cdk-home"),
+        "CDK_DISABLE_VERSION_CHECK": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "DAYPASS_CONFIG": str(state / "config.json"),
+        "NO_COLOR": "1",
+        "CI": "true",
+    }
 
 
 def _all(steps: list[Future[None]]) -> None:

@@ -5,7 +5,6 @@ target/debug/daypass has to be built; functions need not be, what stands for the
 
 import copy
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pytest
 
 from daypass_local import process
 from daypass_local.aws import Aws
+from daypass_local.deploy import environment
 from daypass_local.names import HUB_ACCOUNT, REGION, REPOSITORY
 
 CDK = REPOSITORY / "cdk"
@@ -31,29 +31,13 @@ class Hub:
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "DAYPASS_"))}
-        return kept | {
-            "AWS_ENDPOINT_URL": self.aws.url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": HUB_ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_HOME": str(self.folder / "cdk-home"),
-            "CDK_DISABLE_VERSION_CHECK": "true",
-            "DAYPASS_CONFIG": str(self.folder / "config.json"),
-            "NO_COLOR": "1",
-        }
-
     def command(self, *command: str, cwd: Path = REPOSITORY) -> subprocess.Popen[str]:
         """Start a command without a terminal, as in a pipeline. It leads a process group of its own."""
         (self.folder / "config.json").write_text(json.dumps(self.settings))
         return subprocess.Popen(
             command,
             cwd=cwd,
-            env=self.environment(),
+            env=environment(self.aws.url, HUB_ACCOUNT, self.folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -82,6 +82,7 @@ def test_a_stack_of_another_region_is_named_before_anything_is_deployed(untouche
         ("--require-approval never DaypassTarget", "DaypassTarget: one deployment is of one stack"),
         ("--require-approval never --app elsewhere", "--app would deploy something else"),
         ("--require-approval never --all", "--all would deploy something else"),
+        ("--require-approval never --roleArn=arn:aws:iam::111111111111:role/other", "--roleArn would deploy something"),
     ],
 )
 def test_what_is_deployed_is_what_is_said(untouched: Hub, arguments: str, reason: str) -> None:

@@ -109,7 +109,8 @@ function githubWorkflows(
 
 /** Whether no request gets anything without an identity token that has this id of the repository's owner. */
 function isOwnerProven({ optional_in, issuers }: Config['identity_tokens'], owner_id: string): boolean {
-  const ofGithub = issuers.filter(({ provider }) => provider === 'github');
+  // Of whatever kind: an issuer of kind other may be GitHub, too.
+  const ofGithub = issuers.filter(({ provider, url }) => provider === 'github' || url.startsWith(`https://${ISSUER}`));
   const isCompared = ofGithub.every(({ claims }) => claims.repository_owner_id?.every((id) => id === owner_id));
   return optional_in.length === 0 && isCompared;
 }
